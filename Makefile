@@ -1,0 +1,231 @@
+# ngx_http_socketio_module
+#
+#     make           builds build/ngx_http_socketio_module.so
+#     make test      installs what is missing, builds, runs all tests
+#     make help      lists the targets and variables
+#
+# Sources, headers, unit tests and test suites are found by pattern: a new
+# file needs no change here.
+
+SHELL         := /bin/bash
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+MODULE  := ngx_http_socketio_module
+B       ?= build
+OBJS    := $(abspath $(B))/nginx
+SO      := $(B)/$(MODULE).so
+
+# the module that t/gateway and bench run
+SIO_MODULE ?= $(abspath $(SO))
+
+# A plain nginx source tree to build against; empty: Debian's nginx-dev.
+NGX_SRC ?=
+
+# Compiler and linker options for the module, besides those of nginx.
+CC_OPT  ?= -g -O2 -fstack-protector-strong -Wformat \
+           -Werror=format-security -Wdate-time -D_FORTIFY_SOURCE=2
+LD_OPT  ?= -Wl,-z,relro -Wl,-z,now
+
+JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
+
+# Debian packages that the targets need.  Node.js and npm are not listed:
+# t/deps takes Debian's only where there is none or too old a one.
+PACKAGES := gcc libc6-dev make pkgconf clang libclang-rt-dev \
+            nginx nginx-dev redis-server \
+            libjansson-dev libjwt-dev libhiredis-dev libssl-dev \
+            libcmocka-dev libmsgpack-dev \
+            ca-certificates openssl procps
+
+# Folders with a package.json of their own.
+NPM_DIRS := $(patsubst %/package.json,%,$(wildcard \
+            t/package.json t/*/package.json demo/package.json \
+            demo/*/package.json))
+
+
+SRCS := $(sort $(wildcard src/*.c src/*/*.c))
+HDRS := $(sort $(wildcard src/*.h src/*/*.h))
+
+# make -j hands its job slots down, otherwise the build takes its own
+jobs  = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+quiet = $(if $(V),,-s)
+
+
+.PHONY: build
+build: $(SO)  ## build the module (the default)
+
+.PHONY: test
+test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
+	@$(MAKE) $(jobs) --no-print-directory build \
+	    $(if $(filter gateway% t/gateway%,$(T)),,unit-programs)
+	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run $(T)
+
+.PHONY: unit
+unit: unit-programs  ## run the unit tests of src/proto and src/store
+	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run unit
+
+.PHONY: gateway
+gateway: build  ## run the tests with nginx, Redis and official clients
+	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run gateway
+
+.PHONY: lint
+lint: build  ## check layers, symbols, style, clang, scripts; under 20 s
+	@t/lint $(OBJS) $(NGX_TREE)
+
+.PHONY: bench
+bench: build  ## measure against the raw loop; PEERS="sio node", REPS=1
+	@t/deps npm bench/peers
+	@MODULE=$(SIO_MODULE) bench/run
+
+.PHONY: deps
+deps:  ## install the apt and npm packages that are missing
+	@t/deps apt $(PACKAGES)
+	@t/deps npm $(NPM_DIRS)
+
+.PHONY: clean
+clean:  ## remove all that was built
+	rm -rf $(B)
+
+.PHONY: help
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile \
+	    | awk -F '\t' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  NGX_SRC=dir    build against a plain nginx tree, which stays clean'
+	@echo '  CC=clang       another compiler'
+	@echo '  B=dir          build there, not in build'
+	@echo '  CC_OPT= LD_OPT=  further options for the module'
+	@echo '  V=1            show the commands'
+
+.PHONY: FORCE
+FORCE:
+
+
+# The module.
+#
+# nginx is configured out of tree into build/nginx.  That is done again when
+# config, the list of files, the compiler or nginx itself is another one;
+# nginx's own makefile then knows which objects are older than their sources.
+
+ifeq ($(NGX_SRC),)
+
+NGX_TREE  := /usr/share/nginx/src
+NGX_ID     = cksum $(NGX_TREE)/conf_flags $(NGX_TREE)/src/core/nginx.h
+NGX_FLAGS  = "$${NGX_CONF_FLAGS[@]}"
+NGX_SETUP  = . ./conf_flags
+
+else
+
+# configure of a plain tree writes a Makefile into the tree it is called in,
+# so it is called in a folder of links
+
+NGX_TREE  := $(abspath $(B))/tree
+NGX_ID     = cksum $(NGX_SRC)/src/core/nginx.h
+NGX_FLAGS  = --with-compat --with-debug --with-threads \
+             --with-http_ssl_module --with-http_v2_module
+NGX_SETUP  = :
+
+endif
+
+$(B)/inputs: FORCE
+	@mkdir -p $(B)
+	@{ echo "$(CURDIR)"; echo '$(CC) | $(CC_OPT) | $(LD_OPT)'; \
+	   echo '$(abspath $(NGX_SRC))'; $(NGX_ID) 2>/dev/null; \
+	   printf '%s\n' $(SRCS) $(HDRS); } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(B)/nginx/Makefile: config $(B)/inputs
+	@rm -rf $(B)/nginx $(B)/tree && mkdir -p $(B)/nginx
+ifneq ($(NGX_SRC),)
+	@test -f $(NGX_SRC)/src/core/nginx.h \
+	    || { echo 'make: no nginx sources in NGX_SRC=$(NGX_SRC)' >&2; exit 1; }
+	@mkdir $(B)/tree && for f in $(abspath $(NGX_SRC))/*; do \
+	    case $$f in */Makefile|*/objs) ;; *) ln -s $$f $(B)/tree/ ;; esac; done
+else
+	@test -f $(NGX_TREE)/conf_flags || { echo "make: the package nginx-dev \
+	is missing: run 'make deps', or give NGX_SRC=dir" >&2; exit 1; }
+endif
+	@echo 'configuring for nginx' "$$(sed -n \
+	    's/^#define NGINX_VERSION *"\(.*\)"/\1/p' \
+	    $(NGX_TREE)/src/core/nginx.h) in $(or $(NGX_SRC),$(NGX_TREE))"
+	@cd $(NGX_TREE) && $(NGX_SETUP) && configure=./configure \
+	&& { test -f configure || configure=auto/configure; } \
+	&& $$configure $(NGX_FLAGS) --with-cc='$(CC)' \
+	    --with-cc-opt='$(CC_OPT)' --with-ld-opt='$(LD_OPT)' \
+	    --add-dynamic-module=$(CURDIR) --builddir=$(OBJS) \
+	    > $(OBJS)/configure.log 2>&1 \
+	|| { tail -n 4 $(OBJS)/configure.log >&2; rm -f $(OBJS)/Makefile; exit 1; }
+
+# a running nginx may have the old file mapped: put the new one in its place
+$(SO): $(B)/nginx/Makefile FORCE
+	@$(MAKE) $(quiet) $(jobs) --no-print-directory \
+	    -f $(OBJS)/Makefile -C $(NGX_TREE) modules
+	@cmp -s $(OBJS)/$(MODULE).so $@ || { cp $(OBJS)/$(MODULE).so $@.new \
+	    && mv $@.new $@ && echo 'built $@'; }
+
+
+# Unit tests.
+#
+# t/unit/t_store*.c are linked with src/proto and src/store and run at full
+# speed; all other t/unit/t_*.c are linked with src/proto alone and run under
+# sanitizers.  Files of t/unit without "t_" are help for the programs.
+
+U            := $(B)/unit
+UNIT_STORE   := $(wildcard t/unit/t_store*.c)
+UNIT_PROTO   := $(filter-out $(UNIT_STORE),$(wildcard t/unit/t_*.c))
+UNIT_HELP    := $(filter-out t/unit/t_%,$(wildcard t/unit/*.c))
+
+UNIT_PROGRAMS := $(patsubst t/unit/%.c,$(U)/%,$(UNIT_PROTO) $(UNIT_STORE))
+
+SAN_OBJS     := $(patsubst %.c,$(U)/san/%.o,$(wildcard src/proto/*.c))
+FAST_OBJS    := $(patsubst %.c,$(U)/fast/%.o,\
+                $(wildcard src/proto/*.c src/store/*.c))
+
+UNIT_CFLAGS  := -std=gnu11 -g -W -Wall -Wextra -Wpointer-arith \
+                -Wno-unused-parameter -Werror -DNGX_SIO_FAULTS=1 \
+                -Isrc -Isrc/proto -Isrc/store -It/unit \
+                $(addprefix -isystem $(NGX_TREE)/src/,\
+                core event event/quic os/unix) -isystem $(OBJS)
+UNIT_LIBS    := -lcmocka -ljansson -lmsgpackc -lpthread -lm
+
+SAN_FLAGS    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+                -fno-sanitize-recover=undefined
+FAST_FLAGS   := -O2
+
+say           = $(if $(V),,@)
+
+.PHONY: unit-programs
+unit-programs: $(UNIT_PROGRAMS)
+
+$(U)/flags: FORCE
+	@mkdir -p $(U)
+	@{ echo '$(CC) $(UNIT_CFLAGS) | $(SAN_FLAGS) | $(FAST_FLAGS)'; \
+	   $(NGX_ID) 2>/dev/null; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# the headers of nginx need the generated ngx_auto_config.h
+$(U)/san/%.o: %.c $(U)/flags | $(B)/nginx/Makefile
+	@mkdir -p $(@D)
+	$(say)$(CC) $(UNIT_CFLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
+
+$(U)/fast/%.o: %.c $(U)/flags | $(B)/nginx/Makefile
+	@mkdir -p $(@D)
+	$(say)$(CC) $(UNIT_CFLAGS) $(FAST_FLAGS) -MMD -MP -c -o $@ $<
+
+# an archive, so that a program takes what it uses of the help
+$(U)/san/help.a: $(patsubst %.c,$(U)/san/%.o,$(UNIT_HELP))
+$(U)/fast/help.a: $(patsubst %.c,$(U)/fast/%.o,$(UNIT_HELP))
+$(U)/%/help.a: $(U)/flags
+	@mkdir -p $(@D) && rm -f $@ && ar rcs $@ $(filter %.o,$^)
+
+$(patsubst t/unit/%.c,$(U)/%,$(UNIT_PROTO)): $(U)/%: \
+    $(U)/san/t/unit/%.o $(SAN_OBJS) $(U)/san/help.a
+	$(say)$(CC) $(SAN_FLAGS) -o $@ $^ $(UNIT_LIBS)
+
+$(patsubst t/unit/%.c,$(U)/%,$(UNIT_STORE)): $(U)/%: \
+    $(U)/fast/t/unit/%.o $(FAST_OBJS) $(U)/fast/help.a
+	$(say)$(CC) -o $@ $^ $(UNIT_LIBS)
+
+.SECONDARY:
+-include $(shell test -d $(U) && find $(U) -name '*.d')

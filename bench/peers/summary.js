@@ -1,0 +1,201 @@
+// What the measurements say.
+//
+//   node summary.js --add RESULTS ONE PEER SCENARIO RAW_BEFORE RAW_AFTER
+//       adds the result in file ONE to the file RESULTS, prints it in short
+//   node summary.js --markdown DIR
+//       one table of all results in the folder
+//   node summary.js DIR
+//       all figures of all results, one line a peer and scenario
+"use strict";
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { execFileSync } = require("node:child_process");
+
+const WHAT = {
+  S1: ["paced fan-out to 1,000", "CPU µs per delivery"],
+  S1L: ["the same, load on another CPU", "CPU µs per delivery"],
+  S2: ["burst fan-out to 1,000", "CPU µs per delivery"],
+  S2L: ["the same, load on another CPU", "CPU µs per delivery"],
+  S3: ["publish to rooms of 5", "CPU µs per publish"],
+  S4: ["10,000 idle connections, 5 rooms each", "bytes per connection"],
+  S4b: ["18,000 idle connections, 5 rooms each", "bytes per connection"],
+  S4x1: ["10,000 idle connections, 1 channel", "bytes per connection"],
+  S5: ["new connection with HS256 token", "CPU µs per connection"],
+  S6: ["ping and pong", "CPU µs per ping"],
+};
+
+function median(values) {
+  const v = values.filter((x) => Number.isFinite(x)).sort((a, b) => a - b);
+  return v.length ? v[v.length >> 1] : undefined;
+}
+
+function fixed(value, digits = 2) {
+  return Number.isFinite(value) ? value.toFixed(digits) : "-";
+}
+
+// cost is the figure that the scenario is about
+function figures(run, scenario) {
+  const { connect = {}, recv = {}, idle = {} } = run;
+  const common = { ok: connect.up, up_end: run.up_at_end };
+
+  switch (scenario.slice(0, 2)) {
+    case "S1":
+    case "S2":
+      return {
+        cost: recv.cpu_us_per_event,
+        user: recv.cpu_user_us_per_event,
+        sys: recv.cpu_sys_us_per_event,
+        p50ms: recv.lat_p50_us / 1e3,
+        p99ms: recv.lat_p99_us / 1e3,
+        wall: recv.first_to_last_s,
+        per_recv: recv.events / recv.recv_calls,
+        redis_s: (recv.aux_user_s || 0) + (recv.aux_sys_s || 0),
+        lost: recv.expected - recv.events,
+        gaps: recv.seq_gaps + recv.seq_backward,
+        ...common,
+      };
+    case "S3": {
+      const published = recv.expected / 5;
+      return {
+        cost: recv.cpu_total_s * 1e6 / published,
+        user: recv.cpu_user_s * 1e6 / published,
+        sys: recv.cpu_sys_s * 1e6 / published,
+        p50ms: recv.lat_p50_us / 1e3,
+        p99ms: recv.lat_p99_us / 1e3,
+        wall: recv.first_to_last_s,
+        lost: recv.expected - recv.events,
+        ...common,
+      };
+    }
+    case "S4":
+      return {
+        cost: idle.pss_bytes_per_conn,
+        start_mb: run.mem_start.pss / 1e6,
+        end_mb: idle.mem && idle.mem.pss / 1e6,
+        ...common,
+      };
+    case "S5":
+      return {
+        cost: connect.cpu_us_per_conn,
+        user: connect.cpu_user_us_per_conn,
+        sys: connect.cpu_sys_us_per_conn,
+        per_s: connect.per_second,
+        p50ms: connect.hs_p50_us / 1e3,
+        p99ms: connect.hs_p99_us / 1e3,
+        ...common,
+      };
+    default:
+      return {
+        cost: idle.cpu_total_s * 1e6 / idle.pings,
+        percent_per_10k: idle.cpu_percent_per_10k,
+        pings: idle.pings,
+        ...common,
+      };
+  }
+}
+
+function text(f) {
+  return Object.entries(f)
+    .map(([k, v]) => `${k}=${fixed(v, Number.isInteger(v) ? 0 : 2)}`)
+    .join(" ");
+}
+
+// Medians of a file of results; over is the cost over the raw loop beside it.
+function read(file) {
+  const [peer, scenario] = path.basename(file).split(".");
+  const runs = fs.readFileSync(file, "utf8").trim().split("\n")
+    .map((line) => JSON.parse(line))
+    .map((run) => ({
+      ...figures(run, scenario),
+      raw: (run.raw_before + run.raw_after) / 2,
+    }));
+
+  for (const run of runs) {
+    if (!scenario.startsWith("S4")) {
+      run.over = run.cost / run.raw;
+    }
+  }
+
+  const medians = {};
+  for (const key of Object.keys(runs[0])) {
+    medians[key] = median(runs.map((run) => run[key]));
+  }
+
+  const quiet = runs.reduce((a, b) => (b.raw < a.raw ? b : a));
+  return { peer, scenario, runs: runs.length, quiet: quiet.cost, ...medians };
+}
+
+function results(dir) {
+  return fs.readdirSync(dir).filter((name) => name.endsWith(".json"))
+    .map((name) => read(path.join(dir, name)))
+    .sort((a, b) => (a.scenario + a.peer < b.scenario + b.peer ? -1 : 1));
+}
+
+function first(command, args) {
+  try {
+    const options = { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] };
+    return execFileSync(command, args, options).trim().split("\n")[0];
+  } catch (e) {
+    return "";
+  }
+}
+
+function markdown(dir) {
+  const commit = first("git", ["-C", __dirname, "rev-parse", "--short", "HEAD"]);
+  const cpus = os.cpus();
+
+  const lines = [
+    `${new Date().toISOString().slice(0, 10)}, ${cpus.length} x `
+    + `${cpus[0].model.trim()}, Linux ${os.release()}`
+    + `${commit && `, commit ${commit}`}.  Medians; "raw" is one \`send\` of `
+    + "the same frame, in µs, measured before and after each run.",
+    "",
+    "| scenario | figure | peer | median | user + sys | raw | over raw "
+    + "| p50 / p99 ms | lost | runs |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+  ];
+
+  for (const r of results(dir)) {
+    const memory = r.scenario.startsWith("S4");
+    const lost = r.lost || (r.ok > r.up_end ? r.ok - r.up_end : 0);
+    lines.push(`| ${[
+      `${r.scenario} ${WHAT[r.scenario][0]}`,
+      WHAT[r.scenario][1],
+      r.peer,
+      fixed(r.cost, memory ? 0 : 2),
+      r.user === undefined ? "-" : `${fixed(r.user)} + ${fixed(r.sys)}`,
+      fixed(r.raw),
+      fixed(r.over),
+      r.p50ms === undefined ? "-" : `${fixed(r.p50ms)} / ${fixed(r.p99ms)}`,
+      lost,
+      r.runs,
+    ].join(" | ")} |`);
+  }
+
+  return lines.join("\n");
+}
+
+function add(results_file, file, peer, scenario, before, after) {
+  const run = JSON.parse(fs.readFileSync(file, "utf8"));
+  Object.assign(run, {
+    peer, scenario, raw_before: Number(before), raw_after: Number(after),
+  });
+  fs.appendFileSync(results_file, JSON.stringify(run) + "\n");
+
+  console.log(peer, scenario, text(figures(run, scenario)),
+    `raw=${before}/${after}`,
+    run.first_error ? `error: ${run.first_error.slice(0, 80)}` : "");
+}
+
+const [what, ...args] = process.argv.slice(2);
+
+if (what === "--add") {
+  add(...args);
+} else if (what === "--markdown") {
+  console.log(markdown(args[0]));
+} else {
+  for (const { peer, scenario, runs, ...f } of results(what)) {
+    console.log(peer.padEnd(8), scenario.padEnd(5), `runs=${runs}`, text(f));
+  }
+}

@@ -1,0 +1,376 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+/*
+ * rawfan - what the kernel alone costs for a WebSocket fan-out.
+ *
+ *   gcc -O2 -Wall -Wextra -o rawfan rawfan.c
+ *
+ * A bare server accepts N connections from a drain process it forks, then for
+ * every one of M messages gives a ready-made frame to each connection in a
+ * plain loop.  No protocol work at all: the CPU time per delivered message is
+ * the floor for any server on this machine that uses sockets the same way.
+ * With --batch B it gives B frames with one writev, the gain of coalescing.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_BATCH 256
+
+static int conns = 1000, messages = 2000, payload = 350, batch = 1, copy;
+static int port = 7799;
+static int pin, epoll_each, fanout, lazy;
+static double rate;
+
+static const char usage[] =
+"usage: rawfan [options]\n"
+"  --conns N       connections (1000)\n"
+"  --messages M    messages in all (2000)\n"
+"  --payload K     bytes of a message (350)\n"
+"  --batch B       B messages with one writev per connection (1)\n"
+"  --copy          the batch lies in one buffer: send, not writev\n"
+"  --fanout F      a message goes to F connections only, a moving window\n"
+"  --rate R        messages a second (0: as fast as it goes)\n"
+"  --epoll-each    one epoll_wait before each message, as event loops have\n"
+"  --lazy US       the drain sleeps so long between its passes: neither\n"
+"                  wake-ups nor lock contention are charged to the server\n"
+"  --pin           server on CPU 0, drain on CPU 1\n"
+"  --port P        (7799)";
+
+
+static void
+die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+
+static uint64_t
+mono(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000000000ull + (uint64_t) ts.tv_nsec;
+}
+
+
+static void
+pin_to(int cpu)
+{
+    cpu_set_t s;
+    CPU_ZERO(&s);
+    CPU_SET(cpu, &s);
+    sched_setaffinity(0, sizeof(s), &s);
+}
+
+
+/* The drain process: connects, reads until all bytes have come, leaves. */
+static void
+drain(uint64_t total)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t) port)};
+    struct epoll_event ev[512];
+    int ep = epoll_create1(0), *fds = calloc((size_t) conns, sizeof(int));
+    static char buf[1 << 18];
+    uint64_t got = 0;
+    if (pin) {
+        pin_to(1);
+    }
+    for (int i = 0; i < conns; i++) {
+        struct sockaddr_in src = {.sin_family = AF_INET};
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        if (fds[i] < 0) {
+            die("socket");
+        }
+        src.sin_addr.s_addr = htonl(0x7f000002u + (uint32_t) i / 20000u);
+        if (bind(fds[i], (void *) &src, sizeof(src))) {
+            die("bind");
+        }
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        if (connect(fds[i], (void *) &a, sizeof(a))) {
+            die("connect");
+        }
+        struct epoll_event e = {.events = EPOLLIN, .data.fd = fds[i]};
+        epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &e);
+    }
+    while (got < total) {
+        if (lazy) {
+            usleep((useconds_t) lazy);
+        }
+        int n = epoll_wait(ep, ev, 512, 10000);
+        if (n <= 0) {
+            break;
+        }
+    more:
+        for (int i = 0; i < n; i++) {
+            ssize_t r = recv(ev[i].data.fd, buf, sizeof(buf), MSG_DONTWAIT);
+            if (r > 0) {
+                got += (uint64_t) r;
+            } else if (r == 0) {
+                epoll_ctl(ep, EPOLL_CTL_DEL, ev[i].data.fd, NULL);
+            }
+        }
+        if (n == 512 && (n = epoll_wait(ep, ev, 512, 0)) > 0) {
+            goto more;
+        }
+    }
+    struct linger lg = {1, 0};
+    for (int i = 0; i < conns; i++) {
+        setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+        close(fds[i]);
+    }
+    _exit(got == total ? 0 : 3);
+}
+
+
+static uint64_t calls, stalls;
+
+static void
+send_all(int fd, struct iovec *iov, int n)
+{
+    while (n) {
+        ssize_t r;
+        calls++;
+        if (n == 1) {
+            r = send(fd, iov->iov_base, iov->iov_len,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+        } else {
+            r = writev(fd, iov, n);
+        }
+        if (r < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            if (errno != EAGAIN) {
+                die("send");
+            }
+            struct pollfd p = {.fd = fd, .events = POLLOUT};
+            stalls++;
+            poll(&p, 1, 1000);
+            continue;
+        }
+        while (n && (size_t) r >= iov->iov_len) {
+            r -= (ssize_t) iov->iov_len;
+            iov++;
+            n--;
+        }
+        if (n && r) {
+            iov->iov_base = (char *) iov->iov_base + r;
+            iov->iov_len -= (size_t) r;
+        }
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const struct option lo[] = {{"conns", 1, 0, 'n'},
+                                       {"messages", 1, 0, 'm'},
+                                       {"payload", 1, 0, 'k'},
+                                       {"batch", 1, 0, 'b'},
+                                       {"copy", 0, 0, 'c'},
+                                       {"rate", 1, 0, 'r'},
+                                       {"port", 1, 0, 'p'},
+                                       {"pin", 0, 0, 'P'},
+                                       {"fanout", 1, 0, 'f'},
+                                       {"epoll-each", 0, 0, 'e'},
+                                       {"lazy", 1, 0, 'l'},
+                                       {"help", 0, 0, 'h'},
+                                       {0, 0, 0, 0}};
+    int o;
+    while ((o = getopt_long(argc, argv, "n:m:k:b:cr:p:Pf:el:h", lo, NULL))
+           != -1) {
+        switch (o) {
+        case 'n':
+            conns = atoi(optarg);
+            break;
+        case 'm':
+            messages = atoi(optarg);
+            break;
+        case 'k':
+            payload = atoi(optarg);
+            break;
+        case 'b':
+            batch = atoi(optarg);
+            break;
+        case 'c':
+            copy = 1;
+            break;
+        case 'r':
+            rate = atof(optarg);
+            break;
+        case 'p':
+            port = atoi(optarg);
+            break;
+        case 'P':
+            pin = 1;
+            break;
+        case 'f':
+            fanout = atoi(optarg);
+            break;
+        case 'e':
+            epoll_each = 1;
+            break;
+        case 'l':
+            lazy = atoi(optarg);
+            break;
+        default:
+            puts(usage);
+            return o == 'h' ? 0 : 1;
+        }
+    }
+    if (conns < 1 || messages < 1 || payload < 1 || payload > 65535 || batch < 1
+        || batch > MAX_BATCH || messages % batch)
+    {
+        fprintf(stderr,
+                "rawfan: bad figures (messages must be a multiple of batch)\n");
+        return 1;
+    }
+    if (fanout < 1 || fanout > conns) {
+        fanout = conns;
+    }
+
+    struct rlimit rl = {(rlim_t) conns + 256, (rlim_t) conns + 256}, cur;
+    getrlimit(RLIMIT_NOFILE, &cur);
+    if (cur.rlim_max > rl.rlim_max) {
+        rl.rlim_max = cur.rlim_max;
+    }
+    if (cur.rlim_cur < rl.rlim_cur && setrlimit(RLIMIT_NOFILE, &rl)) {
+        die("setrlimit");
+    }
+
+    /* one server text frame */
+    size_t hl = payload < 126 ? 2 : 4, fl = hl + (size_t) payload;
+    char *frames = malloc(fl * (size_t) batch);
+    for (int i = 0; i < batch; i++) {
+        char *f = frames + fl * (size_t) i;
+        f[0] = (char) 0x81;
+        if (hl == 2) {
+            f[1] = (char) payload;
+        } else {
+            f[1] = 126;
+            f[2] = (char) (payload >> 8);
+            f[3] = (char) payload;
+        }
+        memset(f + hl, 'x', (size_t) payload);
+    }
+
+    int one = 1, ls = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t) port)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(ls, (void *) &a, sizeof(a)) || listen(ls, 4096)) {
+        die("listen");
+    }
+
+    uint64_t deliveries = (uint64_t) messages * (uint64_t) fanout;
+    pid_t child = fork();
+    if (child < 0) {
+        die("fork");
+    }
+    if (child == 0) {
+        close(ls);
+        drain(deliveries * fl);
+    }
+    if (pin) {
+        pin_to(0);
+    }
+
+    int *fds = calloc((size_t) conns, sizeof(int)), ep = epoll_create1(0);
+    for (int i = 0; i < conns; i++) {
+        fds[i] = accept4(ls, NULL, NULL, SOCK_NONBLOCK);
+        if (fds[i] < 0) {
+            die("accept");
+        }
+        setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.fd = fds[i]};
+        epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &e);
+    }
+    usleep(300000);
+
+    struct rusage r0, r1;
+    struct iovec iov[MAX_BATCH];
+    struct epoll_event ev[64];
+    int at = 0;
+    getrusage(RUSAGE_SELF, &r0);
+    uint64_t t0 = mono();
+    for (int m = 0; m < messages; m += batch) {
+        if (rate > 0) {
+            uint64_t due = t0 + (uint64_t) ((double) m * 1e9 / rate),
+                     now = mono();
+            if (due > now) {
+                struct timespec ts = {(time_t) ((due - now) / 1000000000ull),
+                                      (long) ((due - now) % 1000000000ull)};
+                nanosleep(&ts, NULL);
+            }
+        }
+        if (epoll_each) {
+            epoll_wait(ep, ev, 64, 0);
+        }
+        for (int i = 0; i < fanout; i++) {
+            int fd = fds[at];
+            if (++at == conns) {
+                at = 0;
+            }
+            int n = copy ? 1 : batch;
+            if (copy) {
+                iov[0].iov_base = frames;
+                iov[0].iov_len = fl * (size_t) batch;
+            } else {
+                for (int k = 0; k < batch; k++) {
+                    iov[k].iov_base = frames + fl * (size_t) k;
+                    iov[k].iov_len = fl;
+                }
+            }
+            send_all(fd, iov, n);
+        }
+    }
+    uint64_t t1 = mono();
+    getrusage(RUSAGE_SELF, &r1);
+    int st = 0;
+    struct rusage rc;
+    wait4(child, &st, 0, &rc);
+    uint64_t t2 = mono();
+#define TV(x) ((double) (x).tv_sec * 1e6 + (double) (x).tv_usec)
+    double u = TV(r1.ru_utime) - TV(r0.ru_utime),
+           s = TV(r1.ru_stime) - TV(r0.ru_stime), d = (double) deliveries;
+    printf(
+        "{\"conns\":%d,\"fanout\":%d,\"messages\":%d,\"frame_bytes\":%zu,"
+        "\"batch\":%d,\"copy\":%d,\"rate\":%.0f,"
+        "\"pin\":%d,\"lazy\":%d,\"deliveries\":%llu,\"send_s\":%.4f,"
+        "\"drained_s\":%.4f,\"user_us_per_delivery\":%.4f,"
+        "\"sys_us_per_delivery\":%.4f,\"cpu_us_per_delivery\":%.4f,"
+        "\"us_per_call\":%.4f,\"calls\":%llu,"
+        "\"stalls\":%llu,\"drain_cpu_us_per_delivery\":%.4f,\"complete\":%s}\n",
+        conns, fanout, messages, fl, batch, copy, rate, pin, lazy,
+        (unsigned long long) deliveries, (double) (t1 - t0) / 1e9,
+        (double) (t2 - t0) / 1e9, u / d, s / d, (u + s) / d,
+        (u + s) / (double) calls, (unsigned long long) calls,
+        (unsigned long long) stalls, (TV(rc.ru_utime) + TV(rc.ru_stime)) / d,
+        WIFEXITED(st) && !WEXITSTATUS(st) ? "true" : "false");
+    return 0;
+}

@@ -1,0 +1,931 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_connect.h"
+#include "ngx_sio_auth.h"
+#include "ngx_sio_rooms.h"
+
+#include <ngx_sio_lease.h>
+#include <sio_eio.h>
+#include <sio_utf8.h>
+
+#include <openssl/rand.h>
+
+
+#define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
+
+
+struct ngx_sio_connect_s {
+    ngx_sio_client_t         *client;     /* NULL: it is gone, replies come */
+    ngx_sio_deadline_t        timeout;    /* socketio_connect_timeout */
+
+    /* from here on: only while CONNECTING */
+
+    ngx_sio_deadline_t        limit;
+    ngx_queue_t               link;       /* gateway->connecting */
+    uint64_t                  since;      /* the cursor when it was accepted */
+    ngx_pool_t               *pool;
+    ngx_sio_identity_t        identity;
+    ngx_array_t               names;      /* ngx_str_t: rooms, as found */
+    ngx_array_t               keys;       /* ngx_str_t: of room sets */
+    ngx_array_t               rooms;      /* ngx_sio_room_t: each once */
+    ngx_uint_t                waiting;    /* room sets that are being read */
+    ngx_uint_t                kicked;     /* disconnected while it waited: 1,
+                                             with its transport: 2 */
+    u_char                    sid[NGX_SIO_SID_LEN];
+};
+
+
+/* A command that clients which are connecting may have missed. */
+
+typedef struct {
+    ngx_queue_t               link;       /* gateway->commands */
+    uint64_t                  offset;
+    sio_record_t             *rec;        /* header, tables and names */
+} ngx_sio_connect_command_t;
+
+
+static void ngx_sio_connect_timeout(ngx_sio_deadline_t *d);
+static void ngx_sio_connect_limit(ngx_sio_deadline_t *d);
+static json_t *ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth);
+static void ngx_sio_connect_refuse(ngx_sio_client_t *sc,
+    ngx_sio_auth_result_e result);
+static ngx_int_t ngx_sio_connect_begin(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_names(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_expand(ngx_sio_connect_t *cn,
+    ngx_sio_template_t *t, ngx_array_t *list);
+static ngx_int_t ngx_sio_connect_sets(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_reply(void *data, redisReply *reply);
+static ngx_int_t ngx_sio_connect_add_names(ngx_sio_connect_t *cn,
+    redisReply *reply);
+static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_rooms(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_apply(ngx_sio_connect_t *cn,
+    const sio_record_t *rec);
+static ngx_uint_t ngx_sio_connect_member(ngx_sio_connect_t *cn, uint64_t hash,
+    sio_str_t *name);
+static ngx_sio_room_t *ngx_sio_connect_find(ngx_sio_connect_t *cn,
+    uint64_t hash, const u_char *name, size_t len);
+static ngx_int_t ngx_sio_connect_push(ngx_sio_connect_t *cn, uint64_t hash,
+    const u_char *name, size_t len);
+static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
+static void ngx_sio_connect_answer(ngx_sio_client_t *sc, u_char *sid);
+static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
+static void ngx_sio_connect_trim(ngx_sio_gateway_t *gw);
+
+
+ngx_int_t
+ngx_sio_connect_create(ngx_sio_client_t *sc)
+{
+    ngx_sio_connect_t         *cn;
+    ngx_sio_deadline_queue_t  *q;
+
+    q = ngx_sio_deadline_queue(sc->conf->connect_timeout,
+                               ngx_sio_connect_timeout);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    cn = ngx_calloc(sizeof(ngx_sio_connect_t), sc->gateway->log);
+    if (cn == NULL) {
+        return NGX_ERROR;
+    }
+
+    cn->client = sc;
+    sc->connect = cn;
+
+    ngx_sio_deadline_set(q, &cn->timeout);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sio_connect_timeout(ngx_sio_deadline_t *d)
+{
+    ngx_sio_connect_t  *cn;
+
+    cn = ngx_queue_data(d, ngx_sio_connect_t, timeout);
+
+    ngx_sio_client_close(cn->client, NGX_SIO_CLOSE_FORCED);
+}
+
+
+static void
+ngx_sio_connect_limit(ngx_sio_deadline_t *d)
+{
+    ngx_sio_client_t   *sc;
+    ngx_sio_connect_t  *cn;
+
+    cn = ngx_queue_data(d, ngx_sio_connect_t, limit);
+    sc = cn->client;
+
+    ngx_log_error(NGX_LOG_INFO, sc->ws.connection->log, 0,
+                  "socketio client waited too long for %s",
+                  cn->waiting ? "its room set" : "the feed");
+
+    ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+}
+
+
+void
+ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
+{
+    json_t                 *token;
+    ngx_pool_t             *pool;
+    ngx_sio_connect_t      *cn;
+    ngx_sio_auth_result_e   result;
+
+    cn = sc->connect;
+
+    if (cn == NULL) {
+
+        /* it was connected before: its time to do so is not limited again */
+
+        cn = ngx_calloc(sizeof(ngx_sio_connect_t), sc->gateway->log);
+        if (cn == NULL) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+
+        cn->client = sc;
+        sc->connect = cn;
+    }
+
+    pool = ngx_create_pool(1024, sc->gateway->log);
+    if (pool == NULL) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    token = ngx_sio_connect_token(sc, auth);
+    result = ngx_sio_auth_verify(sc->conf, token, &cn->identity, pool);
+    json_decref(token);
+
+    if (result != NGX_SIO_AUTH_OK) {
+        ngx_destroy_pool(pool);
+        ngx_sio_connect_refuse(sc, result);
+        return;
+    }
+
+    cn->pool = pool;
+
+    switch (ngx_sio_connect_begin(cn)) {
+
+    case NGX_OK:
+        return;
+
+    case NGX_DECLINED:
+
+        /* its claims do not give the names that the configuration asks for */
+
+        ngx_sio_connect_release(cn);
+        ngx_sio_connect_refuse(sc, NGX_SIO_AUTH_INVALID);
+        return;
+
+    default:
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+}
+
+
+/* The payload's token, else that of the Authorization header: a reference. */
+
+static json_t *
+ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth)
+{
+    json_t  *token;
+
+    token = json_object_get(auth, "token");
+
+    if (token) {
+        return json_incref(token);
+    }
+
+    if (sc->bearer) {
+        return json_stringn((char *) sc->bearer->data, sc->bearer->len);
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_sio_connect_refuse(ngx_sio_client_t *sc, ngx_sio_auth_result_e result)
+{
+    u_char           buf[256], *p;
+    const ngx_str_t  *error;
+
+    error = ngx_sio_auth_error(result);
+
+    ngx_log_error(NGX_LOG_INFO, sc->ws.connection->log, 0,
+                  "socketio client refused: %V", error);
+
+    p = ngx_snprintf(buf, sizeof(buf), "44%V", error);
+
+    ngx_sio_client_send(sc, buf, p - buf);
+}
+
+
+/*
+ * The client is accepted.  What the log brings from here on counts for it,
+ * even though its rooms are not known yet.
+ */
+
+static ngx_int_t
+ngx_sio_connect_begin(ngx_sio_connect_t *cn)
+{
+    u_char                     random[12];
+    uint32_t                   counter;
+    ngx_int_t                  rc;
+    ngx_sio_client_t          *sc;
+    ngx_sio_gateway_t         *gw;
+    ngx_sio_deadline_queue_t  *q;
+
+    sc = cn->client;
+    gw = sc->gateway;
+
+    rc = ngx_sio_connect_names(cn);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        return NGX_ERROR;
+    }
+
+    counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
+                                 __ATOMIC_RELAXED);
+    sio_eio_sid(cn->sid, random, counter);
+
+    q = ngx_sio_deadline_queue(NGX_SIO_CONNECT_LIMIT, ngx_sio_connect_limit);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    sc->state = NGX_SIO_CLIENT_CONNECTING;
+
+    cn->since = gw->cursor;
+    cn->kicked = 0;
+    ngx_queue_insert_tail(&gw->connecting, &cn->link);
+    ngx_sio_deadline_set(q, &cn->limit);
+
+    if (ngx_sio_connect_sets(cn) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_sio_connect_proceed(cn);
+
+    return NGX_OK;
+}
+
+
+/*
+ * What is known at once: rooms by name, and the keys of room sets.
+ * NGX_DECLINED if a claim is missing, or of a type that gives no name.
+ */
+
+static ngx_int_t
+ngx_sio_connect_names(ngx_sio_connect_t *cn)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_sio_loc_conf_t      *slcf;
+    ngx_sio_rooms_source_t  *source;
+
+    slcf = cn->client->conf;
+
+    if (ngx_array_init(&cn->names, cn->pool, 8, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_array_init(&cn->keys, cn->pool, 2, sizeof(ngx_str_t)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (slcf->user_room) {
+        rc = ngx_sio_connect_expand(cn, slcf->user_room, &cn->names);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    source = slcf->rooms ? slcf->rooms->elts : NULL;
+
+    for (i = 0; source && i < slcf->rooms->nelts; i++) {
+
+        if (source[i].redis) {
+            rc = ngx_sio_connect_expand(cn, source[i].redis, &cn->keys);
+
+        } else {
+            rc = ngx_sio_auth_rooms(&cn->identity, &source[i].claim,
+                                    &cn->names);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_connect_expand(ngx_sio_connect_t *cn, ngx_sio_template_t *t,
+    ngx_array_t *list)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *name;
+
+    name = ngx_array_push(list);
+    if (name == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_sio_auth_expand(t, &cn->identity, name, cn->pool);
+
+    if (rc == NGX_OK && (name->len == 0 || name->len > SIO_ROOM_LEN)) {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+/* Asks Redis for the room sets. */
+
+static ngx_int_t
+ngx_sio_connect_sets(ngx_sio_connect_t *cn)
+{
+    size_t              len[2];
+    ngx_str_t          *key;
+    ngx_uint_t          i;
+    const char         *argv[2];
+    ngx_sio_gateway_t  *gw;
+
+    gw = cn->client->gateway;
+    key = cn->keys.elts;
+
+    argv[0] = "SMEMBERS";
+    len[0] = 8;
+
+    for (i = 0; i < cn->keys.nelts; i++) {
+
+        argv[1] = (char *) key[i].data;
+        len[1] = key[i].len;
+
+        if (ngx_sio_redis_command(gw->redis, 2, argv, len,
+                                  NGX_SIO_CONNECT_LIMIT,
+                                  ngx_sio_connect_reply, cn)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        cn->waiting++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_connect_reply(void *data, redisReply *reply)
+{
+    ngx_sio_connect_t  *cn = data;
+
+    ngx_sio_client_t  *sc;
+
+    cn->waiting--;
+    sc = cn->client;
+
+    if (sc == NULL) {
+
+        if (cn->waiting == 0) {
+            ngx_free(cn);
+        }
+
+        return NGX_OK;
+    }
+
+    if (sc->state != NGX_SIO_CLIENT_CONNECTING) {
+        return NGX_OK;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->ws.connection->log, 0,
+                   "socketio room set, %ui to come", cn->waiting);
+
+    if (reply == NULL || ngx_sio_connect_add_names(cn, reply) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_OK;
+    }
+
+    ngx_sio_connect_proceed(cn);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_connect_add_names(ngx_sio_connect_t *cn, redisReply *reply)
+{
+    size_t       i;
+    uint32_t     state;
+    ngx_str_t   *name;
+    redisReply  *item;
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
+                      "socketio room set cannot be read: %s",
+                      reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                       : "not a set");
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < reply->elements; i++) {
+        item = reply->element[i];
+        state = SIO_UTF8_ACCEPT;
+
+        if (item->type != REDIS_REPLY_STRING
+            || item->len == 0 || item->len > SIO_ROOM_LEN
+            || sio_utf8_feed(&state, (u_char *) item->str, item->len) != SIO_OK
+            || state != SIO_UTF8_ACCEPT)
+        {
+            ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
+                          "socketio room set has a name that no room can have");
+            continue;
+        }
+
+        name = ngx_array_push(&cn->names);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        name->len = item->len;
+        name->data = ngx_pnalloc(cn->pool, item->len);
+        if (name->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(name->data, item->str, item->len);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Completes the connection if nothing is missing any more. */
+
+static void
+ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
+{
+    ngx_sio_client_t   *sc;
+    ngx_sio_gateway_t  *gw;
+
+    sc = cn->client;
+    gw = sc->gateway;
+
+    if (cn->waiting || (gw->feed && !ngx_sio_lease_is_live(gw->zone))) {
+        return;
+    }
+
+    if (ngx_sio_connect_complete(cn) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+}
+
+
+void
+ngx_sio_connect_resume(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t        *q, *next;
+    ngx_sio_connect_t  *cn;
+
+    for (q = ngx_queue_head(&gw->connecting);
+         q != ngx_queue_sentinel(&gw->connecting);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        cn = ngx_queue_data(q, ngx_sio_connect_t, link);
+
+        if (cn->client->state == NGX_SIO_CLIENT_CONNECTING) {
+            ngx_sio_connect_proceed(cn);
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_sio_connect_complete(ngx_sio_connect_t *cn)
+{
+    u_char                     sid[NGX_SIO_SID_LEN];
+    ngx_uint_t                 kicked;
+    ngx_queue_t               *q;
+    ngx_sio_client_t          *sc;
+    ngx_sio_gateway_t         *gw;
+    ngx_sio_connect_command_t *cmd;
+
+    sc = cn->client;
+    gw = sc->gateway;
+
+    if (ngx_sio_connect_rooms(cn) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (q = ngx_queue_head(&gw->commands);
+         q != ngx_queue_sentinel(&gw->commands);
+         q = ngx_queue_next(q))
+    {
+        cmd = ngx_queue_data(q, ngx_sio_connect_command_t, link);
+
+        if (cmd->offset >= cn->since
+            && ngx_sio_connect_apply(cn, cmd->rec) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_sio_connect_enter(cn) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(sid, cn->sid, NGX_SIO_SID_LEN);
+    kicked = cn->kicked;
+
+    sc->state = NGX_SIO_CLIENT_CONNECTED;
+    sc->connect = NULL;
+
+    ngx_sio_deadline_clear(&cn->timeout);
+    ngx_sio_connect_release(cn);
+    ngx_free(cn);
+
+    ngx_sio_connect_trim(gw);
+
+    ngx_sio_connect_answer(sc, sid);
+
+    if (kicked) {
+        ngx_sio_client_kick(sc, kicked == 2);
+    }
+
+    return NGX_OK;
+}
+
+
+/* From the names that were found to rooms, each once. */
+
+static ngx_int_t
+ngx_sio_connect_rooms(ngx_sio_connect_t *cn)
+{
+    uint64_t    hash, seed;
+    ngx_str_t  *name;
+    ngx_uint_t  i;
+
+    seed = cn->client->gateway->zone->sh->seed;
+
+    if (ngx_array_init(&cn->rooms, cn->pool, cn->names.nelts + 4,
+                       sizeof(ngx_sio_room_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    name = cn->names.elts;
+
+    for (i = 0; i < cn->names.nelts; i++) {
+        hash = sio_hash(seed, name[i].data, name[i].len);
+
+        if (ngx_sio_connect_push(cn, hash, name[i].data, name[i].len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* What a command that came meanwhile does to this client. */
+
+static ngx_int_t
+ngx_sio_connect_apply(ngx_sio_connect_t *cn, const sio_record_t *rec)
+{
+    uint64_t         hash;
+    unsigned         i;
+    sio_str_t        name;
+    ngx_uint_t       addressed;
+    ngx_sio_room_t  *room, *last;
+
+    addressed = (rec->rooms == 0);
+
+    for (i = 0; i < (unsigned) rec->rooms + rec->except; i++) {
+        name = sio_record_name(rec, i);
+        hash = sio_record_hashes(rec)[i];
+
+        if (!ngx_sio_connect_member(cn, hash, &name)) {
+            continue;
+        }
+
+        if (i >= rec->rooms) {
+            return NGX_OK;
+        }
+
+        addressed = 1;
+    }
+
+    if (!addressed) {
+        return NGX_OK;
+    }
+
+    if (rec->type == SIO_RECORD_DISCONNECT) {
+        cn->kicked = (rec->flags & SIO_RECORD_CLOSE) ? 2 : 1;
+        return NGX_OK;
+    }
+
+    for ( /* void */ ; i < sio_record_names(rec); i++) {
+        name = sio_record_name(rec, i);
+        hash = sio_record_hashes(rec)[i];
+
+        if (rec->type == SIO_RECORD_JOIN) {
+            if (ngx_sio_connect_push(cn, hash, name.data, name.len) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
+        room = ngx_sio_connect_find(cn, hash, name.data, name.len);
+
+        if (room) {
+            last = (ngx_sio_room_t *) cn->rooms.elts + cn->rooms.nelts - 1;
+            *room = *last;
+            cn->rooms.nelts--;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_sio_connect_member(ngx_sio_connect_t *cn, uint64_t hash, sio_str_t *name)
+{
+    if (ngx_sio_connect_find(cn, hash, name->data, name->len)) {
+        return 1;
+    }
+
+    return name->len == NGX_SIO_SID_LEN
+           && ngx_memcmp(name->data, cn->sid, NGX_SIO_SID_LEN) == 0;
+}
+
+
+static ngx_sio_room_t *
+ngx_sio_connect_find(ngx_sio_connect_t *cn, uint64_t hash, const u_char *name,
+    size_t len)
+{
+    ngx_uint_t       i;
+    ngx_sio_room_t  *room;
+
+    room = cn->rooms.elts;
+
+    for (i = 0; i < cn->rooms.nelts; i++) {
+        if (room[i].hash == hash && room[i].name.len == len
+            && ngx_memcmp(room[i].name.data, name, len) == 0)
+        {
+            return &room[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_sio_connect_push(ngx_sio_connect_t *cn, uint64_t hash, const u_char *name,
+    size_t len)
+{
+    ngx_sio_room_t  *room;
+
+    if (ngx_sio_connect_find(cn, hash, name, len)) {
+        return NGX_OK;
+    }
+
+    room = ngx_array_push(&cn->rooms);
+    if (room == NULL) {
+        return NGX_ERROR;
+    }
+
+    room->hash = hash;
+    room->name.data = (u_char *) name;
+    room->name.len = len;
+
+    return NGX_OK;
+}
+
+
+/* Into the zone, then into the worker's index, as of its cursor. */
+
+static ngx_int_t
+ngx_sio_connect_enter(ngx_sio_connect_t *cn)
+{
+    ngx_int_t           rc;
+    ngx_uint_t          i;
+    ngx_sio_room_t     *room;
+    ngx_sio_client_t   *sc;
+    ngx_sio_gateway_t  *gw;
+
+    sc = cn->client;
+    gw = sc->gateway;
+
+    rc = ngx_sio_session_connect(gw->zone, sc->session, cn->sid, 0,
+                                 &cn->identity.user, cn->rooms.elts,
+                                 cn->rooms.nelts, gw->cursor);
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_DECLINED) {
+            ngx_sio_gateway_full(gw);
+        }
+
+        return NGX_ERROR;
+    }
+
+    room = cn->rooms.elts;
+
+    for (i = 0; i < cn->rooms.nelts; i++) {
+        if (ngx_sio_rooms_join(gw->rooms, sc, room[i].hash, room[i].room,
+                               room[i].member)
+            != NGX_OK)
+        {
+            break;
+        }
+    }
+
+    if (i == cn->rooms.nelts && ngx_sio_rooms_enter(gw->rooms, sc) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    while (i--) {
+        ngx_sio_rooms_leave(gw->rooms, sc, room[i].member);
+    }
+
+    (void) ngx_sio_session_disconnect(gw->zone, sc->session);
+
+    return NGX_ERROR;
+}
+
+
+/* The reply and the ready event, in one write. */
+
+static void
+ngx_sio_connect_answer(ngx_sio_client_t *sc, u_char *sid)
+{
+    u_char             *p, *buf, text[64];
+    size_t              size;
+    ngx_str_t          *ready;
+    ngx_uint_t          n;
+    ngx_sio_message_t   msg[2];
+
+    ready = &sc->conf->ready_packet;
+    size = ngx_sio_client_frame_len(sizeof(text))
+           + ngx_sio_client_frame_len(ready->len);
+
+    buf = ngx_alloc(size, sc->gateway->log);
+    if (buf == NULL) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    p = ngx_snprintf(text, sizeof(text), "40{\"sid\":\"%*s\"}",
+                     (size_t) NGX_SIO_SID_LEN, sid);
+
+    n = 0;
+    msg[n].start = 0;
+    p = ngx_sio_client_frame(buf, &msg[n++], text, p - text);
+
+    if (ready->len) {
+        msg[n].start = (uint32_t) (p - buf);
+        (void) ngx_sio_client_frame(buf, &msg[n++], ready->data, ready->len);
+    }
+
+    ngx_sio_client_write(sc, buf, msg, n);
+
+    ngx_free(buf);
+}
+
+
+void
+ngx_sio_connect_abort(ngx_sio_client_t *sc)
+{
+    ngx_sio_connect_t  *cn;
+
+    cn = sc->connect;
+    sc->connect = NULL;
+
+    ngx_sio_deadline_clear(&cn->timeout);
+    ngx_sio_connect_release(cn);
+
+    cn->client = NULL;
+
+    if (cn->waiting == 0) {
+        ngx_free(cn);
+    }
+
+    ngx_sio_connect_trim(sc->gateway);
+}
+
+
+/* Drops what is held only while CONNECTING. */
+
+static void
+ngx_sio_connect_release(ngx_sio_connect_t *cn)
+{
+    if (cn->pool == NULL) {
+        return;
+    }
+
+    ngx_sio_deadline_clear(&cn->limit);
+
+    if (cn->link.next) {
+        ngx_queue_remove(&cn->link);
+        cn->link.next = NULL;
+    }
+
+    ngx_sio_auth_release(&cn->identity);
+    ngx_destroy_pool(cn->pool);
+    cn->pool = NULL;
+}
+
+
+void
+ngx_sio_connect_command(ngx_sio_gateway_t *gw, const sio_record_t *rec)
+{
+    size_t                      len;
+    ngx_queue_t                *q;
+    ngx_sio_connect_t          *cn;
+    ngx_sio_connect_command_t  *cmd;
+
+    if (ngx_queue_empty(&gw->connecting)) {
+        return;
+    }
+
+    len = sio_record_parts_at(rec);
+
+    cmd = ngx_alloc(sizeof(ngx_sio_connect_command_t) + len, gw->log);
+
+    if (cmd) {
+        cmd->offset = rec->offset;
+        cmd->rec = (sio_record_t *) (cmd + 1);
+        ngx_memcpy(cmd->rec, rec, len);
+
+        ngx_queue_insert_tail(&gw->commands, &cmd->link);
+        return;
+    }
+
+    /* whoever waits has missed it: they have to come again */
+
+    for (q = ngx_queue_head(&gw->connecting);
+         q != ngx_queue_sentinel(&gw->connecting);
+         q = ngx_queue_next(q))
+    {
+        cn = ngx_queue_data(q, ngx_sio_connect_t, link);
+        ngx_sio_client_close(cn->client, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+}
+
+
+/* Forgets the commands that nobody waits for any more. */
+
+static void
+ngx_sio_connect_trim(ngx_sio_gateway_t *gw)
+{
+    uint64_t                    since;
+    ngx_queue_t                *q;
+    ngx_sio_connect_t          *cn;
+    ngx_sio_connect_command_t  *cmd;
+
+    since = (uint64_t) -1;
+
+    if (!ngx_queue_empty(&gw->connecting)) {
+        q = ngx_queue_head(&gw->connecting);
+        cn = ngx_queue_data(q, ngx_sio_connect_t, link);
+        since = cn->since;
+    }
+
+    while (!ngx_queue_empty(&gw->commands)) {
+        q = ngx_queue_head(&gw->commands);
+        cmd = ngx_queue_data(q, ngx_sio_connect_command_t, link);
+
+        if (cmd->offset >= since) {
+            break;
+        }
+
+        ngx_queue_remove(q);
+        ngx_free(cmd);
+    }
+}

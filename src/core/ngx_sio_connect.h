@@ -1,0 +1,47 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_CONNECT_H_INCLUDED_
+#define _NGX_SIO_CONNECT_H_INCLUDED_
+
+
+#include "ngx_sio_client.h"
+
+#include <jansson.h>
+
+
+/*
+ * From the CONNECT packet to the reply.
+ *
+ * A client whose token was accepted waits for its room sets from Redis, and
+ * for the feed.  Meanwhile it is in no index; commands that the worker meets
+ * in the log are kept as long as anybody waits.  When all is there, its rooms
+ * are the lists, and then those commands in order: a backend changes the set
+ * first and publishes after, so whatever the read of the set missed is among
+ * them, and what it had seen already changes nothing.
+ */
+
+
+/*
+ * Makes the state that a client has until it is connected, and starts its
+ * socketio_connect_timeout.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_sio_connect_create(ngx_sio_client_t *sc);
+
+/* A CONNECT packet for "/"; auth is its payload or NULL.  May close sc. */
+void ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth);
+
+/* Gives up what a client that is being freed waits for. */
+void ngx_sio_connect_abort(ngx_sio_client_t *sc);
+
+/* Keeps a command record (up to its names) if anybody may need it. */
+void ngx_sio_connect_command(ngx_sio_gateway_t *gw, const sio_record_t *rec);
+
+/* Completes those who waited for the feed only. */
+void ngx_sio_connect_resume(ngx_sio_gateway_t *gw);
+
+
+#endif /* _NGX_SIO_CONNECT_H_INCLUDED_ */

@@ -1,0 +1,945 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_dispatch.h"
+#include "ngx_sio_connect.h"
+#include "ngx_sio_rooms.h"
+
+
+#define NGX_SIO_DISPATCH_STAGE  262144    /* bytes staged in one turn */
+#define NGX_SIO_DISPATCH_KEEP   2097152   /* largest staging buffer kept */
+#define NGX_SIO_DISPATCH_RUNS   262144    /* runs noted in one turn */
+#define NGX_SIO_DISPATCH_TURNS  16        /* turns before others are served */
+
+
+/* Messages [first .. first + n) of the turn go to one client. */
+
+typedef struct {
+    uint32_t                  first;
+    uint32_t                  n;
+    uint32_t                  next;       /* index of its next run, or 0 */
+} ngx_sio_dispatch_run_t;
+
+
+/*
+ * Who a segment is for.  A single room is kept as what it was found to be, so
+ * that the next record for the same one needs no list of its own.
+ */
+
+typedef struct {
+    ngx_sio_rooms_room_t     *room;
+    ngx_sio_client_t         *client;     /* whose own id is the name */
+    ngx_uint_t                simple;     /* room and client are all of it */
+    ngx_uint_t                drop;       /* volatile */
+} ngx_sio_dispatch_audience_t;
+
+
+struct ngx_sio_dispatch_s {
+    ngx_sio_gateway_t        *gateway;
+    ngx_event_t               event;
+    ngx_connection_t          ident;      /* event.data, for debug logs */
+
+    sio_buf_t                 stage;      /* framed messages of this turn */
+    ngx_array_t               messages;   /* ngx_sio_message_t */
+    ngx_array_t               runs;       /* ngx_sio_dispatch_run_t; [0] none */
+    ngx_array_t               dirty;      /* ngx_sio_client_t *: have runs */
+    ngx_array_t               addressed;  /* ngx_sio_client_t *: by a command */
+    ngx_pool_t               *pool;
+
+    sio_buf_t                 record;     /* tables and names of a record */
+    sio_buf_t                 gather;     /* runs of one client, joined */
+
+    uint64_t                  mark;       /* serial of the segment */
+    uint32_t                  segment;    /* its first message */
+    ngx_sio_dispatch_audience_t  audience;
+};
+
+
+static void ngx_sio_dispatch_handler(ngx_event_t *ev);
+static ngx_int_t ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw);
+static ngx_int_t ngx_sio_dispatch_record(ngx_sio_gateway_t *gw,
+    uint64_t off, sio_record_t *rec);
+static sio_record_t *ngx_sio_dispatch_load(ngx_sio_gateway_t *gw,
+    uint64_t off, sio_record_t *rec);
+static ngx_int_t ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw,
+    sio_record_t *rec);
+static ngx_int_t ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw,
+    sio_record_t *rec);
+static size_t ngx_sio_dispatch_framed(const sio_record_t *rec);
+static ngx_int_t ngx_sio_dispatch_frame(ngx_sio_zone_t *z,
+    const sio_record_t *rec, u_char *p);
+static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
+static void ngx_sio_dispatch_lists(ngx_sio_gateway_t *gw, sio_record_t *rec,
+    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
+    void *data);
+static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
+    ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc,
+    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
+    void *data);
+static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    void *data);
+static void ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw);
+static void ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc);
+static void ngx_sio_dispatch_command(ngx_sio_gateway_t *gw, sio_record_t *rec);
+static void ngx_sio_dispatch_collect(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, void *data);
+static void ngx_sio_dispatch_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    sio_record_t *rec);
+static void ngx_sio_dispatch_leave(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, sio_record_t *rec);
+static void ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
+
+
+ngx_sio_dispatch_t *
+ngx_sio_dispatch_create(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_dispatch_t  *d;
+
+    d = ngx_calloc(sizeof(ngx_sio_dispatch_t), gw->log);
+    if (d == NULL) {
+        return NULL;
+    }
+
+    d->gateway = gw;
+
+    d->ident.fd = (ngx_socket_t) -1;
+    d->event.data = &d->ident;
+    d->event.handler = ngx_sio_dispatch_handler;
+    d->event.log = gw->log;
+
+    d->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, gw->log);
+
+    if (d->pool == NULL
+        || ngx_array_init(&d->messages, d->pool, 1024,
+                          sizeof(ngx_sio_message_t))
+           != NGX_OK
+        || ngx_array_init(&d->runs, d->pool, 4096,
+                          sizeof(ngx_sio_dispatch_run_t))
+           != NGX_OK
+        || ngx_array_init(&d->dirty, d->pool, 4096, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&d->addressed, d->pool, 64, sizeof(void *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return d;
+}
+
+
+void
+ngx_sio_dispatch_post(ngx_sio_gateway_t *gw)
+{
+    ngx_post_event(&gw->dispatch->event, &ngx_posted_events);
+}
+
+
+void
+ngx_sio_dispatch_stop(ngx_sio_gateway_t *gw)
+{
+    if (gw->dispatch->event.posted) {
+        ngx_delete_posted_event(&gw->dispatch->event);
+    }
+}
+
+
+static void
+ngx_sio_dispatch_handler(ngx_event_t *ev)
+{
+    ngx_sio_dispatch_t  *d;
+
+    d = ngx_queue_data(ev, ngx_sio_dispatch_t, event);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "socketio dispatch from %uL", d->gateway->cursor);
+
+    ngx_sio_dispatch_run(d->gateway);
+}
+
+
+void
+ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  n;
+
+    if (gw->slot == 0) {
+        return;
+    }
+
+    for (n = 0; n < NGX_SIO_DISPATCH_TURNS; n++) {
+
+        rc = ngx_sio_dispatch_turn(gw);
+
+        if (rc == NGX_DECLINED) {
+            ngx_sio_dispatch_overrun(gw);
+            continue;
+        }
+
+        if (rc == NGX_AGAIN
+            && !ngx_sio_log_arm(gw->zone, gw->slot, gw->cursor))
+        {
+            return;
+        }
+    }
+
+    ngx_post_event(&gw->dispatch->event, &ngx_posted_next_events);
+}
+
+
+/*
+ * NGX_OK: there may be more; NGX_AGAIN: the head is reached; NGX_DECLINED: the
+ * log has gone on without this worker.
+ */
+
+static ngx_int_t
+ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
+{
+    uint64_t             off;
+    ngx_int_t            rc;
+    sio_record_t         rec;
+    ngx_sio_zone_t      *z;
+    ngx_sio_dispatch_t  *d;
+
+    z = gw->zone;
+    d = gw->dispatch;
+
+    d->messages.nelts = 0;
+    d->runs.nelts = 1;
+    d->dirty.nelts = 0;
+    d->stage.len = 0;
+    d->segment = 0;
+
+    off = gw->cursor;
+
+    do {
+        rc = ngx_sio_log_next(z, &off, &rec);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        rc = ngx_sio_dispatch_record(gw, off, &rec);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        off += rec.size;
+        gw->cursor = off;
+
+    } while (d->stage.len < NGX_SIO_DISPATCH_STAGE
+             && d->runs.nelts < NGX_SIO_DISPATCH_RUNS);
+
+    ngx_sio_dispatch_segment(gw);
+    ngx_sio_dispatch_flush(gw);
+
+    if (d->stage.size > NGX_SIO_DISPATCH_KEEP) {
+        sio_buf_free(&d->stage);
+    }
+
+    if (d->gather.size > NGX_SIO_DISPATCH_KEEP) {
+        sio_buf_free(&d->gather);
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    /*
+     * Writers may go three quarters of the log beyond the cursor that they
+     * see, so references are safe down to a quarter before it.
+     */
+
+    ngx_sio_client_rescue(gw, gw->cursor - ngx_min(gw->cursor,
+                                                   z->sh->log_size / 8));
+
+    if (ngx_sio_log_advance(z, gw->slot, gw->cursor) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
+{
+    sio_record_t  *image;
+
+    if (rec->type == SIO_RECORD_FEED) {
+
+        if (rec->flags & SIO_RECORD_UP) {
+            /* those who connect now are not met by what was before */
+            ngx_sio_dispatch_segment(gw);
+            ngx_sio_connect_resume(gw);
+        }
+
+        return NGX_OK;
+    }
+
+    image = ngx_sio_dispatch_load(gw, off, rec);
+    if (image == NULL) {
+        return NGX_DECLINED;
+    }
+
+    switch (image->type) {
+
+    case SIO_RECORD_EMIT:
+        return ngx_sio_dispatch_emit(gw, image);
+
+    case SIO_RECORD_JOIN:
+    case SIO_RECORD_LEAVE:
+    case SIO_RECORD_DISCONNECT:
+
+        /* what was published before meets the rooms as they are now */
+        ngx_sio_dispatch_segment(gw);
+
+        ngx_sio_connect_command(gw, image);
+        ngx_sio_dispatch_command(gw, image);
+
+        return NGX_OK;
+
+    default:
+        return NGX_OK;
+    }
+}
+
+
+/* Copies a record up to its parts; NULL if it was overrun. */
+
+static sio_record_t *
+ngx_sio_dispatch_load(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
+{
+    size_t      len;
+    sio_buf_t  *b;
+
+    b = &gw->dispatch->record;
+    b->len = 0;
+
+    len = sio_record_parts_at(rec);
+
+    if (!sio_record_sane(rec, ngx_sio_log_max_record(gw->zone))
+        || sio_buf_reserve(b, len) != SIO_OK
+        || ngx_sio_log_copy(gw->zone, off, 0, b->data, len) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return (sio_record_t *) b->data;
+}
+
+
+static ngx_int_t
+ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
+{
+    uint64_t                      hash;
+    sio_str_t                     name;
+    ngx_sio_dispatch_t           *d;
+    ngx_sio_dispatch_audience_t   to;
+
+    d = gw->dispatch;
+
+    to.room = NULL;
+    to.client = NULL;
+    to.simple = (rec->except == 0 && rec->rooms <= 1);
+    to.drop = rec->flags & SIO_RECORD_VOLATILE;
+
+    if (to.simple) {
+
+        if (rec->rooms == 0) {
+            to.room = &gw->rooms->everyone;
+
+            if (to.room->nmembers == 0) {
+                return NGX_OK;
+            }
+
+        } else {
+            name = sio_record_name(rec, 0);
+            hash = sio_record_hashes(rec)[0];
+
+            to.room = ngx_sio_rooms_find(gw->rooms, hash, rec->nsp, name.data,
+                                         name.len);
+            to.client = ngx_sio_rooms_sid(gw->rooms, hash, name.data,
+                                          name.len);
+
+            if (to.room == NULL && to.client == NULL) {
+                return NGX_OK;
+            }
+        }
+
+        if (d->segment == d->messages.nelts
+            || !d->audience.simple || d->audience.room != to.room
+            || d->audience.client != to.client || d->audience.drop != to.drop)
+        {
+            ngx_sio_dispatch_segment(gw);
+            d->audience = to;
+        }
+
+        return ngx_sio_dispatch_stage(gw, rec);
+    }
+
+    ngx_sio_dispatch_segment(gw);
+    d->audience = to;
+
+    if (ngx_sio_dispatch_stage(gw, rec) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_sio_dispatch_lists(gw, rec, ngx_sio_dispatch_add, NULL);
+    d->segment = d->messages.nelts;
+
+    return NGX_OK;
+}
+
+
+/* Frames the parts of a record behind what is staged, as one message. */
+
+static ngx_int_t
+ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
+{
+    size_t               len;
+    sio_buf_t           *stage;
+    ngx_sio_message_t   *msg;
+    ngx_sio_dispatch_t  *d;
+
+    d = gw->dispatch;
+    stage = &d->stage;
+
+    len = ngx_sio_dispatch_framed(rec);
+
+    if (sio_buf_reserve(stage, len) != SIO_OK
+        || ngx_sio_dispatch_frame(gw->zone, rec, stage->data + stage->len)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    msg = ngx_array_push(&d->messages);
+    if (msg == NULL) {
+        return NGX_DECLINED;
+    }
+
+    msg->ref = rec->offset;
+    msg->start = (uint32_t) stage->len;
+    msg->len = (uint32_t) len;
+    msg->drop = rec->flags & SIO_RECORD_VOLATILE;
+
+    stage->len += len;
+
+    return NGX_OK;
+}
+
+
+/* The length of a record's parts as WebSocket messages. */
+
+static size_t
+ngx_sio_dispatch_framed(const sio_record_t *rec)
+{
+    size_t           len;
+    unsigned         i;
+    const uint32_t  *lens;
+
+    lens = sio_record_part_lens(rec);
+    len = rec->parts_len;
+
+    for (i = 0; i < rec->parts; i++) {
+        len += sio_ws_header_len(lens[i]);
+    }
+
+    return len;
+}
+
+
+/* The first part of a packet is text, the others are its attachments. */
+
+static ngx_int_t
+ngx_sio_dispatch_frame(ngx_sio_zone_t *z, const sio_record_t *rec, u_char *p)
+{
+    size_t           at;
+    unsigned         i;
+    const uint32_t  *lens;
+
+    lens = sio_record_part_lens(rec);
+    at = sio_record_parts_at(rec);
+
+    for (i = 0; i < rec->parts; i++) {
+
+        p += sio_ws_header(p, i ? SIO_WS_BINARY : SIO_WS_TEXT, lens[i]);
+
+        if (ngx_sio_log_copy(z, rec->offset, at, p, lens[i]) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        p += lens[i];
+        at += lens[i];
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_dispatch_fetch(void *data, uint64_t ref, u_char *p, size_t len)
+{
+    ngx_sio_client_t *sc = data;
+
+    sio_record_t        rec, *image;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    if (ngx_sio_log_next(gw->zone, &ref, &rec) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    image = ngx_sio_dispatch_load(gw, ref, &rec);
+
+    if (image == NULL || ngx_sio_dispatch_framed(image) != len) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_sio_dispatch_frame(gw->zone, image, p);
+}
+
+
+/* Ends a segment: its messages are noted for each member of its audience. */
+
+static void
+ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_dispatch_t  *d;
+
+    d = gw->dispatch;
+
+    if (d->segment == d->messages.nelts) {
+        return;
+    }
+
+    d->mark++;
+
+    ngx_sio_dispatch_room(gw, d->audience.room, d->audience.client,
+                          ngx_sio_dispatch_add, NULL);
+
+    d->segment = d->messages.nelts;
+}
+
+
+/*
+ * Calls each() once for every client that a record addresses.  Those in the
+ * excepted rooms are marked first, so that they count as met.
+ */
+
+static void
+ngx_sio_dispatch_lists(ngx_sio_gateway_t *gw, sio_record_t *rec,
+    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
+    void *data)
+{
+    uint64_t               hash;
+    unsigned               i;
+    sio_str_t              name;
+    ngx_sio_client_t      *sc;
+    ngx_sio_rooms_room_t  *room;
+
+    gw->dispatch->mark++;
+
+    for (i = rec->rooms; i < (unsigned) rec->rooms + rec->except; i++) {
+        name = sio_record_name(rec, i);
+        hash = sio_record_hashes(rec)[i];
+
+        room = ngx_sio_rooms_find(gw->rooms, hash, rec->nsp, name.data,
+                                  name.len);
+        sc = ngx_sio_rooms_sid(gw->rooms, hash, name.data, name.len);
+
+        ngx_sio_dispatch_room(gw, room, sc, NULL, NULL);
+    }
+
+    if (rec->rooms == 0) {
+        ngx_sio_dispatch_room(gw, &gw->rooms->everyone, NULL, each, data);
+        return;
+    }
+
+    for (i = 0; i < rec->rooms; i++) {
+        name = sio_record_name(rec, i);
+        hash = sio_record_hashes(rec)[i];
+
+        room = ngx_sio_rooms_find(gw->rooms, hash, rec->nsp, name.data,
+                                  name.len);
+        sc = ngx_sio_rooms_sid(gw->rooms, hash, name.data, name.len);
+
+        ngx_sio_dispatch_room(gw, room, sc, each, data);
+    }
+}
+
+
+/* Meets the members of a room, and one client, unless they are marked. */
+
+static void
+ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
+    ngx_sio_client_t *sc,
+    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
+    void *data)
+{
+    uint32_t           i;
+    uint64_t           mark;
+    ngx_sio_client_t  *member;
+
+    mark = gw->dispatch->mark;
+
+    for (i = room ? room->nmembers : 0; i > 0; i--) {
+        member = room->members[i - 1].client;
+
+        if (member->mark == mark) {
+            continue;
+        }
+
+        member->mark = mark;
+
+        if (each && member->state == NGX_SIO_CLIENT_CONNECTED) {
+            each(gw, member, data);
+        }
+    }
+
+    if (sc && sc->mark != mark) {
+        sc->mark = mark;
+
+        if (each && sc->state == NGX_SIO_CLIENT_CONNECTED) {
+            each(gw, sc, data);
+        }
+    }
+}
+
+
+/* Notes the messages of the current segment for a client. */
+
+static void
+ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data)
+{
+    uint32_t                  first, n;
+    ngx_sio_dispatch_t       *d;
+    ngx_sio_client_t        **dirty;
+    ngx_sio_dispatch_run_t   *run, *runs;
+
+    d = gw->dispatch;
+    first = d->segment;
+    n = d->messages.nelts - d->segment;
+
+    if (sc->out && d->audience.drop) {
+        return;
+    }
+
+    runs = d->runs.elts;
+
+    if (sc->run_last) {
+        run = &runs[sc->run_last];
+
+        if (run->first + run->n == first) {
+            run->n += n;
+            return;
+        }
+    }
+
+    run = ngx_array_push(&d->runs);
+    if (run == NULL) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    run->first = first;
+    run->n = n;
+    run->next = 0;
+
+    if (sc->run_last) {
+        runs = d->runs.elts;
+        runs[sc->run_last].next = d->runs.nelts - 1;
+        sc->run_last = d->runs.nelts - 1;
+        return;
+    }
+
+    sc->run_first = d->runs.nelts - 1;
+    sc->run_last = d->runs.nelts - 1;
+
+    dirty = ngx_array_push(&d->dirty);
+    if (dirty == NULL) {
+        sc->run_first = 0;
+        sc->run_last = 0;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    *dirty = sc;
+}
+
+
+static void
+ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw)
+{
+    ngx_uint_t           i;
+    ngx_sio_client_t   **dirty;
+    ngx_sio_dispatch_t  *d;
+
+    d = gw->dispatch;
+    dirty = d->dirty.elts;
+
+    for (i = 0; i < d->dirty.nelts; i++) {
+        ngx_sio_dispatch_flush_client(gw, dirty[i]);
+    }
+
+    d->dirty.nelts = 0;
+}
+
+
+/* One send for all that a client got in this turn. */
+
+static void
+ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
+{
+    size_t                   len;
+    u_char                  *p;
+    uint32_t                 i, n;
+    ngx_sio_message_t       *msg, *first;
+    ngx_sio_dispatch_t      *d;
+    ngx_sio_dispatch_run_t  *run, *runs;
+
+    if (sc->run_first == 0) {
+        return;
+    }
+
+    d = gw->dispatch;
+    runs = d->runs.elts;
+    msg = d->messages.elts;
+
+    run = &runs[sc->run_first];
+
+    sc->run_first = 0;
+    sc->run_last = 0;
+
+    if (run->next == 0) {
+        ngx_sio_client_write(sc, d->stage.data, msg + run->first, run->n);
+        return;
+    }
+
+    /* messages that do not lie side by side are brought together */
+
+    d->gather.len = 0;
+    first = NULL;
+    n = 0;
+
+    for ( ;; ) {
+
+        for (i = run->first; i < run->first + run->n; i++) {
+
+            first = ngx_array_push(&d->messages);
+            len = ((ngx_sio_message_t *) d->messages.elts)[i].len;
+
+            if (first == NULL || sio_buf_reserve(&d->gather, len) != SIO_OK) {
+                ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+                return;
+            }
+
+            msg = (ngx_sio_message_t *) d->messages.elts + i;
+
+            p = d->gather.data + d->gather.len;
+            ngx_memcpy(p, d->stage.data + msg->start, len);
+
+            *first = *msg;
+            first->start = (uint32_t) d->gather.len;
+            d->gather.len += len;
+            n++;
+        }
+
+        if (run->next == 0) {
+            break;
+        }
+
+        run = &runs[run->next];
+    }
+
+    d->messages.nelts -= n;
+    first = (ngx_sio_message_t *) d->messages.elts + d->messages.nelts;
+
+    ngx_sio_client_write(sc, d->gather.data, first, n);
+}
+
+
+/* Changes rooms, or ends sockets, of all clients that a command addresses. */
+
+static void
+ngx_sio_dispatch_command(ngx_sio_gateway_t *gw, sio_record_t *rec)
+{
+    ngx_uint_t          i;
+    ngx_array_t        *list;
+    ngx_sio_client_t  **sc;
+
+    /* the members are collected first: the command changes their rooms */
+
+    list = &gw->dispatch->addressed;
+    list->nelts = 0;
+
+    ngx_sio_dispatch_lists(gw, rec, ngx_sio_dispatch_collect, list);
+
+    sc = list->elts;
+
+    for (i = 0; i < list->nelts; i++) {
+
+        switch (rec->type) {
+
+        case SIO_RECORD_JOIN:
+            ngx_sio_dispatch_join(gw, sc[i], rec);
+            break;
+
+        case SIO_RECORD_LEAVE:
+            ngx_sio_dispatch_leave(gw, sc[i], rec);
+            break;
+
+        default: /* SIO_RECORD_DISCONNECT */
+
+            /* after all that was published before */
+            ngx_sio_dispatch_flush_client(gw, sc[i]);
+            ngx_sio_client_kick(sc[i], rec->flags & SIO_RECORD_CLOSE);
+            break;
+        }
+    }
+}
+
+
+static void
+ngx_sio_dispatch_collect(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    void *data)
+{
+    ngx_array_t *list = data;
+
+    ngx_sio_client_t  **p;
+
+    p = ngx_array_push(list);
+
+    if (p == NULL) {
+        /* its rooms would no longer be right */
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    *p = sc;
+}
+
+
+static void
+ngx_sio_dispatch_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    sio_record_t *rec)
+{
+    unsigned         i;
+    ngx_int_t        rc;
+    sio_str_t        name;
+    ngx_sio_room_t   room;
+
+    for (i = rec->rooms + rec->except; i < sio_record_names(rec); i++) {
+
+        name = sio_record_name(rec, i);
+
+        room.hash = sio_record_hashes(rec)[i];
+        room.name.data = (u_char *) name.data;
+        room.name.len = name.len;
+
+        rc = ngx_sio_session_join(gw->zone, sc->session, &room, rec->offset);
+
+        if (rc == NGX_DONE) {
+            continue;
+        }
+
+        if (rc == NGX_DECLINED) {
+            ngx_sio_gateway_full(gw);
+        }
+
+        if (rc == NGX_OK
+            && ngx_sio_rooms_join(gw->rooms, sc, room.hash, room.room,
+                                  room.member)
+               != NGX_OK)
+        {
+            (void) ngx_sio_session_leave(gw->zone, sc->session, room.member);
+            rc = NGX_ERROR;
+        }
+
+        if (rc != NGX_OK) {
+            /* better to come again than to miss a room */
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_sio_dispatch_leave(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    sio_record_t *rec)
+{
+    uint32_t               ref;
+    unsigned               i;
+    sio_str_t              name;
+    ngx_sio_member_sh_t   *m;
+    ngx_sio_rooms_room_t  *room;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    for (i = rec->rooms + rec->except; i < sio_record_names(rec); i++) {
+
+        name = sio_record_name(rec, i);
+
+        room = ngx_sio_rooms_find(gw->rooms, sio_record_hashes(rec)[i],
+                                  rec->nsp, name.data, name.len);
+        if (room == NULL) {
+            continue;
+        }
+
+        ref = NGX_MAX_UINT32_VALUE;
+
+        do {
+            m = ngx_sio_session_walk(gw->zone, ss, &ref);
+        } while (m && m->room != room->room);
+
+        if (m == NULL) {
+            continue;
+        }
+
+        ngx_sio_rooms_leave(gw->rooms, sc, ref);
+
+        if (ngx_sio_session_leave(gw->zone, sc->session, ref) != NGX_OK) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+    }
+}
+
+
+/*
+ * This worker was stopped for so long that the log went on without it.  What
+ * it has missed cannot be told any more, so its clients have to come again.
+ */
+
+static void
+ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw)
+{
+    uint64_t      cursor;
+    ngx_queue_t  *q;
+
+    ngx_log_error(NGX_LOG_WARN, gw->log, 0,
+                  "socketio worker was left behind by the log of gateway "
+                  "\"%V\", closing its %ui clients",
+                  &gw->conf->name, gw->nclients);
+
+    while (!ngx_queue_empty(&gw->clients)) {
+        q = ngx_queue_head(&gw->clients);
+        ngx_sio_client_close(ngx_queue_data(q, ngx_sio_client_t, link),
+                             NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+
+    cursor = ngx_sio_log_rejoin(gw->zone, gw->slot);
+
+    if (cursor) {
+        gw->cursor = cursor;
+    }
+}

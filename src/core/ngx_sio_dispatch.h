@@ -1,0 +1,45 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_DISPATCH_H_INCLUDED_
+#define _NGX_SIO_DISPATCH_H_INCLUDED_
+
+
+#include "ngx_sio_client.h"
+
+
+/*
+ * From the log to the clients.
+ *
+ * A turn copies records into a private staging buffer, framed for the wire,
+ * and notes for each addressed client which messages of the buffer are its;
+ * at the end of the turn every client gets one send.  Records with the same
+ * audience that follow each other make one segment, and meet each member once.
+ * Commands change rooms between two segments, in the order of the log.
+ */
+
+
+/* NULL without memory. */
+ngx_sio_dispatch_t *ngx_sio_dispatch_create(ngx_sio_gateway_t *gw);
+
+/*
+ * Delivers up to the head of the log, or for a bounded time and posts itself
+ * for the rest; then the doorbell is armed.
+ */
+void ngx_sio_dispatch_run(ngx_sio_gateway_t *gw);
+
+/* Posts a run for the end of this turn. */
+void ngx_sio_dispatch_post(ngx_sio_gateway_t *gw);
+
+/* Removes events; for the end of the worker. */
+void ngx_sio_dispatch_stop(ngx_sio_gateway_t *gw);
+
+/* ngx_sio_out_fetch_pt: frames a record of the log again; data: a client. */
+ngx_int_t ngx_sio_dispatch_fetch(void *data, uint64_t ref, u_char *p,
+    size_t len);
+
+
+#endif /* _NGX_SIO_DISPATCH_H_INCLUDED_ */

@@ -1,0 +1,311 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_feed_batch.h"
+
+
+#define NGX_SIO_FEED_STALL        500          /* ms until a reader is fenced */
+
+
+static sio_rc_t ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b,
+    ngx_sio_feed_push_t *push, const char **error);
+static ngx_int_t ngx_sio_feed_batch_append(ngx_sio_feed_batch_t *b,
+    size_t len);
+static void ngx_sio_feed_batch_complain(ngx_sio_feed_batch_t *b,
+    ngx_sio_feed_push_t *push, sio_rc_t rc, const char *error);
+
+
+void
+ngx_sio_feed_batch_init(ngx_sio_feed_batch_t *b, ngx_sio_gateway_t *gw)
+{
+    ngx_memzero(b, sizeof(ngx_sio_feed_batch_t));
+
+    b->gw = gw;
+}
+
+
+void
+ngx_sio_feed_batch_free(ngx_sio_feed_batch_t *b)
+{
+    sio_adapter_free(&b->adapter);
+    sio_buf_free(&b->buf);
+}
+
+
+void
+ngx_sio_feed_batch_drop(ngx_sio_feed_batch_t *b)
+{
+    b->buf.len = 0;
+    b->passed = 0;
+    b->laggard = 0;
+}
+
+
+ngx_int_t
+ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
+{
+    size_t       len;
+    sio_rc_t     rc;
+    ngx_int_t    n;
+    const char  *error;
+
+    if (b->buf.len >= b->gw->zone->sh->log_size / 16) {
+        n = ngx_sio_feed_batch_flush(b);
+
+        if (n != NGX_OK) {
+            return n;
+        }
+    }
+
+    len = b->buf.len;
+
+    rc = ngx_sio_feed_batch_encode(b, push, &error);
+
+    if (rc != SIO_OK) {
+        if (rc != SIO_AGAIN) {
+            ngx_sio_feed_batch_complain(b, push, rc, error);
+        }
+
+        b->pos.since++;
+        b->passed++;
+
+        return NGX_OK;
+    }
+
+    if (len && b->buf.len > ngx_sio_log_max_record(b->gw->zone)) {
+
+        /* too much for one append: those before this one go ahead */
+
+        n = ngx_sio_feed_batch_append(b, len);
+
+        if (n != NGX_OK) {
+            b->buf.len = len;
+            return n;
+        }
+    }
+
+    b->pos.since++;
+
+    return NGX_OK;
+}
+
+
+static sio_rc_t
+ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
+    const char **error)
+{
+    sio_rc_t        rc;
+    sio_str_t       name;
+    ngx_str_t      *nsp;
+    sio_message_t   m;
+
+    ngx_memzero(&m, sizeof(sio_message_t));
+
+    *error = NULL;
+
+    if (push->kind == NGX_SIO_FEED_BROADCAST) {
+        nsp = b->gw->conf->namespaces.elts;
+
+        name.data = nsp[push->nsp].data;
+        name.len = nsp[push->nsp].len;
+
+        rc = sio_adapter_broadcast(&b->adapter, &m, name, push->payload.data,
+                                   push->payload.len, error);
+
+    } else {
+        rc = sio_adapter_request(&b->adapter, &m, push->payload.data,
+                                 push->payload.len, error);
+    }
+
+    if (rc != SIO_OK) {
+        return rc;
+    }
+
+    m.nsp = push->nsp;
+
+    return sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
+                             ngx_sio_log_max_record(b->gw->zone));
+}
+
+
+void
+ngx_sio_feed_batch_heartbeat(ngx_sio_feed_batch_t *b, uint64_t number)
+{
+    b->pos.heartbeat = number;
+    b->pos.since = 0;
+
+    if (b->passed && b->buf.len == 0) {
+        ngx_sio_feed_batch_note(b, 0);
+    }
+}
+
+
+void
+ngx_sio_feed_batch_note(ngx_sio_feed_batch_t *b, ngx_uint_t flags)
+{
+    sio_rc_t       rc;
+    sio_message_t  m;
+
+    ngx_memzero(&m, sizeof(sio_message_t));
+
+    m.type = SIO_RECORD_FEED;
+    m.flags = (uint8_t) flags;
+
+    rc = sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
+                           ngx_sio_log_max_record(b->gw->zone));
+
+    if (rc != SIO_OK) {
+        ngx_log_error(NGX_LOG_ALERT, b->gw->log, 0,
+                      "socketio feed of gateway \"%V\" cannot note a change "
+                      "of state", &b->gw->conf->name);
+    }
+}
+
+
+ngx_int_t
+ngx_sio_feed_batch_flush(ngx_sio_feed_batch_t *b)
+{
+    if (b->buf.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_sio_feed_batch_append(b, b->buf.len);
+}
+
+
+/* Appends the first len bytes, behind which is b->pos. */
+
+static ngx_int_t
+ngx_sio_feed_batch_append(ngx_sio_feed_batch_t *b, size_t len)
+{
+    ngx_int_t         rc;
+    ngx_sio_append_t  a;
+
+    a.data = b->buf.data;
+    a.len = len;
+    a.lease = b->lease;
+    a.feed = &b->pos;
+    a.first = 0;
+
+    rc = ngx_sio_log_append(b->gw->zone, &a);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, b->gw->log, 0,
+                   "socketio feed append: %uz at %uL, rc:%i",
+                   len, a.first, rc);
+
+    if (rc == NGX_AGAIN || rc == NGX_BUSY || rc == NGX_DECLINED) {
+        return rc;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, b->gw->log, 0,
+                      "socketio feed of gateway \"%V\" could not append "
+                      "%uz bytes", &b->gw->conf->name, len);
+    }
+
+    b->passed = 0;
+    b->laggard = 0;
+
+    b->buf.len -= len;
+
+    if (b->buf.len) {
+        ngx_memmove(b->buf.data, b->buf.data + len, b->buf.len);
+    }
+
+    ngx_sio_gateway_ring(b->gw);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_sio_feed_batch_lag(ngx_sio_feed_batch_t *b)
+{
+    uint64_t    cursor;
+    ngx_uint_t  slot;
+
+    /* a bell may have been lost with its worker */
+
+    ngx_sio_gateway_ring(b->gw);
+
+    slot = ngx_sio_log_laggard(b->gw->zone, &cursor);
+
+    if (slot == 0) {
+        b->laggard = 0;
+        return;
+    }
+
+    if (slot != b->laggard || cursor != b->cursor) {
+        b->laggard = slot;
+        b->cursor = cursor;
+        b->stalled = ngx_current_msec;
+        return;
+    }
+
+    if (ngx_current_msec - b->stalled < NGX_SIO_FEED_STALL) {
+        return;
+    }
+
+    if (ngx_sio_log_fence(b->gw->zone, slot, cursor) == NGX_OK) {
+        ngx_log_error(NGX_LOG_WARN, b->gw->log, 0,
+                      "socketio worker in slot %ui of gateway \"%V\" has not "
+                      "read the log for %M ms and is left behind",
+                      slot, &b->gw->conf->name,
+                      ngx_current_msec - b->stalled);
+    }
+
+    b->laggard = 0;
+}
+
+
+static void
+ngx_sio_feed_batch_complain(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
+    sio_rc_t rc, const char *error)
+{
+    size_t       i, len;
+    u_char       channel[128];
+    ngx_uint_t   refused;
+
+    refused = (rc == SIO_NOMEM || (rc == SIO_LIMIT && error == NULL));
+
+    if (refused) {
+        b->refused++;
+
+    } else {
+        b->malformed++;
+    }
+
+    if (b->complained && ngx_current_msec - b->complained < 1000) {
+        return;
+    }
+
+    b->complained = ngx_current_msec;
+
+    if (error == NULL) {
+        error = (rc == SIO_NOMEM) ? "no memory"
+                : (rc == SIO_LIMIT) ? "larger than the log allows, or too "
+                                      "many rooms"
+                : "room name empty or too long";
+    }
+
+    /* anybody may have chosen the name */
+
+    len = ngx_min(push->channel.len, sizeof(channel));
+
+    for (i = 0; i < len; i++) {
+        channel[i] = push->channel.data[i];
+
+        if (channel[i] < ' ' || channel[i] == 0x7f) {
+            channel[i] = '?';
+        }
+    }
+
+    ngx_log_error(NGX_LOG_ERR, b->gw->log, 0,
+                  "socketio %s message of %uz bytes on channel \"%*s\": %s; "
+                  "malformed so far: %ui, refused: %ui",
+                  refused ? "refused a" : "malformed", push->payload.len,
+                  len, channel, error, b->malformed, b->refused);
+}

@@ -1,0 +1,600 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_gateway.h"
+#include "ngx_sio_client.h"
+#include "ngx_sio_dispatch.h"
+#include "ngx_sio_rooms.h"
+
+#include <sys/eventfd.h>
+
+
+#define NGX_SIO_GATEWAY_BELLS    128       /* process slots with a doorbell */
+#define NGX_SIO_GATEWAY_SWEEP    100       /* ms */
+#define NGX_SIO_GATEWAY_WARN     60000     /* ms between lines on a full zone */
+
+
+static ngx_int_t ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf,
+    u_char *mem, size_t size, ngx_log_t *log);
+static ngx_int_t ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf,
+    ngx_cycle_t *cycle);
+static void ngx_sio_gateway_event(ngx_sio_gateway_t *gw, ngx_event_t *ev,
+    ngx_event_handler_pt handler);
+static void ngx_sio_gateway_enter(ngx_sio_gateway_t *gw);
+static ngx_int_t ngx_sio_gateway_listen(ngx_cycle_t *cycle);
+static void ngx_sio_gateway_bell(ngx_event_t *rev);
+static void ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot,
+    ngx_int_t process_slot);
+static void ngx_sio_gateway_sweep(ngx_event_t *ev);
+static void ngx_sio_gateway_close(ngx_event_t *ev);
+static void ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw);
+static void ngx_sio_gateway_shutdown(void);
+
+static void ngx_sio_gateway_command_ready(void *data);
+static void ngx_sio_gateway_command_lost(void *data);
+
+
+/*
+ * Doorbells: made once in the life of the master, so that all workers of all
+ * generations inherit the same ones, each known by its process slot.
+ */
+
+static int                 ngx_sio_gateway_bells[NGX_SIO_GATEWAY_BELLS];
+static ngx_uint_t          ngx_sio_gateway_have_bells;
+
+/* This worker's gateways. */
+
+static ngx_sio_gateway_t  *ngx_sio_gateways;
+static ngx_uint_t          ngx_sio_gateway_n;
+static ngx_connection_t   *ngx_sio_gateway_bell_connection;
+
+
+static const ngx_sio_redis_handler_t  ngx_sio_gateway_command_handler = {
+    ngx_sio_gateway_command_ready,
+    ngx_sio_gateway_command_lost,
+    NULL,
+    NULL
+};
+
+
+ngx_int_t
+ngx_sio_gateway_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t  i;
+
+    if (ngx_sio_gateway_have_bells) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < NGX_SIO_GATEWAY_BELLS; i++) {
+
+        ngx_sio_gateway_bells[i] = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+        if (ngx_sio_gateway_bells[i] == -1) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                          "eventfd() failed");
+
+            while (i--) {
+                (void) close(ngx_sio_gateway_bells[i]);
+            }
+
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_sio_gateway_have_bells = 1;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Runs in the master, also on a reload, while the old workers go on: memory
+ * that is in use is left as it is.
+ */
+
+ngx_int_t
+ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    size_t                   size;
+    u_char                  *mem;
+    ngx_slab_pool_t         *shpool;
+    ngx_sio_gateway_conf_t  *conf, *old;
+
+    conf = shm_zone->data;
+    old = data;
+
+    if (old) {
+        conf->zone = old->zone;
+        return NGX_OK;
+    }
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    /* one block for everything: nothing is allocated at run time */
+
+    size = shpool->pfree * ngx_pagesize;
+
+    if (shm_zone->shm.exists) {
+        mem = shpool->data;
+
+        if (ngx_sio_zone_attach(&conf->zone, mem, size, conf->log_size)
+            == NGX_OK)
+        {
+            return NGX_OK;
+        }
+
+        return NGX_ERROR;
+    }
+
+    mem = ngx_slab_alloc(shpool, size);
+
+    if (mem == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool->data = mem;
+
+    return ngx_sio_gateway_format(conf, mem, size, shm_zone->shm.log);
+}
+
+
+static ngx_int_t
+ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf, u_char *mem, size_t size,
+    ngx_log_t *log)
+{
+    u_char      *p, name[NGX_SIO_NODE_LEN];
+    ngx_str_t    node;
+    ngx_uint_t   i;
+
+    static const u_char  letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    node = conf->node;
+
+    if (node.len == 0) {
+
+        /* host name and 6 random characters */
+
+        p = ngx_cpymem(name, ngx_cycle->hostname.data,
+                       ngx_min(ngx_cycle->hostname.len,
+                               NGX_SIO_NODE_LEN - 7));
+        *p++ = '-';
+
+        for (i = 0; i < 6; i++) {
+            *p++ = letters[ngx_random() % (sizeof(letters) - 1)];
+        }
+
+        node.data = name;
+        node.len = p - name;
+    }
+
+    if (ngx_sio_zone_format(&conf->zone, mem, size, conf->log_size, &node)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "socketio zone of gateway \"%V\" is too small "
+                      "for its log", &conf->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_gateway_init_worker(ngx_cycle_t *cycle, ngx_sio_main_conf_t *smcf)
+{
+    ngx_uint_t                i;
+    ngx_sio_gateway_conf_t  **conf;
+
+    if (smcf->gateways.nelts == 0) {
+        return NGX_OK;
+    }
+
+    ngx_sio_gateways = ngx_calloc(smcf->gateways.nelts
+                                  * sizeof(ngx_sio_gateway_t), cycle->log);
+    if (ngx_sio_gateways == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf = smcf->gateways.elts;
+
+    for (i = 0; i < smcf->gateways.nelts; i++) {
+
+        if (ngx_sio_gateway_create(conf[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_sio_gateway_listen(cycle);
+}
+
+
+static ngx_int_t
+ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = &ngx_sio_gateways[ngx_sio_gateway_n++];
+
+    gw->conf = conf;
+    gw->zone = &conf->zone;
+    gw->log = cycle->log;
+    gw->oldest = (uint64_t) -1;
+
+    ngx_queue_init(&gw->clients);
+    ngx_queue_init(&gw->closed);
+    ngx_queue_init(&gw->connecting);
+    ngx_queue_init(&gw->commands);
+    ngx_queue_init(&gw->slow);
+
+    gw->ident.fd = (ngx_socket_t) -1;
+
+    ngx_sio_gateway_event(gw, &gw->sweep, ngx_sio_gateway_sweep);
+    ngx_sio_gateway_event(gw, &gw->close, ngx_sio_gateway_close);
+    gw->sweep.cancelable = 1;
+
+    gw->rooms = ngx_sio_rooms_create(gw);
+    gw->dispatch = ngx_sio_dispatch_create(gw);
+
+    if (gw->rooms == NULL || gw->dispatch == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sio_gateway_enter(gw);
+
+    if (conf->redis) {
+        gw->redis = ngx_sio_redis_create(conf->redis,
+                                         &ngx_sio_gateway_command_handler, gw,
+                                         "commands", cycle->log);
+        if (gw->redis == NULL) {
+            return NGX_ERROR;
+        }
+
+        gw->feed = ngx_sio_feed_create(gw);
+        if (gw->feed == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_add_timer(&gw->sweep, NGX_SIO_GATEWAY_SWEEP);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sio_gateway_event(ngx_sio_gateway_t *gw, ngx_event_t *ev,
+    ngx_event_handler_pt handler)
+{
+    ev->data = &gw->ident;
+    ev->handler = handler;
+    ev->log = gw->log;
+}
+
+
+/* Takes a slot; without one, which is tried again, nobody is served. */
+
+static void
+ngx_sio_gateway_enter(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_zone_t  *z;
+
+    z = gw->zone;
+
+    /* the view was made by the master, maybe long ago */
+    z->epoch = ngx_sio_load(&z->sh->epoch);
+
+    gw->slot = ngx_sio_worker_enter(z, ngx_process_slot);
+
+    if (gw->slot == 0) {
+        return;
+    }
+
+    gw->cursor = z->sh->workers[gw->slot - 1].cursor;
+
+    /* arms the doorbell */
+    ngx_sio_dispatch_post(gw);
+}
+
+
+/* Puts this worker's doorbell into its event loop. */
+
+static ngx_int_t
+ngx_sio_gateway_listen(ngx_cycle_t *cycle)
+{
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    if (ngx_process_slot >= NGX_SIO_GATEWAY_BELLS) {
+        /* the sweep looks at the log often enough to live without */
+        return NGX_OK;
+    }
+
+    c = ngx_get_connection(ngx_sio_gateway_bells[ngx_process_slot],
+                           cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    rev = c->read;
+    rev->log = cycle->log;
+    rev->handler = ngx_sio_gateway_bell;
+    c->write->log = cycle->log;
+
+    /* no alert about an open socket; a call when the worker has to leave */
+    rev->channel = 1;
+    c->idle = 1;
+
+    ngx_sio_gateway_bell_connection = c;
+
+    return ngx_add_event(rev, NGX_READ_EVENT, NGX_CLEAR_EVENT);
+}
+
+
+/*
+ * The counter is never read: under EPOLLET every write to it is an event of
+ * its own.
+ */
+
+static void
+ngx_sio_gateway_bell(ngx_event_t *rev)
+{
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, rev->log, 0, "socketio bell");
+
+    if (c->close) {
+        c->close = 0;
+        c->idle = 0;
+        ngx_sio_gateway_shutdown();
+        return;
+    }
+
+    for (i = 0; i < ngx_sio_gateway_n; i++) {
+        ngx_sio_dispatch_post(&ngx_sio_gateways[i]);
+    }
+}
+
+
+void
+ngx_sio_gateway_ring(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_log_ring(gw->zone, ngx_sio_gateway_ring_slot, gw);
+}
+
+
+static void
+ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot, ngx_int_t process_slot)
+{
+    ngx_sio_gateway_t *gw = data;
+
+    uint64_t  one;
+
+    if (slot == gw->slot) {
+        ngx_sio_dispatch_post(gw);
+        return;
+    }
+
+    if (process_slot < NGX_SIO_GATEWAY_BELLS) {
+        one = 1;
+        (void) ngx_write_fd(ngx_sio_gateway_bells[process_slot], &one,
+                            sizeof(uint64_t));
+    }
+}
+
+
+ngx_sio_gateway_t *
+ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ngx_sio_gateway_n; i++) {
+        if (ngx_sio_gateways[i].conf == conf) {
+            return &ngx_sio_gateways[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_sio_gateway_sweep(ngx_event_t *ev)
+{
+    ngx_uint_t          n;
+    ngx_sio_gateway_t  *gw;
+
+    gw = ngx_queue_data(ev, ngx_sio_gateway_t, sweep);
+
+    if (gw->closing) {
+        return;
+    }
+
+    if (gw->slot == 0) {
+        ngx_sio_gateway_enter(gw);
+
+    } else {
+        n = ngx_sio_worker_reap(gw->zone);
+
+        if (n) {
+            ngx_log_error(NGX_LOG_NOTICE, gw->log, 0,
+                          "socketio gateway \"%V\": %ui dead workers reaped",
+                          &gw->conf->name, n);
+        }
+
+        if (ngx_sio_zone_lost(gw->zone)) {
+            ngx_sio_gateway_emptied(gw);
+        }
+
+        if (gw->cursor != ngx_sio_log_head(gw->zone)) {
+            ngx_sio_dispatch_post(gw);
+        }
+    }
+
+    ngx_add_timer(ev, NGX_SIO_GATEWAY_SWEEP);
+}
+
+
+/*
+ * The records of the zone were found damaged and were emptied: what this
+ * worker's clients had there is gone, and nothing of it may be touched.
+ */
+
+static void
+ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t       *q;
+    ngx_sio_client_t  *sc;
+
+    ngx_log_error(NGX_LOG_ALERT, gw->log, 0,
+                  "socketio zone of gateway \"%V\" was damaged and emptied, "
+                  "closing %ui clients", &gw->conf->name, gw->nclients);
+
+    ngx_sio_rooms_reset(gw->rooms);
+
+    for (q = ngx_queue_head(&gw->closed);
+         q != ngx_queue_sentinel(&gw->closed);
+         q = ngx_queue_next(q))
+    {
+        sc = ngx_queue_data(q, ngx_sio_client_t, link);
+        sc->session = 0;
+    }
+
+    while (!ngx_queue_empty(&gw->clients)) {
+        q = ngx_queue_head(&gw->clients);
+        sc = ngx_queue_data(q, ngx_sio_client_t, link);
+        sc->session = 0;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+
+    gw->zone->epoch = ngx_sio_load(&gw->zone->sh->epoch);
+}
+
+
+static void
+ngx_sio_gateway_close(ngx_event_t *ev)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = ngx_queue_data(ev, ngx_sio_gateway_t, close);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0, "socketio close clients");
+
+    ngx_sio_client_free_closed(gw);
+}
+
+
+void
+ngx_sio_gateway_full(ngx_sio_gateway_t *gw)
+{
+    uint64_t  now, warned;
+
+    now = ngx_sio_zone_now();
+    warned = ngx_sio_load(&gw->zone->sh->warned);
+
+    if (warned && now - warned < NGX_SIO_GATEWAY_WARN) {
+        return;
+    }
+
+    /* one worker of the node says it */
+
+    if (!__atomic_compare_exchange_n(&gw->zone->sh->warned, &warned, now, 0,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, gw->log, 0,
+                  "socketio zone of gateway \"%V\" is full, clients are "
+                  "refused; a larger \"zone\" holds more", &gw->conf->name);
+}
+
+
+static void
+ngx_sio_gateway_command_ready(void *data)
+{
+    ngx_sio_gateway_t *gw = data;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_EVENT, gw->log, 0,
+                   "socketio commands of gateway \"%V\" can be sent",
+                   &gw->conf->name);
+}
+
+
+static void
+ngx_sio_gateway_command_lost(void *data)
+{
+    ngx_sio_gateway_t *gw = data;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_EVENT, gw->log, 0,
+                   "socketio commands of gateway \"%V\" cannot be sent",
+                   &gw->conf->name);
+}
+
+
+/*
+ * The worker has to leave.  Its feed goes to another worker at once; its
+ * clients are closed, which the connections themselves are told as well.
+ */
+
+static void
+ngx_sio_gateway_shutdown(void)
+{
+    ngx_uint_t          i;
+    ngx_queue_t        *q;
+    ngx_sio_gateway_t  *gw;
+
+    for (i = 0; i < ngx_sio_gateway_n; i++) {
+        gw = &ngx_sio_gateways[i];
+
+        gw->closing = 1;
+
+        if (gw->feed) {
+            ngx_sio_feed_close(gw->feed);
+            gw->feed = NULL;
+        }
+
+        while (!ngx_queue_empty(&gw->clients)) {
+            q = ngx_queue_head(&gw->clients);
+            ngx_sio_client_close(ngx_queue_data(q, ngx_sio_client_t, link),
+                                 NGX_SIO_CLOSE_SHUTDOWN);
+        }
+
+        ngx_sio_client_free_closed(gw);
+
+        if (gw->redis) {
+            ngx_sio_redis_close(gw->redis);
+            gw->redis = NULL;
+        }
+
+        /* a leaving worker must not hold up the writers of the log */
+
+        if (gw->slot) {
+            ngx_sio_dispatch_stop(gw);
+            ngx_sio_worker_leave(gw->zone, gw->slot);
+            gw->slot = 0;
+        }
+    }
+}
+
+
+void
+ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
+{
+    ngx_sio_gateway_shutdown();
+
+    if (ngx_sio_gateway_bell_connection) {
+
+        /* the descriptor belongs to the next in this process slot as well */
+        ngx_free_connection(ngx_sio_gateway_bell_connection);
+        ngx_sio_gateway_bell_connection->fd = (ngx_socket_t) -1;
+        ngx_sio_gateway_bell_connection = NULL;
+    }
+}

@@ -1,0 +1,106 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_GATEWAY_H_INCLUDED_
+#define _NGX_SIO_GATEWAY_H_INCLUDED_
+
+
+#include "ngx_sio_conf.h"
+#include "ngx_sio_feed.h"
+
+#include <ngx_event.h>
+
+#include <ngx_sio_log.h>
+#include <ngx_sio_worker.h>
+
+
+/*
+ * A worker's side of a gateway: its slot in the zone, its cursor on the log,
+ * its clients and the rooms that they are in, its connections to Redis.
+ *
+ * Everything else in this folder gets one of these and works on its part:
+ *
+ *   client     one connected client
+ *   connect    from the CONNECT packet to the reply
+ *   rooms      which of this worker's clients are in a room
+ *   dispatch   from the log to the clients
+ *   feed       from Redis to the log
+ */
+
+
+typedef struct ngx_sio_client_s   ngx_sio_client_t;
+typedef struct ngx_sio_rooms_s    ngx_sio_rooms_t;
+typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
+
+
+struct ngx_sio_gateway_s {
+    ngx_sio_gateway_conf_t   *conf;
+    ngx_sio_zone_t           *zone;
+    ngx_log_t                *log;
+    ngx_uint_t                slot;            /* from 1; 0: no slot (yet) */
+    uint64_t                  cursor;          /* next record to deliver */
+
+    ngx_sio_rooms_t          *rooms;
+    ngx_sio_dispatch_t       *dispatch;
+
+    ngx_queue_t               clients;         /* all, by client->link */
+    ngx_queue_t               closed;          /* those that wait to be freed */
+    ngx_event_t               close;           /* frees them */
+    ngx_uint_t                nclients;
+
+    ngx_queue_t               connecting;      /* by connect->link, in order of
+                                                  their "since" */
+    ngx_queue_t               commands;        /* what they may have missed */
+
+    ngx_queue_t               slow;            /* by out->link: clients that
+                                                  are behind */
+    uint64_t                  oldest;          /* no reference of theirs is
+                                                  older than this */
+    size_t                    rescued;         /* bytes copied for them */
+
+    ngx_sio_redis_t          *redis;           /* commands; NULL: standalone */
+    ngx_sio_feed_t           *feed;            /* NULL: standalone */
+
+    ngx_event_t               sweep;           /* 100 ms: reaps the dead, looks
+                                                  at the log without a bell */
+    ngx_connection_t          ident;           /* data of the events, for debug
+                                                  logs */
+
+    ngx_uint_t                closing;         /* the worker is leaving */
+};
+
+
+/*
+ * Starts the worker's side of all gateways of a cycle; ends it.  NGX_ERROR
+ * only without memory: Redis being away is no reason.
+ */
+ngx_int_t ngx_sio_gateway_init_worker(ngx_cycle_t *cycle,
+    ngx_sio_main_conf_t *smcf);
+void ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle);
+
+/* Makes the doorbells, once in the life of the master. */
+ngx_int_t ngx_sio_gateway_init_module(ngx_cycle_t *cycle);
+
+/* Initialises the shared memory; the init callback of the zone. */
+ngx_int_t ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data);
+
+/* The worker's side of a gateway; NULL if this process has none. */
+ngx_sio_gateway_t *ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf);
+
+/*
+ * Tells all workers that the log has grown: others by their doorbells, this
+ * one by posting its dispatch, so that what is appended in one turn leaves in
+ * one write per client.
+ */
+void ngx_sio_gateway_ring(ngx_sio_gateway_t *gw);
+
+/*
+ * Notes in the log that the zone is full, at most once a minute for the node.
+ */
+void ngx_sio_gateway_full(ngx_sio_gateway_t *gw);
+
+
+#endif /* _NGX_SIO_GATEWAY_H_INCLUDED_ */

@@ -1,0 +1,193 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_receive.h"
+#include "ngx_sio_connect.h"
+
+#include <sio_eio.h>
+#include <sio_packet.h>
+
+
+static void ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data,
+    size_t len);
+static void ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk,
+    json_t *auth);
+static void ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp);
+static void ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk);
+
+
+void
+ngx_sio_receive_text(ngx_sio_client_t *sc, u_char *data, size_t len)
+{
+    if (len == 0) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_PARSE_ERROR);
+        return;
+    }
+
+    switch (data[0]) {
+
+    case SIO_EIO_PONG:
+        ngx_sio_client_pong(sc);
+        return;
+
+    case SIO_EIO_PING:
+        /* in this revision only the server pings */
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_ERROR);
+        return;
+
+    case SIO_EIO_OPEN:
+    case SIO_EIO_CLOSE:
+    case SIO_EIO_UPGRADE:
+    case SIO_EIO_NOOP:
+        ngx_sio_client_alive(sc);
+        return;
+
+    case SIO_EIO_MESSAGE:
+        ngx_sio_client_alive(sc);
+        ngx_sio_receive_packet(sc, data + 1, len - 1);
+        return;
+
+    case 'b':
+        /* base64, as on polling: the reference takes it here as well */
+        ngx_sio_client_alive(sc);
+        ngx_sio_receive_binary(sc, data + 1, len - 1);
+        return;
+
+    default:
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_PARSE_ERROR);
+        return;
+    }
+}
+
+
+void
+ngx_sio_receive_binary(ngx_sio_client_t *sc, u_char *data, size_t len)
+{
+    ngx_sio_client_alive(sc);
+
+    if (sc->attachments == 0) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+    }
+
+    /* the event that it belongs to is for nobody: see _socket() */
+
+    sc->attachments--;
+}
+
+
+static void
+ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
+{
+    json_t        *json;
+    sio_rc_t       rc;
+    ngx_uint_t     connect;
+    sio_packet_t   pk;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->ws.connection->log, 0,
+                   "socketio packet of %uz bytes", len);
+
+    json = NULL;
+    connect = (len && data[0] == '0' + SIO_CONNECT);
+
+    /* only the payload of CONNECT is looked at: the rest is checked */
+
+    rc = sio_packet_parse(&pk, data, len, connect ? &json : NULL);
+
+    if (rc != SIO_OK || sc->attachments) {
+
+        if (json) {
+            json_decref(json);
+        }
+
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+    }
+
+    if (connect) {
+        ngx_sio_receive_connect(sc, &pk, json);
+
+        if (json) {
+            json_decref(json);
+        }
+
+        return;
+    }
+
+    ngx_sio_receive_socket(sc, &pk);
+}
+
+
+static void
+ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *auth)
+{
+    if (pk->nsp.len != 1) {
+        ngx_sio_receive_refuse(sc, &pk->nsp);
+        return;
+    }
+
+    if (sc->state != NGX_SIO_CLIENT_OPEN) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+    }
+
+    ngx_sio_connect_start(sc, auth);
+}
+
+
+static void
+ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
+{
+    sio_buf_t         b;
+    static const char error[] = "{\"message\":\"Invalid namespace\"}";
+
+    ngx_memzero(&b, sizeof(sio_buf_t));
+
+    if (sio_packet_begin(&b, SIO_CONNECT_ERROR, *nsp) != SIO_OK
+        || sio_buf_append(&b, error, sizeof(error) - 1) != SIO_OK)
+    {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+
+    } else {
+        ngx_sio_client_send(sc, b.data, b.len);
+    }
+
+    sio_buf_free(&b);
+}
+
+
+/*
+ * A packet for a socket.  Events are for listeners, of which a gateway has
+ * none: they are ignored, as an event without a listener is by the reference.
+ */
+
+static void
+ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk)
+{
+    if (sc->state != NGX_SIO_CLIENT_CONNECTED || pk->nsp.len != 1) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+    }
+
+    switch (pk->type) {
+
+    case SIO_DISCONNECT:
+        ngx_sio_client_disconnect(sc);
+        return;
+
+    case SIO_CONNECT_ERROR:
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+
+    case SIO_BINARY_EVENT:
+    case SIO_BINARY_ACK:
+        sc->attachments = (uint8_t) pk->attachments;
+        return;
+
+    default:
+        return;
+    }
+}

@@ -1,0 +1,440 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_rooms.h"
+
+#include <ngx_sio_name.h>
+
+
+#define NGX_SIO_ROOMS_BUCKETS  256        /* to begin with */
+
+
+static ngx_int_t ngx_sio_rooms_grow_rooms(ngx_sio_rooms_t *rooms);
+static ngx_int_t ngx_sio_rooms_grow_sids(ngx_sio_rooms_t *rooms);
+static ngx_sio_rooms_room_t *ngx_sio_rooms_by_index(ngx_sio_rooms_t *rooms,
+    uint32_t room);
+static ngx_sio_rooms_room_t *ngx_sio_rooms_make(ngx_sio_rooms_t *rooms,
+    uint64_t hash, uint32_t room);
+static void ngx_sio_rooms_drop(ngx_sio_rooms_t *rooms,
+    ngx_sio_rooms_room_t *room);
+static ngx_int_t ngx_sio_rooms_push(ngx_sio_rooms_t *rooms,
+    ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc, uint32_t member);
+
+
+ngx_sio_rooms_t *
+ngx_sio_rooms_create(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_rooms_t  *rooms;
+
+    rooms = ngx_calloc(sizeof(ngx_sio_rooms_t), gw->log);
+    if (rooms == NULL) {
+        return NULL;
+    }
+
+    rooms->gateway = gw;
+
+    rooms->room_buckets = NGX_SIO_ROOMS_BUCKETS;
+    rooms->rooms = ngx_calloc(rooms->room_buckets * sizeof(void *), gw->log);
+
+    rooms->sid_buckets = NGX_SIO_ROOMS_BUCKETS;
+    rooms->sids = ngx_calloc(rooms->sid_buckets * sizeof(void *), gw->log);
+
+    if (rooms->rooms == NULL || rooms->sids == NULL) {
+        return NULL;
+    }
+
+    return rooms;
+}
+
+
+ngx_sio_rooms_room_t *
+ngx_sio_rooms_find(ngx_sio_rooms_t *rooms, uint64_t hash, uint16_t nsp,
+    const u_char *name, size_t len)
+{
+    ngx_sio_zone_t        *z;
+    ngx_sio_rooms_room_t  *room;
+
+    z = rooms->gateway->zone;
+
+    for (room = rooms->rooms[hash & (rooms->room_buckets - 1)];
+         room;
+         room = room->next)
+    {
+        if (room->hash == hash
+            && ngx_sio_name_equal(z, &z->rooms[room->room], nsp, name, len))
+        {
+            return room;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_sio_client_t *
+ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash, const u_char *name,
+    size_t len)
+{
+    ngx_sio_client_t  *sc;
+
+    if (len != NGX_SIO_SID_LEN) {
+        return NULL;
+    }
+
+    for (sc = rooms->sids[hash & (rooms->sid_buckets - 1)];
+         sc;
+         sc = sc->sid_next)
+    {
+        if (sc->sid_hash == hash
+            && ngx_memcmp(ngx_sio_client_session(sc)->sid, name, len) == 0)
+        {
+            return sc;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_sio_rooms_join(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc, uint64_t hash,
+    uint32_t index, uint32_t member)
+{
+    ngx_sio_rooms_room_t  *room;
+
+    room = ngx_sio_rooms_by_index(rooms, index);
+
+    if (room == NULL) {
+        room = ngx_sio_rooms_make(rooms, hash, index);
+        if (room == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_sio_rooms_push(rooms, room, sc, member) != NGX_OK) {
+
+        if (room->nmembers == 0) {
+            ngx_sio_rooms_drop(rooms, room);
+        }
+
+        return NGX_ERROR;
+    }
+
+    ngx_sio_session_member(rooms->gateway->zone, ngx_sio_client_session(sc),
+                           member)->pos = room->nmembers - 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
+    uint32_t member)
+{
+    ngx_sio_zone_t          *z;
+    ngx_sio_member_sh_t     *m;
+    ngx_sio_rooms_room_t    *room;
+    ngx_sio_rooms_member_t  *last;
+
+    z = rooms->gateway->zone;
+    m = ngx_sio_session_member(z, ngx_sio_client_session(sc), member);
+
+    room = ngx_sio_rooms_by_index(rooms, m->room);
+
+    if (room == NULL || m->pos >= room->nmembers
+        || room->members[m->pos].client != sc)
+    {
+        ngx_log_error(NGX_LOG_ALERT, rooms->gateway->log, 0,
+                      "socketio membership is not in the index");
+        return;
+    }
+
+    /* the last member takes the place */
+
+    last = &room->members[--room->nmembers];
+
+    if (last->client != sc) {
+        room->members[m->pos] = *last;
+        ngx_sio_session_member(z, ngx_sio_client_session(last->client),
+                               last->member)->pos = m->pos;
+    }
+
+    if (room->nmembers == 0) {
+        ngx_sio_rooms_drop(rooms, room);
+    }
+}
+
+
+ngx_int_t
+ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
+{
+    ngx_sio_client_t      **bucket;
+    ngx_sio_session_sh_t   *ss;
+
+    if (rooms->nsids == rooms->sid_buckets
+        && ngx_sio_rooms_grow_sids(rooms) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_sio_rooms_push(rooms, &rooms->everyone, sc, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    sc->everyone = rooms->everyone.nmembers - 1;
+
+    ss = ngx_sio_client_session(sc);
+    sc->sid_hash = sio_hash(rooms->gateway->zone->sh->seed, ss->sid,
+                            NGX_SIO_SID_LEN);
+
+    bucket = &rooms->sids[sc->sid_hash & (rooms->sid_buckets - 1)];
+    sc->sid_next = *bucket;
+    *bucket = sc;
+
+    rooms->nsids++;
+    sc->in_everyone = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
+{
+    ngx_sio_client_t        **p;
+    ngx_sio_rooms_member_t   *last;
+
+    if (!sc->in_everyone) {
+        return;
+    }
+
+    last = &rooms->everyone.members[--rooms->everyone.nmembers];
+    rooms->everyone.members[sc->everyone] = *last;
+    last->client->everyone = sc->everyone;
+
+    for (p = &rooms->sids[sc->sid_hash & (rooms->sid_buckets - 1)];
+         *p;
+         p = &(*p)->sid_next)
+    {
+        if (*p == sc) {
+            *p = sc->sid_next;
+            rooms->nsids--;
+            break;
+        }
+    }
+
+    sc->in_everyone = 0;
+}
+
+
+void
+ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
+{
+    ngx_uint_t             i;
+    ngx_sio_rooms_room_t  *room, *next;
+
+    for (i = 0; i < rooms->room_buckets; i++) {
+
+        for (room = rooms->rooms[i]; room; room = next) {
+            next = room->next;
+            ngx_free(room->members);
+            ngx_free(room);
+        }
+
+        rooms->rooms[i] = NULL;
+    }
+
+    for (i = 0; i < rooms->everyone.nmembers; i++) {
+        rooms->everyone.members[i].client->in_everyone = 0;
+    }
+
+    ngx_memzero(rooms->sids, rooms->sid_buckets * sizeof(void *));
+
+    rooms->nrooms = 0;
+    rooms->nsids = 0;
+    rooms->everyone.nmembers = 0;
+}
+
+
+static ngx_sio_rooms_room_t *
+ngx_sio_rooms_by_index(ngx_sio_rooms_t *rooms, uint32_t index)
+{
+    uint64_t               hash;
+    ngx_sio_rooms_room_t  *room;
+
+    hash = rooms->gateway->zone->rooms[index].hash;
+
+    for (room = rooms->rooms[hash & (rooms->room_buckets - 1)];
+         room;
+         room = room->next)
+    {
+        if (room->room == index) {
+            return room;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_sio_rooms_room_t *
+ngx_sio_rooms_make(ngx_sio_rooms_t *rooms, uint64_t hash, uint32_t index)
+{
+    ngx_sio_gateway_t     *gw;
+    ngx_sio_rooms_room_t  *room, **bucket;
+
+    gw = rooms->gateway;
+
+    if (rooms->nrooms == rooms->room_buckets
+        && ngx_sio_rooms_grow_rooms(rooms) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    room = ngx_calloc(sizeof(ngx_sio_rooms_room_t), gw->log);
+    if (room == NULL) {
+        return NULL;
+    }
+
+    room->hash = hash;
+    room->room = index;
+
+    bucket = &rooms->rooms[hash & (rooms->room_buckets - 1)];
+    room->next = *bucket;
+    *bucket = room;
+
+    rooms->nrooms++;
+
+    ngx_sio_name_worker(&gw->zone->rooms[index], gw->slot, 1);
+
+    return room;
+}
+
+
+static void
+ngx_sio_rooms_drop(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room)
+{
+    ngx_sio_gateway_t      *gw;
+    ngx_sio_rooms_room_t  **p;
+
+    gw = rooms->gateway;
+
+    ngx_sio_name_worker(&gw->zone->rooms[room->room], gw->slot, 0);
+
+    p = &rooms->rooms[room->hash & (rooms->room_buckets - 1)];
+
+    while (*p != room) {
+        p = &(*p)->next;
+    }
+
+    *p = room->next;
+    rooms->nrooms--;
+
+    if (room->members) {
+        ngx_free(room->members);
+    }
+
+    ngx_free(room);
+}
+
+
+/* Appends a member; arrays grow by half: most rooms are small. */
+
+static ngx_int_t
+ngx_sio_rooms_push(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
+    ngx_sio_client_t *sc, uint32_t member)
+{
+    uint32_t                 n;
+    ngx_sio_rooms_member_t  *members;
+
+    if (room->nmembers == room->nalloc) {
+
+        n = room->nalloc + room->nalloc / 2 + 1;
+
+        members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t),
+                            rooms->gateway->log);
+        if (members == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (room->members) {
+            ngx_memcpy(members, room->members,
+                       room->nmembers * sizeof(ngx_sio_rooms_member_t));
+            ngx_free(room->members);
+        }
+
+        room->members = members;
+        room->nalloc = n;
+    }
+
+    room->members[room->nmembers].client = sc;
+    room->members[room->nmembers].member = member;
+    room->nmembers++;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_rooms_grow_rooms(ngx_sio_rooms_t *rooms)
+{
+    ngx_uint_t              i, n;
+    ngx_sio_rooms_room_t   *room, *next, **table;
+
+    n = rooms->room_buckets * 2;
+
+    table = ngx_calloc(n * sizeof(void *), rooms->gateway->log);
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < rooms->room_buckets; i++) {
+
+        for (room = rooms->rooms[i]; room; room = next) {
+            next = room->next;
+            room->next = table[room->hash & (n - 1)];
+            table[room->hash & (n - 1)] = room;
+        }
+    }
+
+    ngx_free(rooms->rooms);
+
+    rooms->rooms = table;
+    rooms->room_buckets = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_rooms_grow_sids(ngx_sio_rooms_t *rooms)
+{
+    ngx_uint_t          i, n;
+    ngx_sio_client_t   *sc, *next, **table;
+
+    n = rooms->sid_buckets * 2;
+
+    table = ngx_calloc(n * sizeof(void *), rooms->gateway->log);
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < rooms->sid_buckets; i++) {
+
+        for (sc = rooms->sids[i]; sc; sc = next) {
+            next = sc->sid_next;
+            sc->sid_next = table[sc->sid_hash & (n - 1)];
+            table[sc->sid_hash & (n - 1)] = sc;
+        }
+    }
+
+    ngx_free(rooms->sids);
+
+    rooms->sids = table;
+    rooms->sid_buckets = n;
+
+    return NGX_OK;
+}

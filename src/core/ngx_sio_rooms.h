@@ -1,0 +1,91 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_ROOMS_H_INCLUDED_
+#define _NGX_SIO_ROOMS_H_INCLUDED_
+
+
+#include "ngx_sio_client.h"
+
+
+/*
+ * Which of this worker's clients are in a room, as of its cursor.
+ *
+ * A room that has no member here is not in the index, so one look-up tells
+ * that a record is nothing for this worker.  The name of a room is not kept
+ * twice: it is read from the room's record in the zone, which cannot go while
+ * a member refers to it.
+ */
+
+
+typedef struct {
+    ngx_sio_client_t         *client;
+    uint32_t                  member;          /* reference of the membership
+                                                  in the client's session */
+} ngx_sio_rooms_member_t;
+
+
+typedef struct ngx_sio_rooms_room_s  ngx_sio_rooms_room_t;
+
+struct ngx_sio_rooms_room_s {
+    uint64_t                  hash;
+    ngx_sio_rooms_room_t     *next;
+    uint32_t                  room;            /* index in the zone */
+    uint32_t                  nmembers;
+    uint32_t                  nalloc;
+    ngx_sio_rooms_member_t   *members;         /* in no order */
+};
+
+
+struct ngx_sio_rooms_s {
+    ngx_sio_gateway_t        *gateway;
+
+    ngx_sio_rooms_room_t    **rooms;           /* by hash */
+    ngx_uint_t                nrooms;
+    ngx_uint_t                room_buckets;
+
+    ngx_sio_client_t        **sids;            /* own-id rooms, by hash */
+    ngx_uint_t                nsids;
+    ngx_uint_t                sid_buckets;
+
+    ngx_sio_rooms_room_t      everyone;        /* all connected clients */
+};
+
+
+/* Returns an empty index or NULL without memory. */
+ngx_sio_rooms_t *ngx_sio_rooms_create(ngx_sio_gateway_t *gw);
+
+/*
+ * Finds a room by name: its members here, or NULL.  The own-id room of a
+ * client has no record: it is found by _sid.
+ */
+ngx_sio_rooms_room_t *ngx_sio_rooms_find(ngx_sio_rooms_t *rooms, uint64_t hash,
+    uint16_t nsp, const u_char *name, size_t len);
+ngx_sio_client_t *ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash,
+    const u_char *name, size_t len);
+
+/*
+ * Enters a client, whose session has the membership: NGX_OK or NGX_ERROR
+ * (memory; nothing has changed).
+ */
+ngx_int_t ngx_sio_rooms_join(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
+    uint64_t hash, uint32_t room, uint32_t member);
+
+/*
+ * Takes a client out of the room of a membership that its session still has.
+ */
+void ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
+    uint32_t member);
+
+/* Enters a client as connected, under its own id; and takes it out again. */
+ngx_int_t ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc);
+void ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc);
+
+/* Forgets everything, after the zone was emptied. */
+void ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms);
+
+
+#endif /* _NGX_SIO_ROOMS_H_INCLUDED_ */

@@ -1,0 +1,94 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_OUT_H_INCLUDED_
+#define _NGX_SIO_OUT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+
+/*
+ * What a connection is owed while the kernel does not take more.
+ *
+ * It exists only for a connection that is behind.  Its first part is the rest
+ * of the message that was cut; behind it stand whole messages, each either a
+ * reference into a store that the owner can fetch from (the log), or a copy.
+ */
+
+
+typedef struct {
+    uint64_t              ref;         /* 0: it never was in the store */
+    u_char               *copy;        /* heap; NULL: fetch it by ref */
+    size_t                len;         /* bytes on the wire */
+} ngx_sio_out_item_t;
+
+
+typedef struct {
+    ngx_queue_t           link;        /* in the owner's list of the slow */
+    void                 *data;        /* for fetch: who is behind */
+
+    u_char               *rest;        /* heap: what is left of a message */
+    size_t                rest_pos;
+    size_t                rest_len;
+
+    ngx_sio_out_item_t   *items;       /* [first .. last) */
+    ngx_uint_t            first;
+    ngx_uint_t            last;
+    ngx_uint_t            nalloc;
+
+    size_t                backlog;     /* bytes of all items */
+    size_t                rescued;     /* of them, copies made by rescue */
+} ngx_sio_out_t;
+
+
+/*
+ * Writes the bytes of a referenced message, len of them, to p.  NGX_OK, or
+ * NGX_DECLINED if they are gone: then the connection has to be closed.
+ */
+typedef ngx_int_t (*ngx_sio_out_fetch_pt)(void *data, uint64_t ref,
+    u_char *p, size_t len);
+
+
+/* Returns an empty one, or NULL without memory. */
+ngx_sio_out_t *ngx_sio_out_create(void *data, ngx_log_t *log);
+
+/* Frees it and all copies; the link is the owner's to remove. */
+void ngx_sio_out_free(ngx_sio_out_t *out);
+
+/* Sets the rest of the message that was cut; it must have none yet. */
+ngx_int_t ngx_sio_out_rest(ngx_sio_out_t *out, u_char *p, size_t len,
+    ngx_log_t *log);
+
+/* Adds a whole message, by reference or by copy.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_sio_out_ref(ngx_sio_out_t *out, uint64_t ref, size_t len,
+    ngx_log_t *log);
+ngx_int_t ngx_sio_out_copy(ngx_sio_out_t *out, u_char *p, size_t len,
+    ngx_log_t *log);
+
+/*
+ * Replaces references below the given one by copies, because the store is
+ * about to lose them.  Returns the number of bytes copied, or -1 if a message
+ * was gone already or there is no memory.
+ */
+ssize_t ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
+    ngx_sio_out_fetch_pt fetch, ngx_log_t *log);
+
+/* The oldest reference that it holds, or (uint64_t) -1. */
+uint64_t ngx_sio_out_oldest(ngx_sio_out_t *out);
+
+/*
+ * Sends what the kernel takes.  NGX_OK: all is sent, free it.  NGX_AGAIN: the
+ * write event is set.  NGX_DECLINED: a reference is gone.  NGX_ERROR: the
+ * connection is broken.
+ */
+ngx_int_t ngx_sio_out_drain(ngx_sio_out_t *out, ngx_connection_t *c,
+    ngx_sio_out_fetch_pt fetch);
+
+
+#endif /* _NGX_SIO_OUT_H_INCLUDED_ */

@@ -1,0 +1,462 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_upgrade.h"
+#include "ngx_sio_ws.h"
+
+#include <ngx_sha1.h>
+
+
+#define NGX_SIO_UPGRADE_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+typedef struct {
+    void               (*detached)(void *data, ngx_connection_t *c, u_char *p,
+                             size_t len);
+    void               (*failed)(void *data);
+    void                *data;
+} ngx_sio_upgrade_t;
+
+
+static ngx_str_t *ngx_sio_upgrade_header(ngx_http_request_t *r,
+    const char *name, size_t len);
+static ngx_int_t ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body,
+    size_t len);
+static ngx_int_t ngx_sio_upgrade_headers(ngx_http_request_t *r);
+static ngx_int_t ngx_sio_upgrade_accept(ngx_http_request_t *r,
+    ngx_str_t *value);
+static ngx_sio_upgrade_t *ngx_sio_upgrade_get(ngx_http_request_t *r);
+static void ngx_sio_upgrade_detach(ngx_http_request_t *r);
+static void ngx_sio_upgrade_flush(ngx_http_request_t *r);
+static void ngx_sio_upgrade_free_buffers(ngx_connection_t *c,
+    ngx_http_connection_t *hc);
+static void ngx_sio_upgrade_cleanup(void *data);
+
+
+ngx_uint_t
+ngx_sio_upgrade_requested(ngx_http_request_t *r)
+{
+    ngx_str_t  *connection;
+
+    connection = ngx_sio_upgrade_header(r, "Connection", 10);
+
+    if (r->headers_in.upgrade == NULL || connection == NULL) {
+        return 0;
+    }
+
+    return ngx_strlcasestrn(connection->data,
+                            connection->data + connection->len,
+                            (u_char *) "upgrade", 7 - 1)
+           != NULL;
+}
+
+
+ngx_int_t
+ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
+{
+    u_char      buf[32];
+    ngx_str_t  *value, key;
+
+    value = &r->headers_in.upgrade->value;
+
+    if (r->http_version < NGX_HTTP_VERSION_11 || r->stream
+        || value->len != 9
+        || ngx_strncasecmp(value->data, (u_char *) "websocket", 9) != 0)
+    {
+        ngx_str_set(error, "Invalid Upgrade header");
+        return NGX_DECLINED;
+    }
+
+    value = ngx_sio_upgrade_header(r, "Sec-WebSocket-Key", 17);
+
+    /* 16 bytes in base64 */
+
+    key.data = buf;
+
+    if (value == NULL || value->len != 24
+        || ngx_decode_base64(&key, value) != NGX_OK || key.len != 16)
+    {
+        ngx_str_set(error, "Missing or invalid Sec-WebSocket-Key header");
+        return NGX_DECLINED;
+    }
+
+    value = ngx_sio_upgrade_header(r, "Sec-WebSocket-Version", 21);
+
+    if (value == NULL || value->len != 2
+        || ngx_strncmp(value->data, "13", 2) != 0)
+    {
+        ngx_str_set(error, "Missing or invalid Sec-WebSocket-Version header");
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_str_t *
+ngx_sio_upgrade_header(ngx_http_request_t *r, const char *name, size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (header[i].key.len == len
+                && ngx_strncasecmp(header[i].key.data, (u_char *) name, len)
+                   == 0)
+            {
+                return &header[i].value;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_sio_upgrade_start(ngx_http_request_t *r, u_char *body, size_t len,
+    void (*detached)(void *data, ngx_connection_t *c, u_char *p, size_t len),
+    void (*failed)(void *data), void *data)
+{
+    ngx_int_t            rc;
+    ngx_sio_upgrade_t   *up;
+    ngx_http_cleanup_t  *cln;
+
+    cln = ngx_http_cleanup_add(r, sizeof(ngx_sio_upgrade_t));
+    if (cln == NULL) {
+        failed(data);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    up = cln->data;
+    up->detached = detached;
+    up->failed = failed;
+    up->data = data;
+
+    cln->handler = ngx_sio_upgrade_cleanup;
+
+    rc = ngx_sio_upgrade_send(r, body, len);
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    r->main->count++;
+
+    r->read_event_handler = ngx_sio_upgrade_detach;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_post_event(r->connection->read, &ngx_posted_events);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    if (ngx_sio_upgrade_headers(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last = ngx_cpymem(b->last, body, len);
+    b->flush = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    /* a limit_rate of the location must not delay the handshake */
+    r->limit_rate = 0;
+    r->limit_rate_set = 1;
+    r->keepalive = 0;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_sio_upgrade_headers(ngx_http_request_t *r)
+{
+    u_char           *p;
+    ngx_str_t        *protocol;
+    ngx_table_elt_t  *h;
+
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
+    ngx_http_clear_content_length(r);
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Upgrade");
+    ngx_str_set(&h->value, "websocket");
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Sec-WebSocket-Accept");
+
+    if (ngx_sio_upgrade_accept(r, &h->value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    protocol = ngx_sio_upgrade_header(r, "Sec-WebSocket-Protocol", 22);
+
+    if (protocol == NULL || protocol->len == 0) {
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the first one offered, as the reference does */
+
+    p = ngx_strlchr(protocol->data, protocol->data + protocol->len, ',');
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Sec-WebSocket-Protocol");
+    h->value.data = protocol->data;
+    h->value.len = p ? (size_t) (p - protocol->data) : protocol->len;
+
+    return NGX_OK;
+}
+
+
+/* RFC 6455, 4.2.2: base64(SHA-1(key, GUID)) */
+
+static ngx_int_t
+ngx_sio_upgrade_accept(ngx_http_request_t *r, ngx_str_t *value)
+{
+    u_char      digest[20];
+    ngx_str_t   src, *key;
+    ngx_sha1_t  sha1;
+
+    value->data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(20));
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    key = ngx_sio_upgrade_header(r, "Sec-WebSocket-Key", 17);
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, key->data, key->len);
+    ngx_sha1_update(&sha1, NGX_SIO_UPGRADE_GUID,
+                    sizeof(NGX_SIO_UPGRADE_GUID) - 1);
+    ngx_sha1_final(digest, &sha1);
+
+    src.data = digest;
+    src.len = sizeof(digest);
+
+    ngx_encode_base64(value, &src);
+
+    return NGX_OK;
+}
+
+
+static ngx_sio_upgrade_t *
+ngx_sio_upgrade_get(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+
+    for (cln = r->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_sio_upgrade_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Runs as the read handler of the request, when nothing of the content phase
+ * is on the stack any more.  ngx_http_free_request() sets c->destroyed, which
+ * stays set: it is what makes the caller leave the connection alone.
+ */
+
+static void
+ngx_sio_upgrade_detach(ngx_http_request_t *r)
+{
+    size_t                     size, len;
+    u_char                    *buf;
+    ngx_connection_t          *c;
+    ngx_sio_upgrade_t          up;
+    ngx_http_connection_t     *hc;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "socketio upgrade detach");
+
+    if (r->out || r->buffered || c->buffered) {
+        r->read_event_handler = ngx_http_block_reading;
+        r->write_event_handler = ngx_sio_upgrade_flush;
+
+        ngx_sio_upgrade_flush(r);
+        return;
+    }
+
+    len = r->header_in->last - r->header_in->pos;
+    buf = ngx_sio_ws_buffer(&size);
+
+    if (buf == NULL || len > size) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    ngx_memcpy(buf, r->header_in->pos, len);
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->tcp_nodelay && ngx_tcp_nodelay(c) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    up = *ngx_sio_upgrade_get(r);
+    ngx_sio_upgrade_get(r)->data = NULL;
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    hc = r->http_connection;
+
+    r->keepalive = 0;
+    ngx_http_free_request(r, 0);
+
+    ngx_sio_upgrade_free_buffers(c, hc);
+
+    up.detached(up.data, c, buf, len);
+}
+
+
+/* The client does not read its 101: wait under send_timeout. */
+
+static void
+ngx_sio_upgrade_flush(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_event_t               *wev;
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+    wev = c->write;
+
+    if (wev->timedout) {
+        c->timedout = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    rc = ngx_http_output_filter(r, NULL);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (!r->out && !r->buffered && !c->buffered) {
+        ngx_sio_upgrade_detach(r);
+        return;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+    }
+}
+
+
+/* As nginx does for a connection that waits for its next request. */
+
+static void
+ngx_sio_upgrade_free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
+{
+    ngx_uint_t    i;
+    ngx_chain_t  *cl, *next, **list[2];
+
+    if (c->buffer && c->buffer->start) {
+        (void) ngx_pfree(c->pool, c->buffer->start);
+        c->buffer = NULL;
+    }
+
+    list[0] = &hc->free;
+    list[1] = &hc->busy;
+
+    for (i = 0; i < 2; i++) {
+
+        for (cl = *list[i]; cl; cl = next) {
+            next = cl->next;
+            (void) ngx_pfree(c->pool, cl->buf->start);
+            ngx_free_chain(c->pool, cl);
+        }
+
+        *list[i] = NULL;
+    }
+
+    hc->nbusy = 0;
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+
+#endif
+}
+
+
+static void
+ngx_sio_upgrade_cleanup(void *data)
+{
+    ngx_sio_upgrade_t  *up = data;
+
+    if (up->data) {
+        up->failed(up->data);
+        up->data = NULL;
+    }
+}

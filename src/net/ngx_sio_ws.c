@@ -1,0 +1,457 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_ws.h"
+
+#include <ngx_http.h>
+
+
+#define NGX_SIO_WS_BUFFER      65536    /* the worker's input buffer */
+#define NGX_SIO_WS_TURN        4        /* buffers read from one connection
+                                           before others have their turn */
+#define NGX_SIO_WS_LINGER      2000     /* ms for the peer to close */
+
+
+static void ngx_sio_ws_read_handler(ngx_event_t *rev);
+static void ngx_sio_ws_write_handler(ngx_event_t *wev);
+static ngx_int_t ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len);
+static ngx_int_t ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev);
+static ngx_int_t ngx_sio_ws_keep(ngx_sio_ws_t *ws, sio_ws_parser_t *parser);
+static ngx_int_t ngx_sio_ws_send_control(ngx_sio_ws_t *ws, ngx_uint_t opcode,
+    const u_char *data, size_t len);
+static void ngx_sio_ws_linger(ngx_connection_t *c);
+static void ngx_sio_ws_linger_handler(ngx_event_t *rev);
+
+
+static u_char  *ngx_sio_ws_input_buffer;
+
+
+void
+ngx_sio_ws_init(ngx_sio_ws_t *ws, ngx_connection_t *c,
+    const ngx_sio_ws_handler_t *handler, size_t limit)
+{
+    ws->connection = c;
+    ws->handler = handler;
+    ws->parser = NULL;
+    ws->limit = (uint32_t) ngx_min(limit, NGX_MAX_UINT32_VALUE);
+    ws->stopped = 0;
+    ws->behind = 0;
+
+    c->data = ws;
+    c->read->handler = ngx_sio_ws_read_handler;
+    c->write->handler = ngx_sio_ws_write_handler;
+    c->log->action = "in a WebSocket";
+
+    /* ask for c->close on a graceful shutdown */
+    c->idle = 1;
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        /*
+         * What could not be sent is sent again from another buffer; and a
+         * part that was sent must be reported.
+         */
+        SSL_set_mode(c->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                                         |SSL_MODE_ENABLE_PARTIAL_WRITE);
+    }
+
+#endif
+}
+
+
+void
+ngx_sio_ws_input(ngx_sio_ws_t *ws, u_char *p, size_t len)
+{
+    if (len && ngx_sio_ws_parse(ws, p, len) != NGX_OK) {
+        return;
+    }
+
+    ngx_post_event(ws->connection->read, &ngx_posted_events);
+}
+
+
+void
+ngx_sio_ws_stop(ngx_sio_ws_t *ws)
+{
+    ws->stopped = 1;
+}
+
+
+u_char *
+ngx_sio_ws_buffer(size_t *size)
+{
+    if (ngx_sio_ws_input_buffer == NULL) {
+        ngx_sio_ws_input_buffer = ngx_alloc(NGX_SIO_WS_BUFFER,
+                                            ngx_cycle->log);
+    }
+
+    *size = NGX_SIO_WS_BUFFER;
+
+    return ngx_sio_ws_input_buffer;
+}
+
+
+static void
+ngx_sio_ws_read_handler(ngx_event_t *rev)
+{
+    size_t             size;
+    u_char            *buf;
+    ssize_t            n;
+    ngx_uint_t         turn;
+    ngx_sio_ws_t      *ws;
+    ngx_connection_t  *c;
+
+    c = rev->data;
+    ws = c->data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "socketio ws read");
+
+    if (c->close) {
+        ws->handler->on_shutdown(ws);
+        return;
+    }
+
+    buf = ngx_sio_ws_buffer(&size);
+    if (buf == NULL) {
+        ws->handler->on_gone(ws);
+        return;
+    }
+
+    for (turn = 0; turn < NGX_SIO_WS_TURN && !ws->stopped; turn++) {
+
+        n = c->recv(c, buf, size);
+
+        if (n == NGX_AGAIN) {
+            if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+                ws->handler->on_gone(ws);
+            }
+
+            return;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            ws->handler->on_gone(ws);
+            return;
+        }
+
+        if (ngx_sio_ws_parse(ws, buf, n) != NGX_OK) {
+            return;
+        }
+    }
+
+    if (!ws->stopped) {
+        ngx_post_event(rev, &ngx_posted_next_events);
+    }
+}
+
+
+static void
+ngx_sio_ws_write_handler(ngx_event_t *wev)
+{
+    ngx_sio_ws_t      *ws;
+    ngx_connection_t  *c;
+
+    c = wev->data;
+    ws = c->data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "socketio ws write");
+
+    ws->handler->on_writable(ws);
+}
+
+
+/* NGX_OK to read on; NGX_DONE if ws is stopped or may be gone. */
+
+static ngx_int_t
+ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
+{
+    u_char           *last;
+    sio_rc_t          rc;
+    sio_ws_event_t    ev;
+    sio_ws_parser_t  *parser, scratch;
+
+    parser = ws->parser;
+
+    if (parser == NULL) {
+        parser = &scratch;
+        sio_ws_init(parser, ws->limit);
+    }
+
+    last = p + len;
+
+    for ( ;; ) {
+        rc = sio_ws_parse(parser, &p, last, &ev);
+
+        if (rc != SIO_OK) {
+            break;
+        }
+
+        if (ngx_sio_ws_message(ws, &ev) != NGX_OK) {
+
+            if (parser == &scratch) {
+                sio_ws_free(parser);
+            }
+
+            return NGX_DONE;
+        }
+    }
+
+    if (rc == SIO_AGAIN && ngx_sio_ws_keep(ws, parser) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (parser == &scratch) {
+        sio_ws_free(parser);
+    }
+
+    ws->handler->on_fault(ws, (rc == SIO_AGAIN) ? 1011 : ev.code);
+
+    return NGX_DONE;
+}
+
+
+/* NGX_OK to go on; NGX_DONE if the owner has stopped or closed ws. */
+
+static ngx_int_t
+ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev)
+{
+    u_char  code[2];
+
+    switch (ev->opcode) {
+
+    case SIO_WS_PING:
+        if (ngx_sio_ws_send_control(ws, SIO_WS_PONG, ev->data.data,
+                                    ev->data.len)
+            == NGX_ERROR)
+        {
+            ws->handler->on_gone(ws);
+            return NGX_DONE;
+        }
+
+        return NGX_OK;
+
+    case SIO_WS_PONG:
+        return NGX_OK;
+
+    case SIO_WS_CLOSE:
+
+        /* RFC 6455, 5.5.1: the answer typically has the code received */
+
+        code[0] = (u_char) (ev->code >> 8);
+        code[1] = (u_char) ev->code;
+
+        (void) ngx_sio_ws_send_control(ws, SIO_WS_CLOSE, code,
+                                       ev->code ? 2 : 0);
+
+        ws->handler->on_gone(ws);
+        return NGX_DONE;
+
+    default:
+        ws->handler->on_message(ws, ev->opcode, (u_char *) ev->data.data,
+                                ev->data.len);
+
+        return ws->stopped ? NGX_DONE : NGX_OK;
+    }
+}
+
+
+/* Keeps a parser that is in the middle of something, and only then. */
+
+static ngx_int_t
+ngx_sio_ws_keep(ngx_sio_ws_t *ws, sio_ws_parser_t *parser)
+{
+    if (sio_ws_idle(parser)) {
+
+        sio_ws_free(parser);
+
+        if (ws->parser) {
+            ngx_free(ws->parser);
+            ws->parser = NULL;
+        }
+
+        return NGX_OK;
+    }
+
+    if (ws->parser == NULL) {
+        ws->parser = ngx_alloc(sizeof(sio_ws_parser_t), ngx_cycle->log);
+        if (ws->parser == NULL) {
+            return NGX_ERROR;
+        }
+
+        *ws->parser = *parser;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Control frames are sent only if nothing waits before them: a peer that does
+ * not read gets no pong and no close frame, and must not cost memory.
+ */
+
+static ngx_int_t
+ngx_sio_ws_send_control(ngx_sio_ws_t *ws, ngx_uint_t opcode,
+    const u_char *data, size_t len)
+{
+    u_char             frame[SIO_WS_HEADER + 125];
+    size_t             size;
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = ws->connection;
+
+    if (ws->behind || !c->write->ready) {
+        return NGX_AGAIN;
+    }
+
+    size = sio_ws_header(frame, opcode, len);
+    ngx_memcpy(frame + size, data, len);
+    size += len;
+
+    n = c->send(c, frame, size);
+
+    if (n == (ssize_t) size) {
+        return NGX_OK;
+    }
+
+    if (n == NGX_AGAIN && c->ssl == NULL) {
+        return NGX_AGAIN;
+    }
+
+    /* a part of a frame is out, or inside of OpenSSL: nothing may follow */
+
+    ws->behind = 1;
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code)
+{
+    u_char             data[2];
+    ngx_connection_t  *c;
+
+    c = ws->connection;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "socketio ws close: %i", (ngx_int_t) code);
+
+    if (ws->parser) {
+        sio_ws_free(ws->parser);
+        ngx_free(ws->parser);
+        ws->parser = NULL;
+    }
+
+    if (code != NGX_SIO_WS_ABORT) {
+
+        data[0] = (u_char) (code >> 8);
+        data[1] = (u_char) code;
+
+        if (ngx_sio_ws_send_control(ws, SIO_WS_CLOSE, data, code ? 2 : 0)
+            != NGX_OK)
+        {
+            code = NGX_SIO_WS_ABORT;
+        }
+    }
+
+    ws->connection = NULL;
+    c->idle = 0;
+
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+
+    if (code == NGX_SIO_WS_ABORT || c->error || c->read->eof) {
+        ngx_http_close_connection(c);
+        return;
+    }
+
+    ngx_sio_ws_linger(c);
+}
+
+
+/*
+ * Closing a socket with unread input resets it, which may destroy the close
+ * frame on its way: so the peer is given a moment to close first.
+ */
+
+static void
+ngx_sio_ws_linger(ngx_connection_t *c)
+{
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        c->ssl->no_wait_shutdown = 1;
+
+        if (ngx_ssl_shutdown(c) == NGX_AGAIN) {
+            c->ssl->handler = ngx_http_close_connection;
+            return;
+        }
+    }
+
+#endif
+
+    if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        ngx_http_close_connection(c);
+        return;
+    }
+
+    c->log->action = "closing a WebSocket";
+    c->data = c;
+    c->read->handler = ngx_sio_ws_linger_handler;
+    c->write->handler = ngx_http_empty_handler;
+
+    /* not cancelable: a leaving worker waits for it */
+    ngx_add_timer(c->read, NGX_SIO_WS_LINGER);
+
+    ngx_post_event(c->read, &ngx_posted_events);
+}
+
+
+static void
+ngx_sio_ws_linger_handler(ngx_event_t *rev)
+{
+    u_char             buf[4096];
+    ssize_t            n;
+    ngx_uint_t         turn;
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "socketio ws linger");
+
+    if (rev->timedout || c->close) {
+        ngx_http_close_connection(c);
+        return;
+    }
+
+    for (turn = 0; turn < 64; turn++) {
+
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+                ngx_http_close_connection(c);
+            }
+
+            return;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            ngx_http_close_connection(c);
+            return;
+        }
+    }
+
+    ngx_post_event(rev, &ngx_posted_next_events);
+}

@@ -1,0 +1,243 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "sio_eio.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+
+#define SIO_EIO_NAME_LEN  16      /* more than the longest name we know */
+
+
+static void sio_eio_query_arg(sio_eio_query_t *q, sio_str_t name,
+    sio_str_t value);
+static void sio_eio_query_sid(sio_eio_query_t *q, sio_str_t value);
+static sio_str_t sio_eio_decode(unsigned char *dst, size_t size,
+    sio_str_t src);
+static int sio_eio_hex(unsigned char c);
+static int sio_eio_equal(sio_str_t s, const char *text);
+
+
+static const sio_str_t  sio_eio_error_texts[] = {
+    sio_string("Transport unknown"),
+    sio_string("Session ID unknown"),
+    sio_string("Bad handshake method"),
+    sio_string("Bad request"),
+    sio_string("Forbidden"),
+    sio_string("Unsupported protocol version")
+};
+
+
+void
+sio_eio_query_parse(sio_eio_query_t *q, const unsigned char *p, size_t len)
+{
+    sio_str_t             name, value;
+    const unsigned char  *last, *end, *eq;
+
+    q->version = 3;
+    q->transport = 0;
+    q->sid.len = 0;
+    q->sid.data = NULL;
+
+    if (len == 0) {
+        return;
+    }
+
+    last = p + len;
+
+    for ( ;; ) {
+
+        end = memchr(p, '&', last - p);
+        if (end == NULL) {
+            end = last;
+        }
+
+        eq = memchr(p, '=', end - p);
+
+        name.data = p;
+        name.len = (eq ? eq : end) - p;
+
+        value.data = eq ? eq + 1 : end;
+        value.len = end - value.data;
+
+        sio_eio_query_arg(q, name, value);
+
+        if (end == last) {
+            return;
+        }
+
+        p = end + 1;
+    }
+}
+
+
+static void
+sio_eio_query_arg(sio_eio_query_t *q, sio_str_t name, sio_str_t value)
+{
+    unsigned char  name_buf[SIO_EIO_NAME_LEN], value_buf[SIO_EIO_NAME_LEN];
+
+    name = sio_eio_decode(name_buf, SIO_EIO_NAME_LEN, name);
+
+    if (sio_eio_equal(name, "sid")) {
+        sio_eio_query_sid(q, value);
+        return;
+    }
+
+    value = sio_eio_decode(value_buf, SIO_EIO_NAME_LEN, value);
+
+    if (sio_eio_equal(name, "EIO")) {
+        q->version = sio_eio_equal(value, "4") ? 4 : 3;
+        return;
+    }
+
+    if (sio_eio_equal(name, "transport")) {
+
+        if (sio_eio_equal(value, "polling")) {
+            q->transport = SIO_EIO_POLLING;
+
+        } else if (sio_eio_equal(value, "websocket")) {
+            q->transport = SIO_EIO_WEBSOCKET;
+
+        } else {
+            q->transport = 0;
+        }
+    }
+}
+
+
+static void
+sio_eio_query_sid(sio_eio_query_t *q, sio_str_t value)
+{
+    q->sid = sio_eio_decode(q->decoded, sizeof(q->decoded), value);
+}
+
+
+/*
+ * Undoes percent-encoding and "+", as WHATWG's URL rules have it: a "%" that
+ * no two hex digits follow stands for itself.  Gives src itself if there is
+ * nothing to undo; a result longer than size bytes is cut.
+ */
+
+static sio_str_t
+sio_eio_decode(unsigned char *dst, size_t size, sio_str_t src)
+{
+    int        hi, lo;
+    size_t     i, n;
+    sio_str_t  s;
+
+    for (i = 0; i < src.len; i++) {
+        if (src.data[i] == '%' || src.data[i] == '+') {
+            break;
+        }
+    }
+
+    if (i == src.len) {
+        return src;
+    }
+
+    for (i = 0, n = 0; i < src.len && n < size; n++) {
+
+        dst[n] = (src.data[i] == '+') ? ' ' : src.data[i];
+
+        if (src.data[i++] != '%' || src.len - i < 2) {
+            continue;
+        }
+
+        hi = sio_eio_hex(src.data[i]);
+        lo = sio_eio_hex(src.data[i + 1]);
+
+        if (hi >= 0 && lo >= 0) {
+            dst[n] = hi << 4 | lo;
+            i += 2;
+        }
+    }
+
+    s.len = n;
+    s.data = dst;
+
+    return s;
+}
+
+
+static int
+sio_eio_hex(unsigned char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
+}
+
+
+static int
+sio_eio_equal(sio_str_t s, const char *text)
+{
+    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
+}
+
+
+const sio_str_t *
+sio_eio_error_text(sio_eio_error_e code)
+{
+    if ((unsigned) code > SIO_EIO_UNSUPPORTED_VERSION) {
+        code = SIO_EIO_BAD_REQUEST;
+    }
+
+    return &sio_eio_error_texts[code];
+}
+
+
+size_t
+sio_eio_open(unsigned char *p, const unsigned char *sid, int upgrade,
+    uint64_t ping_interval, uint64_t ping_timeout, uint64_t max_payload)
+{
+    int  n;
+
+    n = snprintf((char *) p, SIO_EIO_OPEN_LEN,
+                 "0{\"sid\":\"%.*s\",\"upgrades\":[%s],"
+                 "\"pingInterval\":%" PRIu64 ",\"pingTimeout\":%" PRIu64 ","
+                 "\"maxPayload\":%" PRIu64 "}",
+                 SIO_EIO_SID_LEN, (const char *) sid,
+                 upgrade ? "\"websocket\"" : "",
+                 ping_interval, ping_timeout, max_payload);
+
+    return n;
+}
+
+
+void
+sio_eio_sid(unsigned char *p, const unsigned char random[12],
+    uint32_t counter)
+{
+    unsigned       i;
+    uint32_t       v;
+    unsigned char  id[15];
+
+    /* "+" and "/" are changed the other way round than in base64url */
+
+    static const char  digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    memcpy(id, random, 12);
+
+    id[12] = counter >> 16 & 0xff;
+    id[13] = counter >> 8 & 0xff;
+    id[14] = counter & 0xff;
+
+    for (i = 0; i < sizeof(id); i += 3) {
+        v = id[i] << 16 | id[i + 1] << 8 | id[i + 2];
+
+        *p++ = digits[v >> 18];
+        *p++ = digits[v >> 12 & 0x3f];
+        *p++ = digits[v >> 6 & 0x3f];
+        *p++ = digits[v & 0x3f];
+    }
+}

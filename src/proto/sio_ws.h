@@ -1,0 +1,97 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _SIO_WS_H_INCLUDED_
+#define _SIO_WS_H_INCLUDED_
+
+
+#include "sio_buf.h"
+
+
+/*
+ * WebSocket framing (RFC 6455, section 5), server side.
+ *
+ * The parser is incremental at byte granularity and gives whole messages.
+ * A message that lies complete in one frame of the caller's input is given
+ * as a view into that input (unmasked in place); anything else is gathered
+ * in a heap buffer which the parser owns and drops as soon as it is idle.
+ * So an idle connection needs no parser at all: see sio_ws_idle().
+ */
+
+
+#define SIO_WS_TEXT      0x1
+#define SIO_WS_BINARY    0x2
+#define SIO_WS_CLOSE     0x8
+#define SIO_WS_PING      0x9
+#define SIO_WS_PONG      0xa
+
+#define SIO_WS_HEADER    10       /* longest header of a server's frame */
+
+#define SIO_WS_FRAGMENTS 16384    /* most frames of one message */
+
+
+typedef struct {
+    size_t           limit;       /* most bytes of one message */
+    uint64_t         need;        /* payload bytes of this frame to come */
+    sio_buf_t        message;     /* fragments of a data message so far */
+    uint32_t         utf8;        /* validation state of a text message */
+    uint32_t         fragments;
+    unsigned char    mask[4];
+    unsigned char    head[14];    /* header of the current frame so far */
+    unsigned char    head_len;
+    unsigned char    mask_at;     /* payload bytes so far, modulo 4 */
+    unsigned char    opcode;      /* of the message being gathered, or 0 */
+    unsigned char    in_payload;
+    unsigned char    control_len;
+    unsigned char    control[125];
+} sio_ws_parser_t;
+
+
+typedef struct {
+    unsigned char    opcode;      /* SIO_WS_TEXT .. SIO_WS_PONG */
+    uint16_t         code;        /* CLOSE: its status code, 0 if none */
+    sio_str_t        data;        /* payload; of CLOSE: the reason */
+} sio_ws_event_t;
+
+
+/* Prepares a parser for messages of at most limit bytes. */
+void sio_ws_init(sio_ws_parser_t *p, size_t limit);
+
+/*
+ * Consumes bytes from *pos (changing them: unmasking is done in place) up to
+ * last, and stops behind the first complete message or control frame.
+ *
+ *   SIO_OK     *ev holds one message; its data is valid until the next call
+ *              for this parser, or until the caller's input goes away
+ *   SIO_AGAIN  everything is consumed, no message is complete
+ *   SIO_ERROR  the peer broke the protocol: ev->code is the close code,
+ *              1002 for framing, 1007 for UTF-8 (validated as it arrives)
+ *   SIO_LIMIT  a message over the limit: ev->code is 1009 (found from the
+ *              frame header, before its payload arrives)
+ *   SIO_NOMEM  ev->code is 1011
+ *
+ * After anything but SIO_OK and SIO_AGAIN only sio_ws_free() is legal.
+ */
+sio_rc_t sio_ws_parse(sio_ws_parser_t *p, unsigned char **pos,
+    unsigned char *last, sio_ws_event_t *ev);
+
+/* True if nothing is pending: the parser may be freed and made anew. */
+int sio_ws_idle(const sio_ws_parser_t *p);
+
+/* Drops what the parser has gathered. */
+void sio_ws_free(sio_ws_parser_t *p);
+
+/*
+ * Writes the header of an unmasked, final frame with len payload bytes to p
+ * (SIO_WS_HEADER bytes of room); returns its length: 2, 4 or 10.
+ */
+size_t sio_ws_header(unsigned char *p, unsigned opcode, size_t len);
+
+/* The length that sio_ws_header() will have for a payload of len bytes. */
+size_t sio_ws_header_len(size_t len);
+
+
+#endif /* _SIO_WS_H_INCLUDED_ */

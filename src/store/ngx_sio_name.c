@@ -1,0 +1,358 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_name.h"
+
+
+#define NGX_SIO_NAME_HEAD  sizeof(((ngx_sio_name_sh_t *) 0)->name)
+#define NGX_SIO_NAME_TEXT  sizeof(((ngx_sio_chunk_sh_t *) 0)->u.text)
+
+
+static uint32_t ngx_sio_name_alloc(ngx_sio_names_t *names);
+static void ngx_sio_name_free(ngx_sio_zone_t *z, ngx_sio_names_t *names,
+    uint32_t i);
+static void ngx_sio_name_unlink(ngx_sio_names_t *names, uint32_t i);
+static ngx_int_t ngx_sio_name_ext(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n,
+    const u_char *data, size_t len);
+
+
+ngx_sio_names_t
+ngx_sio_name_rooms(ngx_sio_zone_t *z)
+{
+    ngx_sio_names_t  names;
+
+    names.records = z->rooms;
+    names.table = z->room_table;
+    names.buckets = z->sh->room_buckets;
+    names.total = z->sh->nrooms;
+    names.top = &z->sh->top_room;
+    names.free = &z->sh->free_room;
+    names.live = &z->sh->live_rooms;
+
+    return names;
+}
+
+
+ngx_sio_names_t
+ngx_sio_name_users(ngx_sio_zone_t *z)
+{
+    ngx_sio_names_t  names;
+
+    names.records = z->users;
+    names.table = z->user_table;
+    names.buckets = z->sh->user_buckets;
+    names.total = z->sh->nusers;
+    names.top = &z->sh->top_user;
+    names.free = &z->sh->free_user;
+    names.live = &z->sh->live_users;
+
+    return names;
+}
+
+
+uint32_t
+ngx_sio_name_get_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
+    uint64_t hash, uint16_t nsp, const u_char *data, size_t len)
+{
+    uint32_t            i, *bucket;
+    ngx_sio_name_sh_t  *n;
+
+    i = ngx_sio_name_find_locked(z, names, hash, nsp, data, len);
+
+    if (i) {
+        return i;
+    }
+
+    if (len == 0 || len > SIO_ROOM_LEN) {
+        return 0;
+    }
+
+    i = ngx_sio_name_alloc(names);
+
+    if (i == 0) {
+        return 0;
+    }
+
+    n = &names->records[i];
+
+    n->state = NGX_SIO_NEW;
+
+    ngx_sio_step();
+
+    n->refs = 0;
+    n->hash = hash;
+    n->next = 0;
+    n->ext = 0;
+    n->nsp = nsp;
+    n->len = len;
+    ngx_memzero(n->workers, sizeof(n->workers));
+    ngx_memcpy(n->name, data, ngx_min(len, NGX_SIO_NAME_HEAD));
+
+    bucket = ngx_sio_name_bucket(names, hash, nsp);
+
+    if (ngx_sio_name_ext(z, n, data, len) != NGX_OK) {
+        ngx_sio_name_free(z, names, i);
+        return 0;
+    }
+
+    ngx_sio_step();
+
+    n->state = NGX_SIO_LIVE;
+
+    ngx_sio_step();
+
+    n->next = *bucket;
+
+    ngx_sio_step();
+
+    *bucket = i;
+
+    ngx_sio_step();
+
+    (*names->live)++;
+
+    ngx_sio_step();
+
+    return i;
+}
+
+
+static uint32_t
+ngx_sio_name_alloc(ngx_sio_names_t *names)
+{
+    uint32_t  i;
+
+    i = *names->free;
+
+    if (i) {
+        *names->free = names->records[i].next;
+
+    } else {
+        if (*names->top == names->total) {
+            return 0;
+        }
+
+        i = ++*names->top;
+    }
+
+    ngx_sio_step();
+
+    return i;
+}
+
+
+/* Puts what the record has no room for into chunks. */
+
+static ngx_int_t
+ngx_sio_name_ext(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n, const u_char *data,
+    size_t len)
+{
+    size_t     at, size;
+    uint32_t   c, *link;
+
+    link = &n->ext;
+
+    for (at = NGX_SIO_NAME_HEAD; at < len; at += size) {
+
+        c = ngx_sio_zone_chunk_locked(z);
+
+        if (c == 0) {
+            return NGX_DECLINED;
+        }
+
+        size = ngx_min(len - at, NGX_SIO_NAME_TEXT);
+        ngx_memcpy(z->chunks[c].u.text, data + at, size);
+
+        ngx_sio_step();
+
+        *link = c;
+
+        ngx_sio_step();
+
+        link = &z->chunks[c].next;
+    }
+
+    return NGX_OK;
+}
+
+
+uint32_t
+ngx_sio_name_find_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
+    uint64_t hash, uint16_t nsp, const u_char *data, size_t len)
+{
+    uint32_t            i;
+    ngx_sio_name_sh_t  *n;
+
+    for (i = *ngx_sio_name_bucket(names, hash, nsp); i; i = n->next) {
+
+        n = &names->records[i];
+
+        if (n->hash == hash && ngx_sio_name_equal(z, n, nsp, data, len)) {
+            return i;
+        }
+    }
+
+    return 0;
+}
+
+
+uint32_t *
+ngx_sio_name_bucket(ngx_sio_names_t *names, uint64_t hash, uint16_t nsp)
+{
+    /* the odd factor spreads equal names of several namespaces */
+
+    hash += nsp * 0x9e3779b97f4a7c15;
+
+    return &names->table[hash & (names->buckets - 1)];
+}
+
+
+void
+ngx_sio_name_ref_locked(ngx_sio_names_t *names, uint32_t i)
+{
+    names->records[i].refs++;
+
+    ngx_sio_step();
+}
+
+
+void
+ngx_sio_name_unref_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
+    uint32_t i)
+{
+    ngx_sio_name_sh_t  *n;
+
+    n = &names->records[i];
+
+    n->refs--;
+
+    ngx_sio_step();
+
+    if (n->refs) {
+        return;
+    }
+
+    n->state = NGX_SIO_NEW;
+
+    ngx_sio_step();
+
+    ngx_sio_name_unlink(names, i);
+    ngx_sio_name_free(z, names, i);
+
+    (*names->live)--;
+
+    ngx_sio_step();
+}
+
+
+static void
+ngx_sio_name_unlink(ngx_sio_names_t *names, uint32_t i)
+{
+    uint32_t           *link;
+    ngx_sio_name_sh_t  *n;
+
+    n = &names->records[i];
+
+    link = ngx_sio_name_bucket(names, n->hash, n->nsp);
+
+    while (*link && *link != i) {
+        link = &names->records[*link].next;
+    }
+
+    if (*link == i) {
+        *link = n->next;
+    }
+
+    ngx_sio_step();
+}
+
+
+/* Frees a record that is NEW, with the chunks that it has by now. */
+
+static void
+ngx_sio_name_free(ngx_sio_zone_t *z, ngx_sio_names_t *names, uint32_t i)
+{
+    uint32_t            c;
+    ngx_sio_name_sh_t  *n;
+
+    n = &names->records[i];
+
+    while (n->ext) {
+        c = n->ext;
+        n->ext = z->chunks[c].next;
+
+        ngx_sio_step();
+
+        ngx_sio_zone_chunk_free_locked(z, c);
+    }
+
+    n->state = NGX_SIO_FREE;
+
+    ngx_sio_step();
+
+    n->next = *names->free;
+
+    ngx_sio_step();
+
+    *names->free = i;
+
+    ngx_sio_step();
+}
+
+
+ngx_uint_t
+ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
+    uint16_t nsp, const u_char *data, size_t len)
+{
+    size_t    at, size;
+    uint32_t  c;
+
+    if (n->nsp != nsp || n->len != len) {
+        return 0;
+    }
+
+    size = ngx_min(len, NGX_SIO_NAME_HEAD);
+
+    if (ngx_memcmp(n->name, data, size) != 0) {
+        return 0;
+    }
+
+    c = n->ext;
+
+    for (at = size; at < len; at += size) {
+
+        if (c == 0 || c > z->sh->nchunks) {
+            return 0;
+        }
+
+        size = ngx_min(len - at, NGX_SIO_NAME_TEXT);
+
+        if (ngx_memcmp(z->chunks[c].u.text, data + at, size) != 0) {
+            return 0;
+        }
+
+        c = z->chunks[c].next;
+    }
+
+    return 1;
+}
+
+
+void
+ngx_sio_name_worker(ngx_sio_name_sh_t *n, ngx_uint_t slot, ngx_uint_t on)
+{
+    uint64_t  *word, bit;
+
+    word = &n->workers[(slot - 1) / 64];
+    bit = (uint64_t) 1 << (slot - 1) % 64;
+
+    if (on) {
+        (void) __atomic_fetch_or(word, bit, __ATOMIC_ACQ_REL);
+
+    } else {
+        (void) __atomic_fetch_and(word, ~bit, __ATOMIC_ACQ_REL);
+    }
+}

@@ -1,0 +1,505 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_repair.h"
+#include "ngx_sio_name.h"
+#include "ngx_sio_session.h"
+
+
+/*
+ * The invariants once more, written down independently of repair and with
+ * memory of its own.  For tests and for people with a suspicion: a worker does
+ * not call this.
+ */
+
+
+/* What was met of an array: how often, and where. */
+
+typedef struct {
+    uint32_t                 *refs;       /* by sessions or names */
+    uint32_t                 *chained;    /* in a table or in a chain */
+    uint32_t                 *listed;     /* in the free list */
+} ngx_sio_repair_met_t;
+
+
+typedef struct {
+    ngx_sio_zone_t           *z;
+    ngx_sio_repair_met_t      sessions;
+    ngx_sio_repair_met_t      rooms;
+    ngx_sio_repair_met_t      users;
+    ngx_sio_repair_met_t      chunks;
+    ngx_uint_t                errors;
+    char                     *text;
+    size_t                    size;
+} ngx_sio_repair_check_t;
+
+
+static ngx_uint_t ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck);
+static ngx_int_t ngx_sio_repair_check_init(ngx_sio_repair_met_t *met,
+    uint32_t n);
+static void ngx_sio_repair_check_done(ngx_sio_repair_met_t *met);
+static void ngx_sio_repair_check_error(ngx_sio_repair_check_t *ck,
+    const char *text, uint32_t i);
+static void ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck);
+static ngx_uint_t ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck,
+    uint32_t i);
+static ngx_uint_t ngx_sio_repair_check_members(ngx_sio_repair_check_t *ck,
+    ngx_sio_member_sh_t *m, ngx_uint_t places);
+static ngx_uint_t ngx_sio_repair_check_chunk(ngx_sio_repair_check_t *ck,
+    uint32_t i);
+static void ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck);
+static void ngx_sio_repair_check_names(ngx_sio_repair_check_t *ck,
+    ngx_sio_names_t *names, ngx_sio_repair_met_t *met);
+static void ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck,
+    ngx_sio_name_sh_t *n, uint32_t i);
+static void ngx_sio_repair_check_chain(ngx_sio_repair_check_t *ck,
+    ngx_sio_names_t *names, ngx_sio_repair_met_t *met);
+static void ngx_sio_repair_check_chunks(ngx_sio_repair_check_t *ck);
+
+
+ngx_uint_t
+ngx_sio_repair_check(ngx_sio_zone_t *z, char *text, size_t size)
+{
+    ngx_uint_t              n;
+    ngx_sio_repair_check_t  ck;
+
+    ngx_memzero(&ck, sizeof(ngx_sio_repair_check_t));
+
+    ck.z = z;
+    ck.text = text;
+    ck.size = size;
+
+    if (size) {
+        text[0] = '\0';
+    }
+
+    n = ngx_sio_repair_check_all(&ck);
+
+    ngx_sio_repair_check_done(&ck.sessions);
+    ngx_sio_repair_check_done(&ck.rooms);
+    ngx_sio_repair_check_done(&ck.users);
+    ngx_sio_repair_check_done(&ck.chunks);
+
+    return n;
+}
+
+
+static ngx_uint_t
+ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
+{
+    ngx_sio_names_t     rooms, users;
+    ngx_sio_zone_sh_t  *sh;
+
+    sh = ck->z->sh;
+
+    if (sh->top_session > sh->nsessions
+        || sh->top_room > sh->nrooms
+        || sh->top_user > sh->nusers
+        || sh->top_chunk > sh->nchunks)
+    {
+        ngx_sio_repair_check_error(ck, "top is behind the end", 0);
+        return ck->errors;
+    }
+
+    if (ngx_sio_repair_check_init(&ck->sessions, sh->top_session) != NGX_OK
+        || ngx_sio_repair_check_init(&ck->rooms, sh->top_room) != NGX_OK
+        || ngx_sio_repair_check_init(&ck->users, sh->top_user) != NGX_OK
+        || ngx_sio_repair_check_init(&ck->chunks, sh->top_chunk) != NGX_OK)
+    {
+        ngx_sio_repair_check_error(ck, "no memory for the check", 0);
+        return ck->errors;
+    }
+
+    rooms = ngx_sio_name_rooms(ck->z);
+    users = ngx_sio_name_users(ck->z);
+
+    ngx_sio_repair_check_sessions(ck);
+    ngx_sio_repair_check_ids(ck);
+    ngx_sio_repair_check_names(ck, &rooms, &ck->rooms);
+    ngx_sio_repair_check_names(ck, &users, &ck->users);
+    ngx_sio_repair_check_chunks(ck);
+
+    return ck->errors;
+}
+
+
+static ngx_int_t
+ngx_sio_repair_check_init(ngx_sio_repair_met_t *met, uint32_t n)
+{
+    met->refs = calloc((size_t) n + 1, sizeof(uint32_t));
+    met->chained = calloc((size_t) n + 1, sizeof(uint32_t));
+    met->listed = calloc((size_t) n + 1, sizeof(uint32_t));
+
+    if (met->refs == NULL || met->chained == NULL || met->listed == NULL) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sio_repair_check_done(ngx_sio_repair_met_t *met)
+{
+    free(met->refs);
+    free(met->chained);
+    free(met->listed);
+}
+
+
+static void
+ngx_sio_repair_check_error(ngx_sio_repair_check_t *ck, const char *text,
+    uint32_t i)
+{
+    if (ck->errors++ == 0) {
+        (void) snprintf(ck->text, ck->size, "%s: %u", text, (unsigned) i);
+    }
+}
+
+
+static void
+ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck)
+{
+    uint32_t            i, state, live;
+    uint64_t            members;
+    ngx_sio_zone_sh_t  *sh;
+
+    sh = ck->z->sh;
+    live = 0;
+    members = 0;
+
+    for (i = 1; i <= sh->top_session; i++) {
+
+        state = ck->z->sessions[i].state;
+
+        if (state == NGX_SIO_LIVE) {
+            live++;
+            members += ngx_sio_repair_check_session(ck, i);
+
+        } else if (state != NGX_SIO_FREE) {
+            ngx_sio_repair_check_error(ck, "session in between", i);
+        }
+    }
+
+    if (sh->live_sessions != live) {
+        ngx_sio_repair_check_error(ck, "number of sessions is wrong", live);
+    }
+
+    if (sh->live_members != members) {
+        ngx_sio_repair_check_error(ck, "number of memberships is wrong",
+                                   members);
+    }
+}
+
+
+static ngx_uint_t
+ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
+{
+    uint32_t               c;
+    ngx_uint_t             n, more;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = &ck->z->sessions[i];
+
+    if (ss->user > ck->z->sh->top_user) {
+        ngx_sio_repair_check_error(ck, "user is none", i);
+
+    } else {
+        ck->users.refs[ss->user]++;
+    }
+
+    n = ngx_sio_repair_check_members(ck, ss->member, NGX_SIO_INLINE);
+
+    for (c = ss->chunk; c; c = ck->z->chunks[c].next) {
+
+        if (!ngx_sio_repair_check_chunk(ck, c)) {
+            break;
+        }
+
+        more = ngx_sio_repair_check_members(ck, ck->z->chunks[c].u.member,
+                                            NGX_SIO_CHUNK);
+        if (more == 0) {
+            ngx_sio_repair_check_error(ck, "session has an empty chunk", i);
+        }
+
+        n += more;
+    }
+
+    if (ss->members != n) {
+        ngx_sio_repair_check_error(ck, "session miscounts its rooms", i);
+    }
+
+    return n;
+}
+
+
+static ngx_uint_t
+ngx_sio_repair_check_members(ngx_sio_repair_check_t *ck,
+    ngx_sio_member_sh_t *m, ngx_uint_t places)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < places; i++) {
+
+        if (m[i].room == 0) {
+            continue;
+        }
+
+        n++;
+
+        if (m[i].room > ck->z->sh->top_room) {
+            ngx_sio_repair_check_error(ck, "room is none", m[i].room);
+            continue;
+        }
+
+        ck->rooms.refs[m[i].room]++;
+    }
+
+    return n;
+}
+
+
+/* Notes that somebody has this chunk; false if the chain cannot go on. */
+
+static ngx_uint_t
+ngx_sio_repair_check_chunk(ngx_sio_repair_check_t *ck, uint32_t i)
+{
+    if (i > ck->z->sh->top_chunk) {
+        ngx_sio_repair_check_error(ck, "chunk is none", i);
+        return 0;
+    }
+
+    if (ck->chunks.chained[i]++) {
+        ngx_sio_repair_check_error(ck, "chunk has two owners", i);
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck)
+{
+    uint32_t               i, n, *bucket;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+    ngx_sio_repair_met_t  *met;
+
+    z = ck->z;
+    met = &ck->sessions;
+
+    /* "refs" counts the public ids */
+
+    for (n = 0; n < z->sh->session_buckets; n++) {
+
+        bucket = &z->eio_table[n];
+
+        for (i = *bucket; i; i = z->sessions[i].next_eio) {
+
+            if (i > z->sh->top_session || met->chained[i]++
+                || ngx_sio_session_eio_bucket(z, z->sessions[i].eio_sid)
+                   != bucket)
+            {
+                ngx_sio_repair_check_error(ck, "bad chain of eio_sid", i);
+                break;
+            }
+        }
+
+        bucket = &z->sid_table[n];
+
+        for (i = *bucket; i; i = z->sessions[i].next_sid) {
+
+            if (i > z->sh->top_session || met->refs[i]++
+                || ngx_sio_session_sid_bucket(z, z->sessions[i].sid)
+                   != bucket)
+            {
+                ngx_sio_repair_check_error(ck, "bad chain of sid", i);
+                break;
+            }
+        }
+    }
+
+    for (i = z->sh->free_session; i; i = z->sessions[i].next_eio) {
+
+        if (i > z->sh->top_session || met->listed[i]++) {
+            ngx_sio_repair_check_error(ck, "bad list of free sessions", i);
+            break;
+        }
+    }
+
+    for (i = 1; i <= z->sh->top_session; i++) {
+
+        ss = &z->sessions[i];
+        n = (ss->state == NGX_SIO_LIVE);
+
+        if (met->chained[i] != n
+            || met->listed[i] == n
+            || met->refs[i] != (n && ss->sid[0] != 0))
+        {
+            ngx_sio_repair_check_error(ck, "session is in a wrong list", i);
+        }
+    }
+}
+
+
+static void
+ngx_sio_repair_check_names(ngx_sio_repair_check_t *ck,
+    ngx_sio_names_t *names, ngx_sio_repair_met_t *met)
+{
+    uint32_t            i, n, live;
+    ngx_sio_name_sh_t  *name;
+
+    ngx_sio_repair_check_chain(ck, names, met);
+
+    live = 0;
+
+    for (i = 1; i <= *names->top; i++) {
+
+        name = &names->records[i];
+        n = (name->state == NGX_SIO_LIVE);
+        live += n;
+
+        if (name->state != NGX_SIO_LIVE && name->state != NGX_SIO_FREE) {
+            ngx_sio_repair_check_error(ck, "name in between", i);
+        }
+
+        if (met->chained[i] != n || met->listed[i] == n) {
+            ngx_sio_repair_check_error(ck, "name is in a wrong list", i);
+        }
+
+        if (n == 0 && met->refs[i]) {
+            ngx_sio_repair_check_error(ck, "name in use is free", i);
+        }
+
+        if (n && (met->refs[i] == 0 || met->refs[i] != name->refs)) {
+            ngx_sio_repair_check_error(ck, "name has a wrong count", i);
+        }
+
+        if (n) {
+            ngx_sio_repair_check_name(ck, name, i);
+        }
+    }
+
+    if (*names->live != live) {
+        ngx_sio_repair_check_error(ck, "number of names is wrong", live);
+    }
+}
+
+
+static void
+ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck, ngx_sio_name_sh_t *n,
+    uint32_t i)
+{
+    size_t    at;
+    u_char    name[sizeof(n->name) + SIO_ROOM_LEN
+                   + sizeof(((ngx_sio_chunk_sh_t *) 0)->u.text)];
+    uint32_t  c;
+
+    if (n->len == 0 || n->len > SIO_ROOM_LEN) {
+        ngx_sio_repair_check_error(ck, "name has a bad length", i);
+        return;
+    }
+
+    ngx_memcpy(name, n->name, sizeof(n->name));
+    at = sizeof(n->name);
+
+    for (c = n->ext; c; c = ck->z->chunks[c].next) {
+
+        if (at >= n->len || !ngx_sio_repair_check_chunk(ck, c)) {
+            ngx_sio_repair_check_error(ck, "name has a bad chunk", i);
+            return;
+        }
+
+        ngx_memcpy(name + at, ck->z->chunks[c].u.text,
+                   sizeof(ck->z->chunks[c].u.text));
+        at += sizeof(ck->z->chunks[c].u.text);
+    }
+
+    if (at < n->len
+        || n->hash != sio_hash(ck->z->sh->seed, name, n->len))
+    {
+        ngx_sio_repair_check_error(ck, "name is damaged", i);
+    }
+}
+
+
+static void
+ngx_sio_repair_check_chain(ngx_sio_repair_check_t *ck,
+    ngx_sio_names_t *names, ngx_sio_repair_met_t *met)
+{
+    uint32_t            i, n, *bucket;
+    ngx_sio_name_sh_t  *name;
+
+    for (n = 0; n < names->buckets; n++) {
+
+        bucket = &names->table[n];
+
+        for (i = *bucket; i; i = name->next) {
+
+            name = &names->records[i];
+
+            if (i > *names->top || met->chained[i]++
+                || ngx_sio_name_bucket(names, name->hash, name->nsp)
+                   != bucket)
+            {
+                ngx_sio_repair_check_error(ck, "bad chain of names", i);
+                break;
+            }
+        }
+    }
+
+    for (i = *names->free; i; i = names->records[i].next) {
+
+        if (i > *names->top || met->listed[i]++) {
+            ngx_sio_repair_check_error(ck, "bad list of free names", i);
+            break;
+        }
+    }
+}
+
+
+static void
+ngx_sio_repair_check_chunks(ngx_sio_repair_check_t *ck)
+{
+    uint32_t               i, n, live;
+    ngx_sio_zone_t        *z;
+    ngx_sio_repair_met_t  *met;
+
+    z = ck->z;
+    met = &ck->chunks;
+    live = 0;
+
+    for (i = z->sh->free_chunk; i; i = z->chunks[i].next) {
+
+        if (i > z->sh->top_chunk || met->listed[i]++) {
+            ngx_sio_repair_check_error(ck, "bad list of free chunks", i);
+            break;
+        }
+    }
+
+    for (i = 1; i <= z->sh->top_chunk; i++) {
+
+        n = (z->chunks[i].state == NGX_SIO_LIVE);
+        live += n;
+
+        if (z->chunks[i].state != NGX_SIO_LIVE
+            && z->chunks[i].state != NGX_SIO_FREE)
+        {
+            ngx_sio_repair_check_error(ck, "chunk in between", i);
+        }
+
+        if (met->chained[i] != n || met->listed[i] == n) {
+            ngx_sio_repair_check_error(ck, "chunk is in a wrong list", i);
+        }
+    }
+
+    if (z->sh->live_chunks != live) {
+        ngx_sio_repair_check_error(ck, "number of chunks is wrong", live);
+    }
+}

@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_WORKER_H_INCLUDED_
+#define _NGX_SIO_WORKER_H_INCLUDED_
+
+
+#include "ngx_sio_zone.h"
+
+
+/*
+ * Worker slots.  A worker holds the "alive" mutex of its slot from enter to
+ * leave; it is robust, so the kernel tells of a death at once, which a look at
+ * the pid does not (an unreaped zombie still answers kill(pid, 0)).
+ */
+
+
+/*
+ * Takes a free slot, reaping dead workers first; the cursor starts at the
+ * head.  Must run in the process and thread that will hold it.  Returns the
+ * slot (from 1), or 0 if all are taken or the zone lock is not to be had.
+ */
+ngx_uint_t ngx_sio_worker_enter(ngx_sio_zone_t *z, ngx_int_t process_slot);
+
+/* Ends what sessions the worker still owns and gives the slot back. */
+void ngx_sio_worker_leave(ngx_sio_zone_t *z, ngx_uint_t slot);
+
+/* True unless the slot is free or its owner is dead; takes no lock. */
+ngx_uint_t ngx_sio_worker_alive(ngx_sio_zone_t *z, ngx_uint_t slot);
+
+/*
+ * Looks at all slots; for each dead worker: ends its sessions (rooms and users
+ * are counted down), clears its room bits, frees its roles and the slot.
+ * Returns how many were reaped.  A reaper that dies is reaped like others and
+ * its work is done again.
+ */
+ngx_uint_t ngx_sio_worker_reap(ngx_sio_zone_t *z);
+
+
+#endif /* _NGX_SIO_WORKER_H_INCLUDED_ */

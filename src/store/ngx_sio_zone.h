@@ -1,0 +1,402 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_ZONE_H_INCLUDED_
+#define _NGX_SIO_ZONE_H_INCLUDED_
+
+
+/*
+ * The shared memory of one gateway: header, worker slots, arrays of
+ * fixed-size records, hash tables, and the log.
+ *
+ * Everything that several processes write is in one of three regimes:
+ *
+ *   zone lock   records (session, room, user, chunk), their tables and free
+ *               lists, worker slots coming and going
+ *   log lock    the tail and head of the log, the feed position, the lease
+ *   atomics     cursors, doorbells, the owner word of a session
+ *
+ * Who needs both locks takes the zone lock first.  The "alive" mutex of a
+ * worker is only tried, never waited for, so it may be tried under any lock.
+ *
+ * A process may be killed at any instruction.  The two locks are robust
+ * mutexes: the next one to lock learns of the death and repairs first.  What
+ * repair relies on is the state word of each record, which is written last;
+ * free lists, hash chains and counts are caches that it builds anew.
+ *
+ * Records beyond the "top" of their array were never used and their memory
+ * was never touched, so that a large zone costs only what is in use.
+ *
+ * Index 0 of every array means "none" and is never used.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <pthread.h>
+
+#include <sio_hash.h>
+#include <sio_record.h>
+
+
+#define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
+#define NGX_SIO_ZONE_LAYOUT    1               /* change with any struct here */
+
+#define NGX_SIO_WORKERS        128             /* slots; two generations */
+#define NGX_SIO_NODE_LEN       64
+#define NGX_SIO_SID_LEN        20
+
+#define NGX_SIO_LOCK_TIMEOUT   1000            /* ms; only a stopped holder */
+
+#define NGX_SIO_LINE           64              /* what CPUs share by */
+
+#define ngx_sio_line_aligned   __attribute__((aligned(NGX_SIO_LINE)))
+
+
+/* States of a record; the word is the last thing written. */
+
+#define NGX_SIO_FREE           0
+#define NGX_SIO_NEW            1               /* being filled or emptied */
+#define NGX_SIO_LIVE           2
+
+
+/* A room or user: a counted name.  96 bytes. */
+
+typedef struct {
+    uint32_t                  state;           /* zone lock, written last */
+    uint32_t                  refs;            /* zone lock; a cache */
+    uint64_t                  hash;            /* of the name, without nsp */
+    uint64_t                  workers[NGX_SIO_WORKERS / 64];
+                                               /* atomics: which workers have
+                                                  members; cleared by reaping */
+    uint32_t                  next;            /* zone lock: chain, free list */
+    uint32_t                  ext;             /* zone lock: chunk with the rest
+                                                  of a name over 52 bytes */
+    uint16_t                  nsp;
+    uint16_t                  len;             /* of the name */
+    u_char                    name[52];
+} ngx_sio_name_sh_t;
+
+_Static_assert(sizeof(ngx_sio_name_sh_t) == 96, "size of a name");
+
+
+/* One membership of a session; 16 bytes, room 0 is a hole. */
+
+typedef struct {
+    uint32_t                  room;            /* zone lock, written last */
+    uint32_t                  pos;             /* owner: place in the worker's
+                                                  array of the room's members */
+    uint64_t                  since;           /* offset from which it holds */
+} ngx_sio_member_sh_t;
+
+_Static_assert(sizeof(ngx_sio_member_sh_t) == 16, "size of a membership");
+
+
+#define NGX_SIO_INLINE         8               /* memberships in the session */
+#define NGX_SIO_CHUNK          7               /* memberships in a chunk */
+
+
+/* Memberships beyond the session's own, or the rest of a long name. */
+
+typedef struct {
+    uint32_t                  state;           /* zone lock, written last */
+    uint32_t                  next;            /* zone lock: next chunk of the
+                                                  same session or name, or of
+                                                  the free list */
+    uint32_t                  mark;            /* zone lock: repair's only */
+    uint32_t                  reserved;
+    union {
+        ngx_sio_member_sh_t   member[NGX_SIO_CHUNK];
+        u_char                text[NGX_SIO_CHUNK * 16];
+    } u;
+} ngx_sio_chunk_sh_t;
+
+_Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
+
+
+/*
+ * The owner word of a session: slot (from 1; 0 is nobody), state, generation.
+ * Changed by compare-and-swap only; the generation grows with every change of
+ * hands, and who finds another one than his own has lost the session.
+ */
+
+#define ngx_sio_owner(slot, state, gen)                                       \
+    ((uint64_t) (slot) << 48 | (uint64_t) (state) << 32 | (uint32_t) (gen))
+#define ngx_sio_owner_slot(word)   ((ngx_uint_t) ((word) >> 48))
+#define ngx_sio_owner_state(word)  ((ngx_uint_t) ((word) >> 32 & 0xffff))
+#define ngx_sio_owner_gen(word)    ((uint32_t) (word))
+
+#define NGX_SIO_OWNER_NONE     0               /* between two polls, parked */
+#define NGX_SIO_OWNER_LIVE     1
+#define NGX_SIO_OWNER_CLAIM    2               /* changing hands */
+
+
+/* A socket in a namespace, with its transport if it is the first.  256 bytes */
+
+typedef struct {
+    uint32_t                  state;           /* zone lock, written last */
+    uint32_t                  generation;      /* zone lock: grows with reuse */
+    uint64_t                  owner;           /* CAS, see above */
+    uint64_t                  applied;         /* owner: its rooms are right up
+                                                  to this offset */
+    uint64_t                  last;            /* owner: offset of the last
+                                                  event that can be recovered
+                                                  from, 0 if none */
+    uint64_t                  deadline;        /* owner, sweeper: ms, 0: none */
+    u_char                    eio_sid[NGX_SIO_SID_LEN];
+    u_char                    sid[NGX_SIO_SID_LEN];
+    u_char                    pid[NGX_SIO_SID_LEN];
+    uint32_t                  user;            /* zone lock: index or 0 */
+    uint32_t                  next_eio;        /* zone lock: chains of both */
+    uint32_t                  next_sid;        /*   tables; free list: _eio */
+    uint32_t                  parent;          /* zone lock: the session of the
+                                                  transport, 0 if it is this */
+    uint32_t                  chunk;           /* zone lock: first chunk */
+    uint16_t                  members;         /* zone lock: memberships */
+    uint16_t                  nsp;
+    uint16_t                  transport;
+    uint16_t                  flags;
+    ngx_sio_member_sh_t       member[NGX_SIO_INLINE];
+} ngx_sio_session_sh_t;
+
+_Static_assert(sizeof(ngx_sio_session_sh_t) == 256, "size of a session");
+
+
+#define NGX_SIO_WORKER_LIVE    1
+#define NGX_SIO_WORKER_FENCED  2
+
+
+/* A worker of this gateway; on cache lines of its own. */
+
+typedef struct {
+    pthread_mutex_t           alive;           /* robust, held for life: to get
+                                                  it means the owner is dead */
+    uint32_t                  state;           /* NGX_SIO_FREE, _LIVE, _FENCED;
+                                                  zone and log lock to enter and
+                                                  leave, CAS to fence, log lock
+                                                  to unfence */
+    uint32_t                  generation;      /* zone lock: grows with reuse */
+    ngx_pid_t                 pid;             /* zone lock; for people only */
+    ngx_int_t                 process_slot;    /* zone lock: its doorbell */
+    uint64_t                  connections;     /* owner: for the status page */
+
+    uint64_t                  cursor           /* owner: all before this is */
+                              ngx_sio_line_aligned;
+                                               /*   delivered or owed by copy */
+    uint32_t                  armed            /* atomic: ring me */
+                              ngx_sio_line_aligned;
+} ngx_sio_worker_sh_t;
+
+_Static_assert(sizeof(ngx_sio_worker_sh_t) % NGX_SIO_LINE == 0
+               && offsetof(ngx_sio_worker_sh_t, cursor) % NGX_SIO_LINE == 0
+               && offsetof(ngx_sio_worker_sh_t, armed) % NGX_SIO_LINE == 0,
+               "cursor and bell of a worker have a cache line each");
+
+
+/* Where the feed stands: data and position become visible together. */
+
+typedef struct {
+    uint64_t                  from;            /* holds once the head is here */
+    uint64_t                  run_id;          /* hash of Redis' run id */
+    uint64_t                  heartbeat;       /* last heartbeat, 0: none yet */
+    uint64_t                  since;           /* messages appended behind it */
+    u_char                    stream_id[32];   /* last id of a stream feed */
+} ngx_sio_feed_sh_t;
+
+_Static_assert(sizeof(ngx_sio_feed_sh_t) == 64, "size of a feed position");
+_Static_assert(sizeof(sio_record_t) == SIO_RECORD_ALIGN,
+               "a record header fills the smallest piece of the log");
+
+
+typedef struct {
+    uint64_t                  epoch;           /* log lock: grows when taken */
+    uint64_t                  deadline;        /* log lock: monotonic ms */
+    uint32_t                  slot;            /* log lock: holder from 1, 0 */
+    uint32_t                  standby;         /* log lock: from 1, or 0 */
+    uint32_t                  live;            /* log lock: the feed delivers */
+    uint32_t                  pad;
+} ngx_sio_lease_sh_t;
+
+
+typedef struct {
+    uint32_t                  magic;
+    uint32_t                  layout;
+    uint64_t                  size;            /* of the formatted memory */
+    uint64_t                  log_size;        /* power of two not required */
+    uint64_t                  seed;            /* of all hashes */
+    uint64_t                  epoch;           /* random; changes if all
+                                                  sessions were lost */
+    u_char                    node[NGX_SIO_NODE_LEN];
+    uint32_t                  node_len;
+    uint32_t                  sid_counter;     /* atomic */
+
+    uint32_t                  nsessions;       /* records of each array, */
+    uint32_t                  nrooms;          /*   without index 0 */
+    uint32_t                  nusers;
+    uint32_t                  nchunks;
+    uint32_t                  session_buckets; /* powers of two */
+    uint32_t                  room_buckets;
+    uint32_t                  user_buckets;
+
+    uint32_t                  top_session;     /* zone lock: last record that */
+    uint32_t                  top_room;        /*   was ever in use; those */
+    uint32_t                  top_user;        /*   behind were never touched */
+    uint32_t                  top_chunk;
+    uint32_t                  top_worker;      /* zone lock; readers acquire */
+    uint32_t                  free_session;    /* zone lock: free lists */
+    uint32_t                  free_room;
+    uint32_t                  free_user;
+    uint32_t                  free_chunk;
+    uint32_t                  live_sessions;   /* zone lock: counts, caches */
+    uint32_t                  live_rooms;
+    uint32_t                  live_users;
+    uint32_t                  live_chunks;
+    uint64_t                  live_members;
+
+    uint32_t                  emptying;        /* zone lock: repair has given
+                                                  all records up */
+
+    uint64_t                  repairs;         /* zone lock: for status */
+    uint64_t                  refused;         /* atomic: zone was full */
+    uint64_t                  gaps;            /* log lock: feed gaps */
+    uint64_t                  fences;          /* atomic: workers fenced */
+    uint64_t                  warned;          /* atomic: ms of the last line
+                                                  about a full zone */
+
+    pthread_mutex_t           lock             /* the zone lock */
+                              ngx_sio_line_aligned;
+
+    pthread_mutex_t           log_lock         /* the log lock */
+                              ngx_sio_line_aligned;
+    uint64_t                  floor;           /* log lock: no cursor that
+                                                  counts is below; a cache */
+    ngx_sio_lease_sh_t        lease;
+    ngx_sio_feed_sh_t         feed[2];         /* log lock, see log.h */
+
+    uint64_t                  tail             /* log lock; readers acquire: */
+                              ngx_sio_line_aligned;
+                                               /*   what is below is gone */
+    uint64_t                  head             /* log lock; readers acquire: */
+                              ngx_sio_line_aligned;
+                                               /*   what is here is not
+                                                    written */
+
+    ngx_sio_worker_sh_t       workers[NGX_SIO_WORKERS];   /* slot 1 is [0] */
+} ngx_sio_zone_sh_t;
+
+_Static_assert(offsetof(ngx_sio_zone_sh_t, tail) % NGX_SIO_LINE == 0
+               && offsetof(ngx_sio_zone_sh_t, head) % NGX_SIO_LINE == 0
+               && offsetof(ngx_sio_zone_sh_t, workers) % NGX_SIO_LINE == 0
+               && offsetof(ngx_sio_zone_sh_t, head)
+                  - offsetof(ngx_sio_zone_sh_t, tail) >= NGX_SIO_LINE,
+               "head and tail have a cache line each");
+
+
+/* A process's view of a zone: plain pointers, made again by attach. */
+
+typedef struct {
+    ngx_sio_zone_sh_t        *sh;
+    ngx_sio_session_sh_t     *sessions;        /* [1 .. nsessions] */
+    ngx_sio_name_sh_t        *rooms;
+    ngx_sio_name_sh_t        *users;
+    ngx_sio_chunk_sh_t       *chunks;
+    uint32_t                 *eio_table;
+    uint32_t                 *sid_table;
+    uint32_t                 *room_table;
+    uint32_t                 *user_table;
+    u_char                   *log;             /* log_size bytes */
+    uint64_t                  log_size;
+    uint64_t                  lap;             /* log.c: last multiple of
+                                                  log_size that was met */
+    uint64_t                  seen;            /* log.c: a head that was met */
+    uint64_t                  epoch;           /* sh->epoch when attached, or
+                                                  what the caller set; see
+                                                  ngx_sio_zone_lost() */
+} ngx_sio_zone_t;
+
+
+/*
+ * Formats size bytes of zeroed memory, aligned to 64, and attaches to it.
+ * log_size is rounded down to a multiple of 64.  The rest is divided among
+ * the arrays for a typical user of 5 rooms.  node is cut to NGX_SIO_NODE_LEN.
+ * NGX_OK, or NGX_ERROR if the memory is too small for the log and at least
+ * 16 sessions.
+ */
+ngx_int_t ngx_sio_zone_format(ngx_sio_zone_t *z, void *mem, size_t size,
+    size_t log_size, ngx_str_t *node);
+
+/*
+ * Makes the view of memory that was formatted before, changing nothing in it.
+ * NGX_OK, or NGX_DECLINED if it has another layout, size or log size.
+ */
+ngx_int_t ngx_sio_zone_attach(ngx_sio_zone_t *z, void *mem, size_t size,
+    size_t log_size);
+
+/*
+ * Takes the zone lock.  NGX_OK (after a repair if its last holder died), or
+ * NGX_BUSY if a holder has not let go for NGX_SIO_LOCK_TIMEOUT: temporary
+ * trouble, nothing is locked.
+ */
+ngx_int_t ngx_sio_zone_lock(ngx_sio_zone_t *z);
+void ngx_sio_zone_unlock(ngx_sio_zone_t *z);
+
+/* The same for the log lock, whose state needs no repair (see log.h). */
+ngx_int_t ngx_sio_zone_log_lock(ngx_sio_zone_t *z);
+void ngx_sio_zone_log_unlock(ngx_sio_zone_t *z);
+
+/*
+ * True if all sessions were lost since the view was made or the caller set
+ * z->epoch = z->sh->epoch, which it does when it has closed all clients.  Until
+ * then no session is opened through this view and calls on old ones, whose
+ * records may be somebody else's by now, have no effect.
+ */
+#define ngx_sio_zone_lost(z)                                                  \
+    ((z)->epoch != ngx_sio_load(&(z)->sh->epoch))
+
+/* Chunks, with the zone lock held.  0 if none is left; the content of a new
+ * one is zero and it is LIVE: nothing but its reachability makes it used. */
+uint32_t ngx_sio_zone_chunk_locked(ngx_sio_zone_t *z);
+void ngx_sio_zone_chunk_free_locked(ngx_sio_zone_t *z, uint32_t i);
+
+/* Draws a number other than 0.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_sio_zone_random(uint64_t *n);
+
+/* Initialises a robust, process-shared mutex. */
+ngx_int_t ngx_sio_zone_mutex_init(pthread_mutex_t *m);
+
+/* Monotonic milliseconds, the same in all processes of the machine. */
+uint64_t ngx_sio_zone_now(void);
+
+
+/*
+ * Every store to shared memory whose order matters to repair is followed by a
+ * step: the compiler moves no access across it.  (What the CPU moves does not
+ * matter, a dead process has executed all of its stores or none.)  In a build
+ * with NGX_SIO_FAULTS a test may kill the process there.
+ */
+
+#if (NGX_SIO_FAULTS)
+extern void (*ngx_sio_fault_step)(const char *file, int line);
+#define ngx_sio_step()                                                        \
+    do {                                                                      \
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);                              \
+        if (ngx_sio_fault_step) {                                             \
+            ngx_sio_fault_step(__FILE__, __LINE__);                           \
+        }                                                                     \
+    } while (0)
+#else
+#define ngx_sio_step()        __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#endif
+
+/* Atomic accesses with the ordering that the protocols above ask for. */
+
+#define ngx_sio_load(p)       __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define ngx_sio_store(p, v)   __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define ngx_sio_fence()       __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+
+#endif /* _NGX_SIO_ZONE_H_INCLUDED_ */

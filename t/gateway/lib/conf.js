@@ -1,0 +1,64 @@
+'use strict';
+
+// nginx configurations for tests, from plain objects.
+
+/**
+ * Directives of an object: a string is a value, an array a directive that is
+ * repeated, null leaves it out.
+ */
+function directives(values, indent = '') {
+  return Object.entries(values)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .flatMap(([name, value]) => [].concat(value)
+      .map((text) => `${indent}${name} ${text};\n`))
+    .join('');
+}
+
+/**
+ * The whole file.  s: dir, port, module; optional workers, level (of the
+ * error log), connections, main, http, server (objects of directives), listen
+ * (parameters), tls ({ cert, key }: files), gateways ({ name: directives }),
+ * locations ({ path: directives }).
+ */
+function render(s) {
+  const gateways = Object.entries(s.gateways).map(([name, values]) => (
+    `    socketio_gateway ${name} {\n${directives(values, '        ')}    }\n`));
+  const locations = Object.entries(s.locations).map(([path, values]) => (
+    `        location ${path} {\n${directives(values, '            ')}`
+    + '        }\n'));
+  const listen = [`127.0.0.1:${s.port}`, s.tls && 'ssl', s.listen]
+    .filter(Boolean).join(' ');
+  const tls = s.tls
+    ? { ssl_certificate: s.tls.cert, ssl_certificate_key: s.tls.key } : {};
+
+  return `load_module ${s.module};
+daemon off;
+master_process on;
+user root;
+worker_processes ${s.workers || 1};
+pid ${s.dir}/nginx.pid;
+error_log ${s.dir}/error.log ${s.level || 'info'};
+${directives(s.main || {})}
+events {
+    worker_connections ${s.connections || 4096};
+}
+
+http {
+    access_log off;
+    client_body_temp_path ${s.dir}/body;
+    proxy_temp_path ${s.dir}/proxy;
+    fastcgi_temp_path ${s.dir}/fastcgi;
+    uwsgi_temp_path ${s.dir}/uwsgi;
+    scgi_temp_path ${s.dir}/scgi;
+${directives(s.http || {}, '    ')}
+${gateways.join('\n')}
+    server {
+        listen ${listen};
+${directives({ ...tls, ...s.server }, '        ')}
+${locations.join('\n')}
+    }
+}
+`;
+}
+
+module.exports = { render, directives };

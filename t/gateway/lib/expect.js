@@ -1,0 +1,61 @@
+'use strict';
+
+// Waiting for what must happen, never for time to pass.
+
+const { setTimeout: delay } = require('node:timers/promises');
+
+const DEADLINE = 8000;
+const STEP = 10;
+
+/**
+ * Waits until condition() gives something true (it may be async) and returns
+ * that; fails with `what` (text, or a function that makes it) after ms.
+ */
+async function until(condition, what, ms = DEADLINE) {
+  const end = performance.now() + ms;
+
+  for (;;) {
+    const value = await condition();
+    if (value) {
+      return value;
+    }
+    if (performance.now() > end) {
+      throw new Error(`not within ${ms} ms: `
+                      + (typeof what === 'function' ? what() : what));
+    }
+    await delay(STEP);
+  }
+}
+
+/** The promise's value, or a failure with `what` when ms have passed. */
+async function within(promise, what, ms = DEADLINE) {
+  const stop = new AbortController();
+  const late = delay(ms, null, { signal: stop.signal }).then(
+    () => { throw new Error(`not within ${ms} ms: ${what}`); },
+    () => {});
+
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    stop.abort();
+  }
+}
+
+/** Runs fn for every item, at most `width` at a time; results in order. */
+async function parallel(items, width, fn) {
+  const list = [...items];
+  const results = new Array(list.length);
+  let next = 0;
+
+  const lane = async () => {
+    while (next < list.length) {
+      const i = next++;
+      results[i] = await fn(list[i], i);
+    }
+  };
+
+  await Promise.all(Array.from({ length: width }, lane));
+  return results;
+}
+
+module.exports = { until, within, parallel, DEADLINE };

@@ -1,0 +1,267 @@
+'use strict';
+
+// What nearly every test needs: Redis, nginx with the module in front of it,
+// clients; all of it ended, and the error log looked through, after the test.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { execFileSync } = require('node:child_process');
+const { test } = require('node:test');
+
+const { Nginx, MODULE } = require('./nginx');
+const { Redis } = require('./redis');
+const { Proxy } = require('./proxy');
+const { Client, RawClient } = require('./client');
+const { WebSocketClient } = require('./ws');
+const { exchange } = require('./http');
+const { freePort, SocketOwners } = require('./processes');
+const { SECRET, sign } = require('./token');
+const { render } = require('./conf');
+
+/** The directives of the location that a test gets unless it says else. */
+const LOCATION = {
+  socketio: 'mew',
+  socketio_jwt_key: `HS256 "${SECRET}"`,
+  socketio_jwt_user: 'id',
+  socketio_user_room: 'user:$socketio_user',
+  socketio_rooms: ['claim=rooms', 'redis=mew:rooms:$socketio_user'],
+  socketio_ready: 'ready',
+};
+
+class Gateway {
+  constructor(options) {
+    this.options = options;
+    this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-gateway-'));
+    this.nginx = new Nginx(this.dir);
+    this.clients = [];
+    this.closers = [];
+    this.markers = 0;
+  }
+
+  async start() {
+    const { redis = {}, proxy, tls } = this.options;
+
+    if (redis) {
+      this.redis = new Redis(this.dir, redis);
+      await this.redis.start();
+      await this.redis.open();
+      this.emitter = this.redis.emitter;
+    }
+    if (proxy) {
+      this.proxy = new Proxy(this.redis.port);
+      await this.proxy.start();
+      this.closers.push(() => this.proxy.close());
+    }
+    this.tls = tls && certificate(this.dir);
+    this.port = await freePort();
+    this.nginx.configure(render(this.settings()));
+    await this.nginx.start(this.port);
+  }
+
+  /** What conf.js renders; change options and call nginx.configure() again. */
+  settings() {
+    const {
+      block, location, locations, redis = {}, redisUrl, ...rest
+    } = this.options;
+    const url = redis && `redis://127.0.0.1:${(this.proxy || this.redis).port}/0`;
+    const defaults = redis ? LOCATION
+      : { ...LOCATION, socketio_rooms: 'claim=rooms' };
+
+    return {
+      ...rest,
+      dir: this.dir,
+      module: MODULE,
+      port: this.port,
+      tls: this.tls,
+      gateways: {
+        mew: { zone: '16m', redis: redisUrl ? redisUrl(this) : url || null, ...block },
+      },
+      locations: locations
+        ? Object.fromEntries(Object.entries(locations).map(
+          ([name, values]) => [name, { ...defaults, ...values }]))
+        : { '/socket.io/': { ...defaults, ...location } },
+    };
+  }
+
+  /** Where raw connections go. */
+  get where() {
+    return { port: this.port, tls: Boolean(this.tls) };
+  }
+
+  get url() {
+    return `http${this.tls ? 's' : ''}://127.0.0.1:${this.port}`;
+  }
+
+  /** The auth payload of a user with these rooms in the token. */
+  auth({ user = 'nobody', rooms = [], ...claims } = {}) {
+    return { token: sign({ id: user, rooms, ...claims }) };
+  }
+
+  /**
+   * An official client that begins to connect: { user, rooms } make its
+   * token, auth replaces it; the rest are options of socket.io-client.
+   */
+  client({ user, rooms, auth = this.auth({ user, rooms }), ...options } = {}) {
+    const client = new Client(this.url, { name: user, auth, ...options });
+    this.clients.push(client);
+    return client;
+  }
+
+  /** The same, in its rooms already. */
+  async connect(options) {
+    return this.client(options).ready();
+  }
+
+  /** A raw client that has sent CONNECT; auth null: it has not. */
+  async rawClient({ user, rooms, auth = this.auth({ user, rooms }), ...options } = {}) {
+    const client = await RawClient.open(this.where,
+                                        { name: user, auth, ...options });
+    this.clients.push(client);
+    return client;
+  }
+
+  async rawConnect(options) {
+    return (await this.rawClient(options)).ready();
+  }
+
+  /** A WebSocket that only is open: nothing sent, open packet not read. */
+  async socket(options) {
+    const ws = await WebSocketClient.open(this.where, options);
+    this.closers.push(() => ws.destroy());
+    return ws;
+  }
+
+  /** A WebSocket that is connected to "/" as this user, replies all read. */
+  async joined({ user = 'nobody', rooms = [], ...options } = {}) {
+    const ws = await this.socket(options);
+    await ws.next();
+    ws.text(`40${JSON.stringify(this.auth({ user, rooms }))}`);
+    ws.sid = JSON.parse((await ws.next()).slice(2)).sid;
+    await ws.next();
+    return ws;
+  }
+
+  exchange(request) {
+    return exchange(this.where, request);
+  }
+
+  /**
+   * Publishes one more event to everybody and waits until all these clients
+   * have it: whatever was published before has then arrived, or never will.
+   */
+  async settle(...clients) {
+    const id = `m${++this.markers}`;
+    this.emitter.emit('marker', id);
+    await Promise.all(clients.flat().map((c) => c.eventWith('marker', id)));
+  }
+
+  /** The same for a bare WebSocket: returns the messages before the marker. */
+  async drain(ws) {
+    const id = `m${++this.markers}`;
+    const before = [];
+
+    this.emitter.emit('marker', id);
+    for (;;) {
+      const message = await ws.next();
+      if (message === `42["marker","${id}"]`) {
+        return before;
+      }
+      before.push(message);
+    }
+  }
+
+  /** The pids of the workers that serve these clients, in their order. */
+  workersOf(clients) {
+    const owners = new SocketOwners(this.nginx.workers({ leaving: true }));
+    return clients.map((c) => owners.find(this.port, c.localPort));
+  }
+
+  /** The pids of the workers that read the feed: lease holder and standby. */
+  async feedWorkers() {
+    const list = await this.redis.subscribers();
+    const owners = new SocketOwners(this.nginx.workers({ leaving: true }));
+    const pids = list.map((c) => owners.find(
+      Number(c.addr.split(':').pop()), (this.proxy || this.redis).port));
+    return [...new Set(pids.filter(Boolean))];
+  }
+
+  /** Waits until the gateway takes clients (the feed is live). */
+  async live() {
+    const client = await this.connect({ user: 'first' });
+    client.close();
+  }
+
+  /** To be called when the test is over, in whatever state things are. */
+  async end() {
+    const failures = [];
+    const attempt = async (step) => {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+
+    for (const it of this.clients) {
+      it.close();
+    }
+    for (const close of this.closers) {
+      await attempt(close);
+    }
+    await attempt(() => this.nginx.stop());
+    await attempt(() => this.nginx.assertQuiet());
+    if (this.redis) {
+      this.redis.close();
+      await attempt(() => this.redis.stop('SIGKILL'));
+    }
+
+    if (process.env.SIO_KEEP) {
+      console.error(`kept: ${this.dir}`);
+    } else {
+      fs.rmSync(this.dir, { recursive: true, force: true });
+    }
+    if (failures.length > 0) {
+      throw failures[0];
+    }
+  }
+}
+
+function certificate(dir) {
+  const files = { cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem') };
+  execFileSync('openssl', [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+    '-nodes', '-subj', '/CN=localhost', '-days', '2',
+    '-keyout', files.key, '-out', files.cert,
+  ], { stdio: 'ignore' });
+  return files;
+}
+
+/**
+ * Starts a gateway for a test or a group of subtests.  Options:
+ *
+ *   workers      worker processes, default 1
+ *   redis        options of redis.js, or false: standalone
+ *   proxy        true: nginx reaches Redis through gw.proxy
+ *   redisUrl     (gateway) => URL, in place of the plain one
+ *   block        directives of the gateway block, on top of zone and redis
+ *   location     directives of /socket.io/, on top of LOCATION
+ *   locations    { path: directives }, in place of /socket.io/
+ *   server http main   directives there
+ *   listen tls level connections   see conf.js
+ */
+async function gateway(t, options = {}) {
+  const gw = new Gateway(options);
+  t.after(() => gw.end());
+  await gw.start();
+  return gw;
+}
+
+/** Registers a test for each number of worker processes. */
+function eachWorkers(counts, name, body) {
+  for (const workers of counts) {
+    test(`${name}, workers: ${workers}`, (t) => body(t, workers));
+  }
+}
+
+module.exports = { gateway, eachWorkers, LOCATION };

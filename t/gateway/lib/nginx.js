@@ -1,0 +1,124 @@
+'use strict';
+
+// One nginx with the module, in a directory of its own.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { spawnSync } = require('node:child_process');
+
+const { Program, children, title } = require('./processes');
+const { until } = require('./expect');
+
+const BINARY = process.env.SIO_NGINX || 'nginx';
+const MODULE = process.env.SIO_MODULE
+  || path.resolve(__dirname, '../../../build/ngx_http_socketio_module.so');
+
+// What no error log may hold, unless the test said that it would.
+const TROUBLE = /\[alert\]|\[emerg\]|exited on signal|Sanitizer|runtime error:/;
+
+class Nginx {
+  constructor(dir) {
+    this.dir = dir;
+    this.confFile = path.join(dir, 'nginx.conf');
+    this.logFile = path.join(dir, 'error.log');
+    this.expected = [];
+  }
+
+  configure(text) {
+    fs.writeFileSync(this.confFile, text);
+  }
+
+  /** Runs "nginx -t": { ok, output }. */
+  check() {
+    const run = spawnSync(BINARY, ['-t', ...this.#arguments()],
+                          { encoding: 'utf8' });
+    if (run.error) {
+      throw run.error;
+    }
+    return { ok: run.status === 0, output: run.stderr + this.log() };
+  }
+
+  async start(port) {
+    // Workers must not outlive a master, so a last signal it can pass on.
+    this.program = new Program(BINARY, this.#arguments(),
+                               { lastSignal: 'SIGTERM' });
+    try {
+      await this.program.listening({ port, host: '127.0.0.1' });
+    } catch (error) {
+      error.message += `\n${this.log()}`;
+      throw error;
+    }
+  }
+
+  get pid() {
+    return this.program.pid;
+  }
+
+  /** The pids of the workers; those that are leaving only if asked for. */
+  workers({ leaving = false } = {}) {
+    return children(this.pid).filter((pid) => {
+      const role = title(pid);
+      return role.includes('worker process')
+        && (leaving || !role.includes('shutting down'));
+    });
+  }
+
+  /** Sends a signal to a worker; a death by it is expected from then on. */
+  killWorker(pid, signal = 'SIGKILL') {
+    this.expect(new RegExp(
+      `\\[alert\\].*worker process ${pid} exited on signal`));
+    process.kill(pid, signal);
+  }
+
+  /** SIGHUP; returns when new workers have replaced the old ones. */
+  async reload() {
+    const old = this.workers();
+    process.kill(this.pid, 'SIGHUP');
+    await until(() => {
+      const now = this.workers();
+      return now.length >= old.length && !now.some((pid) => old.includes(pid));
+    }, () => `new workers after a reload:\n${this.log()}`);
+    return old;
+  }
+
+  /** The error log so far, all of it or the lines that match. */
+  log(pattern) {
+    const text = fs.existsSync(this.logFile)
+      ? fs.readFileSync(this.logFile, 'utf8') : '';
+    return pattern ? text.split('\n').filter((line) => pattern.test(line))
+      : text;
+  }
+
+  /** Declares that lines like this one may stand in the log. */
+  expect(pattern) {
+    this.expected.push(pattern);
+  }
+
+  async stop(signal = 'SIGTERM') {
+    if (this.program && !this.program.ended) {
+      await this.program.stop(signal, 30000);
+    }
+  }
+
+  /** Fails with the lines that no run may leave in the log. */
+  assertQuiet() {
+    const reports = fs.readdirSync(this.dir)
+      .filter((name) => name.startsWith('sanitizer'))
+      .map((name) => fs.readFileSync(path.join(this.dir, name), 'utf8'));
+    const output = this.program ? this.program.output : '';
+    const lines = [this.log(), output, ...reports].join('\n').split('\n')
+      .filter((line) => TROUBLE.test(line))
+      .filter((line) => !this.expected.some((allowed) => allowed.test(line)));
+
+    if (lines.length > 0) {
+      throw new Error(`trouble in nginx's error log:\n${
+        [...new Set(lines)].slice(0, 20).join('\n')}\n${reports.join('\n')}`);
+    }
+  }
+
+  #arguments() {
+    return ['-p', this.dir, '-c', this.confFile, '-e', this.logFile];
+  }
+}
+
+module.exports = { Nginx, MODULE };

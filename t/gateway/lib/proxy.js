@@ -1,0 +1,84 @@
+'use strict';
+
+// A TCP proxy in front of Redis that can hold answers back or cut lines.
+
+const net = require('node:net');
+
+class Proxy {
+  constructor(port) {
+    this.target = port;
+    this.lines = new Set();
+    this.word = null;
+    this.seen = 0;
+  }
+
+  async start() {
+    this.server = net.createServer((near) => this.#accept(near));
+    await new Promise((resolve) => {
+      this.server.listen(0, '127.0.0.1', resolve);
+    });
+    this.port = this.server.address().port;
+  }
+
+  /**
+   * From now on a connection on which this word is sent to Redis (a command,
+   * in any case) gets no more answers until release().
+   */
+  hold(word) {
+    this.word = word.toLowerCase();
+    this.seen = 0;
+  }
+
+  release() {
+    this.word = null;
+    for (const line of this.lines) {
+      line.held = false;
+      for (const chunk of line.answers.splice(0)) {
+        line.near.write(chunk);
+      }
+    }
+  }
+
+  /** Resets all connections; new ones are taken as before. */
+  cut() {
+    for (const line of this.lines) {
+      line.near.resetAndDestroy();
+      line.far.destroy();
+    }
+  }
+
+  close() {
+    this.server.close();
+    this.cut();
+  }
+
+  #accept(near) {
+    const far = net.connect(this.target, '127.0.0.1');
+    const line = { near, far, held: false, answers: [] };
+    this.lines.add(line);
+
+    near.on('data', (chunk) => {
+      if (this.word
+          && chunk.toString('latin1').toLowerCase().includes(this.word)) {
+        line.held = true;
+        this.seen++;
+      }
+      far.write(chunk);
+    });
+    far.on('data', (chunk) => {
+      if (line.held) {
+        line.answers.push(chunk);
+      } else {
+        near.write(chunk);
+      }
+    });
+
+    for (const [end, other] of [[near, far], [far, near]]) {
+      end.setNoDelay(true);
+      end.on('error', () => {});
+      end.on('close', () => { other.destroy(); this.lines.delete(line); });
+    }
+  }
+}
+
+module.exports = { Proxy };

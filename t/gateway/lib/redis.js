@@ -1,0 +1,93 @@
+'use strict';
+
+// A redis-server of the test's own, the clients to it, the stock emitter.
+
+const path = require('node:path');
+const { createClient } = require('redis');
+const { Emitter } = require('@socket.io/redis-emitter');
+
+const { Program, freePort } = require('./processes');
+const { until } = require('./expect');
+
+class Redis {
+  /** args: more options of redis-server, e.g. ["--requirepass", "x"]. */
+  constructor(dir, { args = [], password } = {}) {
+    this.dir = dir;
+    this.args = args;
+    this.password = password;
+    this.clients = [];
+    this.socketPath = path.join(dir, 'redis.sock');
+  }
+
+  async start() {
+    this.port = this.port || await freePort();
+    this.program = new Program('redis-server', [
+      '--port', String(this.port), '--bind', '127.0.0.1',
+      '--unixsocket', this.socketPath, '--save', '', '--appendonly', 'no',
+      '--dir', this.dir, ...this.args,
+    ]);
+    await this.program.listening({ port: this.port, host: '127.0.0.1' });
+  }
+
+  /** Ends the server; start() brings it back on the same port, empty. */
+  async stop(signal = 'SIGTERM') {
+    if (this.program && !this.program.ended) {
+      await this.program.stop(signal);
+    }
+  }
+
+  /** A new connected client; it finds back to a restarted server. */
+  async client() {
+    const client = createClient({
+      socket: {
+        host: '127.0.0.1', port: this.port, reconnectStrategy: () => 50,
+      },
+      password: this.password,
+    });
+    client.on('error', () => {});
+    this.clients.push(client);
+    await client.connect();
+    return client;
+  }
+
+  /** The test's own connection; opened by open(). */
+  async open() {
+    this.commands = await this.client();
+    this.emitter = new Emitter(this.commands);
+  }
+
+  emitterOn(client, options) {
+    return new Emitter(client, options);
+  }
+
+  /** CLIENT LIST, one object a connection. */
+  async connections() {
+    const text = await this.commands.sendCommand(['CLIENT', 'LIST']);
+    return text.trim().split('\n').map((line) => Object.fromEntries(
+      line.split(' ').map((field) => {
+        const [name, ...value] = field.split('=');
+        return [name, value.join('=')];
+      })));
+  }
+
+  /** Those that read the feed: subscribed by patterns. */
+  async subscribers() {
+    return (await this.connections()).filter((c) => Number(c.psub) > 0);
+  }
+
+  /** Waits until so many connections read the feed. */
+  async subscribed(count, ms) {
+    return until(async () => {
+      const list = await this.subscribers();
+      return list.length >= count && list;
+    }, `${count} connections read the feed`, ms);
+  }
+
+  close() {
+    for (const client of this.clients.splice(0)) {
+      client.destroy();
+    }
+  }
+}
+
+module.exports = { Redis };

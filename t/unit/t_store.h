@@ -1,0 +1,325 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _T_STORE_H_INCLUDED_
+#define _T_STORE_H_INCLUDED_
+
+
+/*
+ * What the tests of the store share: zones in anonymous memory, processes,
+ * records that prove their content.
+ */
+
+
+#include "ngx_sio_lease.h"
+#include "ngx_sio_log.h"
+#include "ngx_sio_name.h"
+#include "ngx_sio_repair.h"
+#include "ngx_sio_session.h"
+#include "ngx_sio_worker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+
+/* In a child of a test: cmocka's own assertions are for the parent only. */
+
+#define t_store_must(condition)                                               \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            (void) fprintf(stderr, "%s:%d: must be: %s\n", __FILE__,          \
+                           __LINE__, #condition);                             \
+            _exit(1);                                                         \
+        }                                                                     \
+    } while (0)
+
+
+static inline uint64_t
+t_store_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+
+    return *state;
+}
+
+
+static inline void *
+t_store_map(size_t size)
+{
+    void  *mem;
+
+    mem = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS,
+               -1, 0);
+
+    if (mem == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+
+    return mem;
+}
+
+
+static inline void
+t_store_zone(ngx_sio_zone_t *z, size_t size, size_t log_size)
+{
+    ngx_str_t  node;
+
+    ngx_str_set(&node, "test");
+
+    if (ngx_sio_zone_format(z, t_store_map(size), size, log_size, &node)
+        != NGX_OK)
+    {
+        fail_msg("the zone was not formatted");
+    }
+}
+
+
+static inline void
+t_store_unmap(ngx_sio_zone_t *z)
+{
+    (void) munmap(z->sh, z->sh->size);
+}
+
+
+/* The child dies with its parent. */
+
+static inline pid_t
+t_store_fork(void)
+{
+    pid_t  pid;
+
+    pid = fork();
+
+    if (pid == -1) {
+        perror("fork");
+        exit(1);
+    }
+
+    if (pid == 0) {
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    }
+
+    return pid;
+}
+
+
+static inline int
+t_store_wait(pid_t pid)
+{
+    int  status;
+
+    while (waitpid(pid, &status, 0) == -1) {
+        if (errno != EINTR) {
+            perror("waitpid");
+            exit(1);
+        }
+    }
+
+    return status;
+}
+
+
+static inline void
+t_store_finished(pid_t pid)
+{
+    int  status;
+
+    status = t_store_wait(pid);
+
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fail_msg("a child failed: status 0x%x", (unsigned) status);
+    }
+}
+
+
+/* True if it was killed by its fault, false if it finished. */
+
+static inline ngx_uint_t
+t_store_killed(pid_t pid)
+{
+    int  status;
+
+    status = t_store_wait(pid);
+
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        return 1;
+    }
+
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fail_msg("a child failed: status 0x%x", (unsigned) status);
+    }
+
+    return 0;
+}
+
+
+/* Kills the process at its step number t_store_fault, counted from 1. */
+
+static ngx_uint_t  t_store_fault;
+
+
+static inline void
+t_store_fault_step(const char *file, int line)
+{
+    if (t_store_fault && --t_store_fault == 0) {
+        (void) kill(getpid(), SIGKILL);
+
+        for ( ;; ) {
+            (void) pause();
+        }
+    }
+}
+
+
+static inline void
+t_store_die_at(ngx_uint_t n)
+{
+    t_store_fault = n;
+    ngx_sio_fault_step = t_store_fault_step;
+}
+
+
+static inline void
+t_store_check(ngx_sio_zone_t *z, const char *what, ngx_uint_t n)
+{
+    char        text[128];
+    ngx_uint_t  errors;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        fail_msg("%s, step %u: the zone is locked", what, (unsigned) n);
+    }
+
+    errors = ngx_sio_repair_check(z, text, sizeof(text));
+
+    ngx_sio_zone_unlock(z);
+
+    if (errors) {
+        fail_msg("%s, step %u: %u errors, first: %s", what, (unsigned) n,
+                 (unsigned) errors, text);
+    }
+}
+
+
+/* A room, its name made of a number; each third name is a long one. */
+
+static inline void
+t_store_room(ngx_sio_zone_t *z, ngx_sio_room_t *room, u_char *buf,
+    uint64_t n)
+{
+    size_t  len, i;
+
+    len = sprintf((char *) buf, "room:%llu:", (unsigned long long) n);
+
+    if (n % 3 == 0) {
+        i = len;
+        len = 53 + n * 37 % (SIO_ROOM_LEN - 52);
+
+        for ( /* void */ ; i < len; i++) {
+            buf[i] = 'a' + (n + i) % 26;
+        }
+    }
+
+    room->name.data = buf;
+    room->name.len = len;
+    room->hash = sio_hash(z->sh->seed, buf, len);
+    room->member = 0;
+    room->room = 0;
+}
+
+
+/* Ids are text of a fixed length. */
+
+static inline void
+t_store_sid(u_char *sid, char kind, uint64_t n)
+{
+    char  buf[32];
+
+    (void) snprintf(buf, sizeof(buf), "%c%019llu", kind,
+                    (unsigned long long) n);
+
+    ngx_memcpy(sid, buf, NGX_SIO_SID_LEN);
+}
+
+
+/*
+ * A record whose content follows from writer and number, so that a torn or
+ * mixed copy is recognised.
+ */
+
+typedef struct {
+    uint64_t             writer;
+    uint64_t             n;
+} t_store_text_t;
+
+
+static inline uint64_t
+t_store_word(t_store_text_t *text, size_t i)
+{
+    return (text->writer * 1000003 + text->n) * 0x9e3779b97f4a7c15 + i;
+}
+
+
+static inline void
+t_store_record(u_char *image, size_t size, uint64_t writer, uint64_t n)
+{
+    size_t           i;
+    uint64_t        *word;
+    sio_record_t    *rec;
+    t_store_text_t  *text;
+
+    rec = (sio_record_t *) image;
+
+    ngx_memzero(rec, sizeof(sio_record_t));
+
+    rec->size = size;
+    rec->type = SIO_RECORD_EMIT;
+    rec->parts = 1;
+
+    text = (t_store_text_t *) (rec + 1);
+    text->writer = writer;
+    text->n = n;
+
+    word = (uint64_t *) (text + 1);
+
+    for (i = 0; i < (size - 64 - sizeof(t_store_text_t)) / 8; i++) {
+        word[i] = t_store_word(text, i);
+    }
+}
+
+
+/* True if what stands behind a header of this size is whole. */
+
+static inline ngx_uint_t
+t_store_whole(u_char *body, size_t size)
+{
+    size_t           i;
+    uint64_t        *word;
+    t_store_text_t  *text;
+
+    text = (t_store_text_t *) body;
+    word = (uint64_t *) (text + 1);
+
+    for (i = 0; i < (size - 64 - sizeof(t_store_text_t)) / 8; i++) {
+        if (word[i] != t_store_word(text, i)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+#endif /* _T_STORE_H_INCLUDED_ */

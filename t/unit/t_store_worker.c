@@ -1,0 +1,388 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "t_store.h"
+
+
+static void
+t_worker_zone(ngx_sio_zone_t *z)
+{
+    t_store_zone(z, 1024 * 1024, 65536);
+}
+
+
+static uint32_t
+t_worker_session(ngx_sio_zone_t *z, ngx_uint_t slot, uint64_t n)
+{
+    u_char          sid[NGX_SIO_SID_LEN], name[SIO_ROOM_LEN];
+    uint32_t        i;
+    ngx_sio_room_t  room;
+
+    t_store_sid(sid, 'e', n);
+    i = ngx_sio_session_open(z, slot, sid, 1);
+
+    t_store_sid(sid, 's', n);
+    t_store_room(z, &room, name, n % 10);
+
+    if (i == 0
+        || ngx_sio_session_connect(z, i, sid, 0, NULL, &room, 1, 1) != NGX_OK)
+    {
+        return 0;
+    }
+
+    ngx_sio_name_worker(&z->rooms[room.room], slot, 1);
+
+    return i;
+}
+
+
+/* A child that does something and then waits to be killed. */
+
+typedef void (*t_worker_pt)(ngx_sio_zone_t *z, uint64_t n);
+
+
+static pid_t
+t_worker_child(ngx_sio_zone_t *z, t_worker_pt run, uint64_t n)
+{
+    int    fd[2];
+    char   c;
+    pid_t  pid;
+
+    assert_int_equal(pipe(fd), 0);
+
+    pid = t_store_fork();
+
+    if (pid == 0) {
+        run(z, n);
+        t_store_must(write(fd[1], "x", 1) == 1);
+
+        for ( ;; ) {
+            (void) pause();
+        }
+    }
+
+    (void) close(fd[1]);
+    assert_int_equal(read(fd[0], &c, 1), 1);
+    (void) close(fd[0]);
+
+    return pid;
+}
+
+
+static void
+t_worker_kill(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_true(t_store_killed(pid));
+}
+
+
+/* Slots are given out in order, each once, and again when they are free. */
+
+static void
+t_worker_slots(void **state)
+{
+    uint32_t        generation;
+    ngx_uint_t      i;
+    ngx_sio_zone_t  z;
+
+    t_worker_zone(&z);
+
+    for (i = 1; i <= NGX_SIO_WORKERS; i++) {
+        assert_int_equal(ngx_sio_worker_enter(&z, 100 + i), i);
+    }
+
+    assert_int_equal(ngx_sio_worker_enter(&z, 1), 0);
+
+    generation = z.sh->workers[76].generation;
+    ngx_sio_worker_leave(&z, 77);
+
+    assert_false(ngx_sio_worker_alive(&z, 77));
+    assert_true(ngx_sio_worker_alive(&z, 76));
+
+    assert_int_equal(ngx_sio_worker_enter(&z, 5), 77);
+    assert_int_equal(z.sh->workers[76].generation, generation + 1);
+    assert_int_equal(z.sh->workers[76].process_slot, 5);
+    assert_int_equal(z.sh->workers[76].pid, getpid());
+    assert_int_equal(z.sh->workers[76].cursor, ngx_sio_log_head(&z));
+
+    for (i = 1; i <= NGX_SIO_WORKERS; i++) {
+        ngx_sio_worker_leave(&z, i);
+    }
+
+    assert_int_equal(ngx_sio_worker_enter(&z, 1), 1);
+
+    t_store_unmap(&z);
+}
+
+
+static void
+t_worker_run(ngx_sio_zone_t *z, uint64_t n)
+{
+    uint64_t    i;
+    ngx_uint_t  slot;
+
+    slot = ngx_sio_worker_enter(z, n);
+    t_store_must(slot);
+
+    for (i = 0; i < 20; i++) {
+        t_store_must(t_worker_session(z, slot, n * 1000 + i));
+    }
+}
+
+
+/* The dead are reaped, whoever they are, and the living keep theirs. */
+
+static void
+t_worker_reaped(void **state)
+{
+    pid_t           pid[4];
+    uint32_t        i;
+    ngx_uint_t      n, slot;
+    ngx_sio_zone_t  z;
+
+    t_worker_zone(&z);
+
+    slot = ngx_sio_worker_enter(&z, 0);
+    assert_true(t_worker_session(&z, slot, 1));
+
+    for (n = 0; n < 4; n++) {
+        pid[n] = t_worker_child(&z, t_worker_run, n + 1);
+        assert_true(ngx_sio_worker_alive(&z, n + 2));
+    }
+
+    assert_int_equal(z.sh->live_sessions, 81);
+    assert_int_equal(ngx_sio_worker_reap(&z), 0);
+
+    t_worker_kill(pid[0]);
+    t_worker_kill(pid[2]);
+
+    assert_false(ngx_sio_worker_alive(&z, 2));
+    assert_true(ngx_sio_worker_alive(&z, 3));
+
+    assert_int_equal(ngx_sio_worker_reap(&z), 2);
+    assert_int_equal(ngx_sio_worker_reap(&z), 0);
+    assert_int_equal(z.sh->live_sessions, 41);
+    t_store_check(&z, "reap", 0);
+
+    for (i = 1; i <= z.sh->top_room; i++) {
+        if (z.rooms[i].state == NGX_SIO_LIVE) {
+            assert_int_equal(z.rooms[i].workers[0] & ~0x15, 0);
+        }
+    }
+
+    /* a zombie is dead, too: nobody has waited for this one */
+
+    assert_int_equal(kill(pid[1], SIGKILL), 0);
+
+    for (n = 0; ngx_sio_worker_alive(&z, 3); n++) {
+        assert_true(n < 5000);
+        (void) usleep(1000);
+    }
+
+    /* who enters reaps first */
+
+    assert_int_equal(ngx_sio_worker_enter(&z, 0), 2);
+    assert_int_equal(z.sh->live_sessions, 21);
+
+    assert_true(t_store_killed(pid[1]));
+    t_worker_kill(pid[3]);
+
+    assert_int_equal(ngx_sio_worker_reap(&z), 1);
+    assert_int_equal(z.sh->live_sessions, 1);
+    assert_int_equal(z.sh->live_rooms, 1);
+    t_store_check(&z, "reap", 1);
+
+    t_store_unmap(&z);
+}
+
+
+static void
+t_worker_run_locked(ngx_sio_zone_t *z, uint64_t n)
+{
+    t_worker_run(z, n);
+    t_store_must(ngx_sio_zone_lock(z) == NGX_OK);
+
+    if (n == 2) {
+        t_store_must(ngx_sio_zone_log_lock(z) == NGX_OK);
+    }
+}
+
+
+/*
+ * A process is stopped while it holds the lock: calls come back after a while
+ * and have done nothing; who leaves meanwhile is as good as dead.
+ */
+
+static void
+t_worker_lock_busy(void **state)
+{
+    pid_t           pid;
+    u_char          sid[NGX_SIO_SID_LEN];
+    uint32_t        i;
+    uint64_t        now;
+    ngx_uint_t      slot, other;
+    ngx_sio_zone_t  z;
+
+    t_worker_zone(&z);
+
+    slot = ngx_sio_worker_enter(&z, 0);
+    other = ngx_sio_worker_enter(&z, 0);
+    i = t_worker_session(&z, slot, 1);
+    assert_true(t_worker_session(&z, other, 2));
+
+    pid = t_worker_child(&z, t_worker_run_locked, 1);
+    now = ngx_sio_zone_now();
+
+    assert_int_equal(ngx_sio_zone_lock(&z), NGX_BUSY);
+    assert_in_range(ngx_sio_zone_now() - now, NGX_SIO_LOCK_TIMEOUT - 1,
+                    NGX_SIO_LOCK_TIMEOUT + 500);
+
+    t_store_sid(sid, 'e', 3);
+    assert_int_equal(ngx_sio_session_open(&z, slot, sid, 1), 0);
+    assert_int_equal(z.sh->refused, 1);
+    ngx_sio_worker_leave(&z, other);
+    assert_false(ngx_sio_worker_alive(&z, other));
+    assert_int_equal(z.sh->workers[other - 1].state, NGX_SIO_WORKER_LIVE);
+
+    t_worker_kill(pid);
+
+    assert_int_equal(z.sh->live_sessions, 22);
+    assert_int_equal(ngx_sio_worker_reap(&z), 2);
+    assert_int_equal(z.sh->live_sessions, 1);
+    assert_int_equal(ngx_sio_session_close(&z, i), NGX_OK);
+    assert_int_equal(z.sh->live_sessions, 0);
+    assert_int_equal(z.sh->repairs, 1);
+
+    t_store_unmap(&z);
+}
+
+
+/* The same with the other lock; who holds both dies, and both recover. */
+
+static void
+t_worker_log_busy(void **state)
+{
+    pid_t             pid;
+    u_char            image[128] __attribute__((aligned(64)));
+    ngx_uint_t        slot;
+    ngx_sio_zone_t    z;
+    ngx_sio_append_t  a;
+
+    t_worker_zone(&z);
+
+    slot = ngx_sio_worker_enter(&z, 0);
+    assert_true(t_worker_session(&z, slot, 1));
+
+    t_store_record(image, 128, 1, 1);
+    ngx_memzero(&a, sizeof(ngx_sio_append_t));
+    a.data = image;
+    a.len = 128;
+
+    pid = t_worker_child(&z, t_worker_run_locked, 2);
+
+    assert_int_equal(ngx_sio_log_append(&z, &a), NGX_BUSY);
+    assert_int_equal(ngx_sio_log_rejoin(&z, slot), 0);
+
+    t_worker_kill(pid);
+
+    assert_int_equal(ngx_sio_log_append(&z, &a), NGX_OK);
+    assert_int_equal(ngx_sio_worker_reap(&z), 1);
+    assert_int_equal(z.sh->live_sessions, 1);
+    t_store_check(&z, "both locks", 0);
+
+    t_store_unmap(&z);
+}
+
+
+/*
+ * Looking at workers never harms them: several processes look and reap while
+ * one enters and leaves all the time.
+ */
+
+static void
+t_worker_run_reap(ngx_sio_zone_t *z, uint64_t n)
+{
+    ngx_uint_t  slot;
+
+    t_store_must(write(n, "x", 1) == 1);
+
+    for ( ;; ) {
+        for (slot = 1; slot < 5; slot++) {
+            (void) ngx_sio_worker_alive(z, slot);
+        }
+
+        (void) ngx_sio_worker_reap(z);
+    }
+}
+
+
+static void
+t_worker_looked_at(void **state)
+{
+    int             fd[2];
+    char            c;
+    pid_t           pid[2];
+    uint64_t        end;
+    ngx_uint_t      slot, mine, n;
+    ngx_sio_zone_t  z;
+
+    t_worker_zone(&z);
+
+    mine = ngx_sio_worker_enter(&z, 0);
+    assert_true(t_worker_session(&z, mine, 1));
+
+    assert_int_equal(pipe(fd), 0);
+
+    for (n = 0; n < 2; n++) {
+        pid[n] = t_store_fork();
+
+        if (pid[n] == 0) {
+            t_worker_run_reap(&z, fd[1]);
+        }
+
+        assert_int_equal(read(fd[0], &c, 1), 1);
+    }
+
+    end = ngx_sio_zone_now() + 500;
+
+    for (n = 2; ngx_sio_zone_now() < end; n++) {
+        slot = ngx_sio_worker_enter(&z, 0);
+
+        assert_true(slot);
+        assert_true(ngx_sio_worker_alive(&z, slot));
+        assert_true(t_worker_session(&z, slot, n));
+        assert_int_equal(z.sh->live_sessions, 2);
+
+        ngx_sio_worker_leave(&z, slot);
+        assert_int_equal(z.sh->live_sessions, 1);
+    }
+
+    assert_true(n > 100);
+    assert_true(ngx_sio_worker_alive(&z, mine));
+
+    t_worker_kill(pid[0]);
+    t_worker_kill(pid[1]);
+
+    (void) close(fd[0]);
+    (void) close(fd[1]);
+    t_store_unmap(&z);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(t_worker_slots),
+        cmocka_unit_test(t_worker_reaped),
+        cmocka_unit_test(t_worker_lock_busy),
+        cmocka_unit_test(t_worker_log_busy),
+        cmocka_unit_test(t_worker_looked_at)
+    };
+
+    return cmocka_run_group_tests_name("store: worker", tests, NULL, NULL);
+}
