@@ -81,6 +81,8 @@ struct ngx_sio_client_s {
     unsigned                  pinged:1;        /* a pong is due */
     unsigned                  extended:1;      /*   and got its extra time */
     unsigned                  in_everyone:1;
+    unsigned                  illegal:1;       /* the packet with attachments
+                                                  has a wrong placeholder */
 
     ngx_sio_deadline_t        heartbeat;       /* next ping, or pong due */
     ngx_queue_t               link;            /* gateway->clients, or closed */

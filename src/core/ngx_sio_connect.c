@@ -30,9 +30,12 @@ struct ngx_sio_connect_s {
     ngx_pool_t               *pool;
     ngx_sio_identity_t        identity;
     ngx_array_t               names;      /* ngx_str_t: rooms, as found */
+    ngx_uint_t                known;      /* of names, those not from Redis */
     ngx_array_t               keys;       /* ngx_str_t: of room sets */
     ngx_array_t               rooms;      /* ngx_sio_room_t: each once */
-    ngx_uint_t                waiting;    /* room sets that are being read */
+    ngx_uint_t                waiting;    /* replies to come from Redis */
+    ngx_uint_t                asked;      /* the room sets are read, or being
+                                             read */
     ngx_uint_t                kicked;     /* disconnected while it waited: 1,
                                              with its transport: 2 */
     u_char                    sid[NGX_SIO_SID_LEN];
@@ -126,7 +129,7 @@ ngx_sio_connect_limit(ngx_sio_deadline_t *d)
 
     ngx_log_error(NGX_LOG_INFO, sc->ws.connection->log, 0,
                   "socketio client waited too long for %s",
-                  cn->waiting ? "its room set" : "the feed");
+                  cn->waiting ? "its room set" : "the feed or Redis");
 
     ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
 }
@@ -203,15 +206,14 @@ ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth)
 
     token = json_object_get(auth, "token");
 
-    if (token) {
-        return json_incref(token);
-    }
-
-    if (sc->bearer) {
+    if (sc->bearer
+        && (token == NULL || json_is_null(token)
+            || (json_is_string(token) && json_string_length(token) == 0)))
+    {
         return json_stringn((char *) sc->bearer->data, sc->bearer->len);
     }
 
-    return NULL;
+    return json_incref(token);
 }
 
 
@@ -271,13 +273,10 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
     sc->state = NGX_SIO_CLIENT_CONNECTING;
 
     cn->since = gw->cursor;
+    cn->asked = 0;
     cn->kicked = 0;
     ngx_queue_insert_tail(&gw->connecting, &cn->link);
     ngx_sio_deadline_set(q, &cn->limit);
-
-    if (ngx_sio_connect_sets(cn) != NGX_OK) {
-        return NGX_ERROR;
-    }
 
     ngx_sio_connect_proceed(cn);
 
@@ -330,6 +329,8 @@ ngx_sio_connect_names(ngx_sio_connect_t *cn)
         }
     }
 
+    cn->known = cn->names.nelts;
+
     return NGX_OK;
 }
 
@@ -356,7 +357,7 @@ ngx_sio_connect_expand(ngx_sio_connect_t *cn, ngx_sio_template_t *t,
 }
 
 
-/* Asks Redis for the room sets. */
+/* Asks Redis for the room sets.  NGX_DECLINED: it cannot be asked now. */
 
 static ngx_int_t
 ngx_sio_connect_sets(ngx_sio_connect_t *cn)
@@ -373,6 +374,9 @@ ngx_sio_connect_sets(ngx_sio_connect_t *cn)
     argv[0] = "SMEMBERS";
     len[0] = 8;
 
+    cn->asked = 1;
+    cn->names.nelts = cn->known;
+
     for (i = 0; i < cn->keys.nelts; i++) {
 
         argv[1] = (char *) key[i].data;
@@ -383,7 +387,8 @@ ngx_sio_connect_sets(ngx_sio_connect_t *cn)
                                   ngx_sio_connect_reply, cn)
             != NGX_OK)
         {
-            return NGX_ERROR;
+            cn->asked = 0;
+            return NGX_DECLINED;
         }
 
         cn->waiting++;
@@ -419,7 +424,13 @@ ngx_sio_connect_reply(void *data, redisReply *reply)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->ws.connection->log, 0,
                    "socketio room set, %ui to come", cn->waiting);
 
-    if (reply == NULL || ngx_sio_connect_add_names(cn, reply) != NGX_OK) {
+    if (reply == NULL) {
+        /* asked again when Redis is back, within the limit */
+        cn->asked = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_sio_connect_add_names(cn, reply) != NGX_OK) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return NGX_OK;
     }
@@ -493,8 +504,32 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
         return;
     }
 
+    /* the sets are read after the feed is live: see the order of a backend */
+
+    if (!cn->asked
+        && (ngx_sio_connect_sets(cn) != NGX_OK || cn->waiting))
+    {
+        return;
+    }
+
     if (ngx_sio_connect_complete(cn) != NGX_OK) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+}
+
+
+void
+ngx_sio_connect_forget(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t        *q;
+    ngx_sio_connect_t  *cn;
+
+    for (q = ngx_queue_head(&gw->connecting);
+         q != ngx_queue_sentinel(&gw->connecting);
+         q = ngx_queue_next(q))
+    {
+        cn = ngx_queue_data(q, ngx_sio_connect_t, link);
+        cn->asked = 0;
     }
 }
 

@@ -40,7 +40,10 @@ void ngx_sio_connect_abort(ngx_sio_client_t *sc);
 /* Keeps a command record (up to its names) if anybody may need it. */
 void ngx_sio_connect_command(ngx_sio_gateway_t *gw, const sio_record_t *rec);
 
-/* Completes those who waited for the feed only. */
+/* Commands were lost: what was read of room sets before no longer counts. */
+void ngx_sio_connect_forget(ngx_sio_gateway_t *gw);
+
+/* Goes on with those who wait, when the feed or Redis has come back. */
 void ngx_sio_connect_resume(ngx_sio_gateway_t *gw);
 
 

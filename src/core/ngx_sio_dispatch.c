@@ -273,6 +273,10 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
 
     if (rec->type == SIO_RECORD_FEED) {
 
+        if (rec->flags & (SIO_RECORD_DOWN|SIO_RECORD_GAP)) {
+            ngx_sio_connect_forget(gw);
+        }
+
         if (rec->flags & SIO_RECORD_UP) {
             /* those who connect now are not met by what was before */
             ngx_sio_dispatch_segment(gw);

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_gateway.h"
 #include "ngx_sio_client.h"
+#include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_rooms.h"
 
@@ -525,6 +526,8 @@ ngx_sio_gateway_command_ready(void *data)
     ngx_log_debug1(NGX_LOG_DEBUG_EVENT, gw->log, 0,
                    "socketio commands of gateway \"%V\" can be sent",
                    &gw->conf->name);
+
+    ngx_sio_connect_resume(gw);
 }
 
 

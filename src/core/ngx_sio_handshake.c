@@ -69,11 +69,17 @@ ngx_sio_handshake_handler(ngx_http_request_t *r)
         return ngx_sio_handshake_refuse(r, upgrade, rc - 1);
     }
 
-    if (ngx_sio_upgrade_check(r, &error) != NGX_OK) {
-        return ngx_sio_handshake_error(r, &error);
-    }
+    switch (ngx_sio_upgrade_check(r, &error)) {
 
-    return ngx_sio_handshake_accept(r, gw);
+    case NGX_OK:
+        return ngx_sio_handshake_accept(r, gw);
+
+    case NGX_DECLINED:
+        return ngx_sio_handshake_error(r, &error);
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 }
 
 

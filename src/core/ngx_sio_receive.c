@@ -13,10 +13,12 @@
 
 static void ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data,
     size_t len);
+static ngx_uint_t ngx_sio_receive_wants_json(u_char *data, size_t len);
 static void ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk,
     json_t *auth);
 static void ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp);
-static void ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk);
+static void ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk,
+    json_t *json);
 
 
 void
@@ -76,6 +78,10 @@ ngx_sio_receive_binary(ngx_sio_client_t *sc, u_char *data, size_t len)
     /* the event that it belongs to is for nobody: see _socket() */
 
     sc->attachments--;
+
+    if (sc->attachments == 0 && sc->illegal) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+    }
 }
 
 
@@ -84,40 +90,49 @@ ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
 {
     json_t        *json;
     sio_rc_t       rc;
-    ngx_uint_t     connect;
     sio_packet_t   pk;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->ws.connection->log, 0,
                    "socketio packet of %uz bytes", len);
 
+    /* the payload of most packets is checked, but not looked at */
+
     json = NULL;
-    connect = (len && data[0] == '0' + SIO_CONNECT);
-
-    /* only the payload of CONNECT is looked at: the rest is checked */
-
-    rc = sio_packet_parse(&pk, data, len, connect ? &json : NULL);
+    rc = sio_packet_parse(&pk, data, len,
+                          ngx_sio_receive_wants_json(data, len) ? &json
+                                                                : NULL);
 
     if (rc != SIO_OK || sc->attachments) {
-
-        if (json) {
-            json_decref(json);
-        }
-
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
-        return;
-    }
 
-    if (connect) {
+    } else if (pk.type == SIO_CONNECT) {
         ngx_sio_receive_connect(sc, &pk, json);
 
-        if (json) {
-            json_decref(json);
-        }
-
-        return;
+    } else {
+        ngx_sio_receive_socket(sc, &pk, json);
     }
 
-    ngx_sio_receive_socket(sc, &pk);
+    json_decref(json);
+}
+
+
+static ngx_uint_t
+ngx_sio_receive_wants_json(u_char *data, size_t len)
+{
+    if (len == 0) {
+        return 0;
+    }
+
+    switch (data[0] - '0') {
+
+    case SIO_CONNECT:
+    case SIO_BINARY_EVENT:
+    case SIO_BINARY_ACK:
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -165,7 +180,7 @@ ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
  */
 
 static void
-ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk)
+ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
 {
     if (sc->state != NGX_SIO_CLIENT_CONNECTED || pk->nsp.len != 1) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
@@ -185,6 +200,8 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk)
     case SIO_BINARY_EVENT:
     case SIO_BINARY_ACK:
         sc->attachments = (uint8_t) pk->attachments;
+        sc->illegal = (sio_packet_placeholders(json, pk->attachments)
+                       != SIO_OK);
         return;
 
     default:

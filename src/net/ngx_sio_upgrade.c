@@ -26,6 +26,8 @@ static ngx_str_t *ngx_sio_upgrade_header(ngx_http_request_t *r,
 static ngx_int_t ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body,
     size_t len);
 static ngx_int_t ngx_sio_upgrade_headers(ngx_http_request_t *r);
+static ngx_int_t ngx_sio_upgrade_push(ngx_http_request_t *r, const char *name,
+    size_t len, const ngx_str_t *value);
 static ngx_int_t ngx_sio_upgrade_accept(ngx_http_request_t *r,
     ngx_str_t *value);
 static ngx_sio_upgrade_t *ngx_sio_upgrade_get(ngx_http_request_t *r);
@@ -34,6 +36,10 @@ static void ngx_sio_upgrade_flush(ngx_http_request_t *r);
 static void ngx_sio_upgrade_free_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
 static void ngx_sio_upgrade_cleanup(void *data);
+
+
+static const ngx_str_t  ngx_sio_upgrade_token = ngx_string("websocket");
+static const ngx_str_t  ngx_sio_upgrade_version = ngx_string("13");
 
 
 ngx_uint_t
@@ -89,7 +95,12 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
         || ngx_strncmp(value->data, "13", 2) != 0)
     {
         ngx_str_set(error, "Missing or invalid Sec-WebSocket-Version header");
-        return NGX_DECLINED;
+
+        /* RFC 6455, 4.4: the versions that there are */
+
+        return ngx_sio_upgrade_push(r, "Sec-WebSocket-Version", 21,
+                                    &ngx_sio_upgrade_version)
+               == NGX_OK ? NGX_DECLINED : NGX_ERROR;
     }
 
     return NGX_OK;
@@ -199,34 +210,19 @@ ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
 static ngx_int_t
 ngx_sio_upgrade_headers(ngx_http_request_t *r)
 {
-    u_char           *p;
-    ngx_str_t        *protocol;
-    ngx_table_elt_t  *h;
+    u_char     *p;
+    ngx_str_t   accept, first, *protocol;
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     ngx_http_clear_content_length(r);
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    ngx_str_set(&h->key, "Upgrade");
-    ngx_str_set(&h->value, "websocket");
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    ngx_str_set(&h->key, "Sec-WebSocket-Accept");
-
-    if (ngx_sio_upgrade_accept(r, &h->value) != NGX_OK) {
+    if (ngx_sio_upgrade_accept(r, &accept) != NGX_OK
+        || ngx_sio_upgrade_push(r, "Upgrade", 7, &ngx_sio_upgrade_token)
+           != NGX_OK
+        || ngx_sio_upgrade_push(r, "Sec-WebSocket-Accept", 20, &accept)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -236,20 +232,37 @@ ngx_sio_upgrade_headers(ngx_http_request_t *r)
         return NGX_OK;
     }
 
+    /* the first one offered, as the reference does */
+
+    first = *protocol;
+    p = ngx_strlchr(first.data, first.data + first.len, ',');
+
+    if (p) {
+        first.len = p - first.data;
+    }
+
+    return ngx_sio_upgrade_push(r, "Sec-WebSocket-Protocol", 22, &first);
+}
+
+
+static ngx_int_t
+ngx_sio_upgrade_push(ngx_http_request_t *r, const char *name, size_t len,
+    const ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    /* the first one offered, as the reference does */
-
-    p = ngx_strlchr(protocol->data, protocol->data + protocol->len, ',');
-
+    /* later versions of nginx link equal headers, hence all of it */
     ngx_memzero(h, sizeof(ngx_table_elt_t));
+
     h->hash = 1;
-    ngx_str_set(&h->key, "Sec-WebSocket-Protocol");
-    h->value.data = protocol->data;
-    h->value.len = p ? (size_t) (p - protocol->data) : protocol->len;
+    h->key.data = (u_char *) name;
+    h->key.len = len;
+    h->value = *value;
 
     return NGX_OK;
 }

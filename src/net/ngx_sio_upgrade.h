@@ -27,8 +27,8 @@
 ngx_uint_t ngx_sio_upgrade_requested(ngx_http_request_t *r);
 
 /*
- * Checks the handshake.  NGX_OK, or NGX_DECLINED with *error set to what the
- * reference answers in the body of its 400.
+ * Checks the handshake.  NGX_OK; NGX_DECLINED with *error set to what the
+ * reference answers in the body of its 400; NGX_ERROR (memory).
  */
 ngx_int_t ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error);
 

@@ -329,3 +329,47 @@ sio_packet_begin(sio_buf_t *b, unsigned type, sio_str_t nsp)
 
     return SIO_OK;
 }
+
+
+/* The payload is nested SIO_PACKET_DEPTH deep at most: so is this. */
+
+sio_rc_t
+sio_packet_placeholders(json_t *json, unsigned attachments)
+{
+    size_t       i;
+    json_t      *value, *num;
+    const char  *key;
+
+    if (json_is_array(json)) {
+
+        json_array_foreach(json, i, value) {
+            if (sio_packet_placeholders(value, attachments) != SIO_OK) {
+                return SIO_ERROR;
+            }
+        }
+
+        return SIO_OK;
+    }
+
+    if (!json_is_object(json)) {
+        return SIO_OK;
+    }
+
+    if (json_is_true(json_object_get(json, "_placeholder"))) {
+
+        num = json_object_get(json, "num");
+
+        return json_is_integer(num)
+               && json_integer_value(num) >= 0
+               && json_integer_value(num) < (json_int_t) attachments
+               ? SIO_OK : SIO_ERROR;
+    }
+
+    json_object_foreach(json, key, value) {
+        if (sio_packet_placeholders(value, attachments) != SIO_OK) {
+            return SIO_ERROR;
+        }
+    }
+
+    return SIO_OK;
+}

@@ -70,6 +70,13 @@ sio_rc_t sio_packet_parse(sio_packet_t *pk, const unsigned char *p,
  */
 sio_rc_t sio_packet_begin(sio_buf_t *b, unsigned type, sio_str_t nsp);
 
+/*
+ * Checks the placeholders in the payload of a packet with attachments, as the
+ * reference does when the last one has arrived: {"_placeholder":true,"num":n}
+ * with n the number of an attachment.  SIO_OK or SIO_ERROR.
+ */
+sio_rc_t sio_packet_placeholders(json_t *json, unsigned attachments);
+
 /* True for event names that applications may not use (protocol, 2.1). */
 int sio_packet_reserved(const unsigned char *name, size_t len);
 

@@ -399,11 +399,6 @@ test('where the token stands', async (t) => {
                         bearer(`Bearer ${token('bob')}`));
   });
 
-  await t.test('an empty one in the payload does not count', async () => {
-    assert.equal(await userOf({ token: '' },
-                              bearer(`Bearer ${token('bob')}`)), 'bob');
-  });
-
   await t.test('a bad one in the header', async () => {
     await assertRefused(gw, 'token_invalid', {}, bearer('Bearer nonsense'));
     await assertRefused(gw, 'token_expired', {}, bearer(

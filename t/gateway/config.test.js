@@ -1,0 +1,393 @@
+'use strict';
+
+// What "nginx -t" takes and refuses, and that settings do what they say.
+
+const { test } = require('node:test');
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const { gateway } = require('./lib/gateway');
+const { Nginx, MODULE } = require('./lib/nginx');
+const { keyPair, sign } = require('./lib/token');
+
+const KEY = '0123456789abcdef0123456789abcdef';
+const HIDDEN = 'hidden-Secret-never-to-be-printed-17';
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-config-'));
+process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
+
+const file = (name, content) => {
+  const full = path.join(dir, name);
+  fs.writeFileSync(full, content);
+  return full;
+};
+
+const files = {
+  secret: file('secret', `${KEY}\n`),
+  empty: file('empty', ''),
+  newline: file('newline', '\n'),
+  rsa: file('rsa.pem', keyPair('rsa').publicKey),
+  ec: file('ec.pem', keyPair('P-256').publicKey),
+  include: file('include.conf', 'zone 16m;\nlog 1m;\n'),
+};
+
+/**
+ * A configuration of one gateway and one location.  Each part is a list of
+ * lines in place of the usual ones.
+ */
+function configuration({
+  http = [], block = ['zone 16m;', 'redis redis://127.0.0.1:6379/0;'],
+  server = [], location = ['socketio mew;', `socketio_jwt_key HS256 "${KEY}";`],
+  more = [],
+} = {}) {
+  return [
+    `load_module ${MODULE};`, 'user root;', `pid ${dir}/nginx.pid;`,
+    'events {', '}', 'http {', 'access_log off;', ...http,
+    'socketio_gateway mew {', ...block, '}', ...more,
+    'server {', 'listen 127.0.0.1:1;', ...server,
+    'location /socket.io/ {', ...location, '}', '}', '}', '',
+  ].join('\n');
+}
+
+function check(text) {
+  const run = fs.mkdtempSync(path.join(dir, 'run-'));
+  const nginx = new Nginx(run);
+  nginx.configure(text);
+  return { ...nginx.check(), confFile: nginx.confFile };
+}
+
+/** Key line in front of the location's other lines. */
+const located = (...lines) => ({
+  location: ['socketio mew;', `socketio_jwt_key HS256 "${KEY}";`, ...lines],
+});
+const blocked = (...lines) => ({ block: ['zone 16m;', ...lines] });
+const WITH_REDIS = 'redis redis://127.0.0.1:6379;';
+
+test('accepted', async (t) => {
+  const rows = [
+    ['the least', {}],
+    ['standalone', { block: ['zone 1m;'] }],
+    ['a log of half the zone', blocked('log 8m;')],
+    ['all of the gateway', blocked(
+      'log 1m;', 'redis redis://127.0.0.1:6379/3;', 'redis_prefix "my.app";',
+      'node here-1;')],
+    ['the gateway by include', { block: [`include ${files.include};`] }],
+    ['include beside others',
+      { block: [WITH_REDIS, `include ${files.include};`, 'node n;'] }],
+    ...['redis://127.0.0.1', 'redis://127.0.0.1:6379', 'redis://127.0.0.1:6379/',
+        'redis://127.0.0.1:6379/15', 'redis://:secret@127.0.0.1',
+        'redis://user:secret@127.0.0.1:1/2', 'redis://localhost:6379',
+        'unix:/run/redis.sock', 'unix:/run/redis.sock?db=3',
+    ].map((url) => [`redis ${url}`, blocked(`redis ${url};`)]),
+    ['two gateways', { more: ['socketio_gateway other {', 'zone 1m;', '}'] }],
+    ['the gateway behind the server', {
+      http: ['server {', 'listen 127.0.0.1:2;', 'location /early/ {',
+             'socketio mew;', `socketio_jwt_key HS256 "${KEY}";`, '}', '}'],
+    }],
+    ['all of the location', located(
+      'socketio_auth on;', `socketio_jwt_key HS384 "${KEY.repeat(2)}" kid=a;`,
+      `socketio_jwt_key HS512 file=${files.secret};`,
+      `socketio_jwt_key RS256 file=${files.rsa};`,
+      `socketio_jwt_key RS384 file=${files.rsa} kid=b;`,
+      `socketio_jwt_key RS512 file=${files.rsa};`,
+      `socketio_jwt_key ES256 file=${files.ec} kid=c;`,
+      'socketio_jwt_user id;', 'socketio_jwt_require iss=a iss=b aud=c;',
+      'socketio_jwt_leeway 5s;', 'socketio_user_room user:$socketio_user;',
+      'socketio_rooms claim=rooms;', 'socketio_rooms claim=more;',
+      'socketio_rooms redis=r:$socketio_user;', 'socketio_ready ready;',
+      'socketio_ping_interval 25s;', 'socketio_ping_timeout 200ms;',
+      'socketio_connect_timeout 1m;', 'socketio_max_payload 2m;',
+      'socketio_send_queue 64k;')],
+    ['no user room, no ready', located('socketio_user_room off;',
+                                       'socketio_ready off;')],
+    ['no leeway', located('socketio_jwt_leeway 0s;')],
+    ['variables in a key', located(
+      'socketio_rooms redis=$socketio_claim_org:${socketio_user}:r;')],
+    ['keys at http level', { http: [`socketio_jwt_key HS256 "${KEY}";`],
+                             location: ['socketio mew;'] }],
+    ['keys at server level', { server: [`socketio_jwt_key HS256 "${KEY}";`],
+                               location: ['socketio mew;'] }],
+    ['no keys without auth',
+      { location: ['socketio mew;', 'socketio_auth off;'] }],
+    ['jwt directives without auth', { location: [
+      'socketio mew;', 'socketio_auth off;', 'socketio_jwt_user id;',
+      'socketio_jwt_require iss=a;', 'socketio_rooms claim=rooms;'] }],
+  ];
+
+  for (const [name, parts] of rows) {
+    await t.test(name, () => {
+      const { ok, output } = check(configuration(parts));
+      assert.ok(ok, output);
+      assert.doesNotMatch(output, /\[(warn|error|alert)\]/);
+    });
+  }
+
+  await t.test('a short key: a warning', () => {
+    for (const [algorithm, length] of [['HS256', 31], ['HS384', 47],
+                                       ['HS512', 63]]) {
+      const secret = HIDDEN.repeat(2).slice(0, length);
+      const { ok, output } = check(configuration({ location: [
+        'socketio mew;', `socketio_jwt_key ${algorithm} "${secret}";`] }));
+      assert.ok(ok, output);
+      assert.match(output, /\[warn\].*nginx\.conf:\d+/);
+      assert.ok(!output.includes(secret), output);
+    }
+  });
+});
+
+// Each row: name, parts, the token that the message has to name.  The line
+// with the fault ends in "# wrong"; where a whole block is at fault, all of
+// its lines will do.
+const WRONG = '# wrong';
+const jwtKey = (rest) => (
+  { location: ['socketio mew;', `socketio_jwt_key ${rest}; ${WRONG}`] });
+const wrongIn = (line) => located(`${line} ${WRONG}`);
+const wrongBlock = (line) => blocked(`${line} ${WRONG}`);
+const twice = (make, first, second = first) => (
+  make(first, `${second} ${WRONG}`));
+
+const REFUSED = [
+  ['an unknown gateway', { location: [
+    `socketio nobody; ${WRONG}`, `socketio_jwt_key HS256 "${KEY}";`] },
+    'nobody'],
+  ['a gateway twice', { more: [
+    `socketio_gateway mew { ${WRONG}`, 'zone 1m;', `} ${WRONG}`] }, 'mew'],
+  ['no zone', { block: [`${WITH_REDIS} ${WRONG}`, WRONG] }, 'zone'],
+  ['an empty block', { block: [WRONG] }, 'zone'],
+  ['a zone of 1023k', { block: [`zone 1023k; ${WRONG}`] }, '1023k'],
+  ['a zone of 0', { block: [`zone 0; ${WRONG}`] }, '0'],
+  ['a zone of lots', { block: [`zone lots; ${WRONG}`] }, 'lots'],
+  ['a log of more than half', blocked(`log 8193k; ${WRONG}`), '8193k'],
+  ['the same, log first',
+    { block: [`log 8193k; ${WRONG}`, `zone 16m; ${WRONG}`] }, '8193k'],
+  ['a log of 0', wrongBlock('log 0;'), '0'],
+  ['a log of x', wrongBlock('log x;'), 'x'],
+  ['zone with two values', { block: [`zone 16m 32m; ${WRONG}`] }, 'zone'],
+  ['zone without value', { block: [`zone; ${WRONG}`] }, 'zone'],
+  ['a name that the block does not know', wrongBlock('zones 16m;'), 'zones'],
+  ['a directive of nginx in the block', wrongBlock('gzip on;'), 'gzip'],
+  ...[
+    ['zone 16m;', 'zone'], ['log 1m;', 'log'], [WITH_REDIS, 'redis'],
+    ['redis_prefix a;', 'redis_prefix'], ['node a;', 'node'],
+  ].map(([line, name]) => [
+    `${name} twice`,
+    name === 'zone' ? blocked(`${line} ${WRONG}`) : twice(blocked, line),
+    name]),
+  ...['a*', 'a?b', '[a', 'a]', 'a\\\\b'].map((prefix) => [
+    `the prefix ${prefix}`, wrongBlock(`redis_prefix "${prefix}";`),
+    prefix.replace('\\\\', '\\')]),
+
+  ['a Redis URL of another scheme', wrongBlock('redis http://127.0.0.1;'),
+    'http://127.0.0.1'],
+  ['a Redis URL without scheme', wrongBlock('redis 127.0.0.1:6379;'),
+    '127.0.0.1:6379'],
+  ['no host', wrongBlock('redis redis://:6379;'), 'redis://'],
+  ['no path', wrongBlock('redis unix:;'), 'unix:'],
+  ['an unknown argument', wrongBlock('redis unix:/tmp/s?x=1;'), 'x=1'],
+  ['a database that is no number', wrongBlock('redis unix:/tmp/s?db=x;'),
+    'db=x'],
+  ...['127.0.0.1:port', '127.0.0.1:0', '127.0.0.1:65536', '127.0.0.1/x',
+      '127.0.0.1/-1', '127.0.0.1/1/2'].map((rest) => [
+    `redis://${rest}`, wrongBlock(`redis redis://${rest};`), rest]),
+  ...[`redis://:${HIDDEN}@127.0.0.1:port`, `redis://u:${HIDDEN}@127.0.0.1/x`,
+      `redis://u:${HIDDEN}@`, `http://u:${HIDDEN}@127.0.0.1`,
+      `redis://${HIDDEN}@127.0.0.1:port`,
+  ].map((url) => [`${url}, masked`, wrongBlock(`redis ${url};`), 'redis']),
+
+  ['a key without algorithm', jwtKey(`"${HIDDEN}"`), 'socketio_jwt_key'],
+  ['the algorithm HS999', jwtKey(`HS999 "${HIDDEN}"`), 'HS999'],
+  ['the algorithm hs256', jwtKey(`hs256 "${HIDDEN}"`), 'hs256'],
+  ['the algorithm none', jwtKey('none ""'), 'none'],
+  ['an empty key', jwtKey('HS256 ""'), 'socketio_jwt_key'],
+  ['a missing file', jwtKey('HS256 file=/does/not/exist'), '/does/not/exist'],
+  ['an empty file', jwtKey(`HS256 file=${files.empty}`), files.empty],
+  ['a file of a newline', jwtKey(`HS256 file=${files.newline}`),
+    files.newline],
+  ['a directory', jwtKey(`HS256 file=${dir}`), dir],
+  ['RS256 with something else than PEM', jwtKey(`RS256 file=${files.secret}`),
+    files.secret],
+  ['RS256 with a secret', jwtKey(`RS256 "${HIDDEN}"`), 'RS256'],
+  ['RS256 with an EC key', jwtKey(`RS256 file=${files.ec}`), files.ec],
+  ['ES256 with an RSA key', jwtKey(`ES256 file=${files.rsa}`), files.rsa],
+  ['an unknown parameter of a key', jwtKey(`HS256 "${HIDDEN}" kind=a`),
+    'kind=a'],
+  ['kid twice', jwtKey(`HS256 "${HIDDEN}" kid=a kid=b`), 'kid=b'],
+
+  ['auth without a key', { location: [`socketio mew; ${WRONG}`] },
+    'socketio_jwt_key'],
+  ['auth maybe', wrongIn('socketio_auth maybe;'), 'maybe'],
+  ['a claim without value', wrongIn('socketio_jwt_require iss;'), 'iss'],
+  ['a value without claim', wrongIn('socketio_jwt_require =x;'), '=x'],
+  ['a good claim and a bad one', wrongIn('socketio_jwt_require iss=a aud;'),
+    'aud'],
+  ['an empty user claim', wrongIn('socketio_jwt_user "";'),
+    'socketio_jwt_user'],
+  ['leeway x', wrongIn('socketio_jwt_leeway x;'), 'x'],
+  ['an unknown source of rooms', wrongIn('socketio_rooms sql=rooms;'),
+    'sql=rooms'],
+  ['rooms without source', wrongIn('socketio_rooms rooms;'), 'rooms'],
+  ['rooms of no claim', wrongIn('socketio_rooms claim=;'), 'claim='],
+  ['rooms of no key', wrongIn('socketio_rooms redis=;'), 'redis='],
+  ['rooms in Redis without Redis', { block: ['zone 16m;'],
+    location: ['socketio mew;', `socketio_jwt_key HS256 "${KEY}";`,
+               `socketio_rooms redis=r:$socketio_user; ${WRONG}`] },
+    'redis='],
+  ...['$remote_addr', '$socketio_sid', '$socketio_claim_', '$http_x', '$1',
+      '${socketio_user'].map((variable) => [
+    `${variable} in a key`, wrongIn(`socketio_rooms "redis=r:${variable}";`),
+    variable]),
+
+  ...['socketio_ping_interval', 'socketio_ping_timeout',
+      'socketio_connect_timeout', 'socketio_max_payload',
+      'socketio_send_queue'].flatMap((name) => [
+    [`${name} 0`, wrongIn(`${name} 0;`), '0'],
+    [`${name} -1`, wrongIn(`${name} -1;`), '-1'],
+    [`${name} 5x`, wrongIn(`${name} 5x;`), '5x'],
+    [`${name} without value`, wrongIn(`${name};`), name],
+    [`${name} twice`, twice(located, `${name} 5;`), name],
+  ]),
+  ...['socketio_jwt_user a;', 'socketio_user_room a;', 'socketio_ready a;',
+      'socketio_jwt_leeway 1s;', 'socketio_auth on;', 'socketio mew;',
+  ].map((line) => [`${line} twice`,
+    line === 'socketio mew;' ? wrongIn(line) : twice(located, line),
+    line.split(/[ ;]/)[0]]),
+  ['a directive that does not exist', wrongIn('socketio_bogus on;'),
+    'socketio_bogus'],
+  ['the handler at server level', { server: [`socketio mew; ${WRONG}`] },
+    'socketio'],
+  ['the gateway at server level', {
+    server: [`socketio_gateway x { ${WRONG}`, 'zone 1m;', '}'] },
+    'socketio_gateway'],
+];
+
+test('refused', async (t) => {
+  for (const [name, parts, token] of REFUSED) {
+    await t.test(name, () => {
+      const text = configuration(parts);
+      const lines = text.split('\n').flatMap((line, i) => (
+        line.endsWith(WRONG) ? [i + 1] : []));
+      // A block is also named by the lines that open and close it.
+      if (parts.block && lines.length > 0 && token === 'zone') {
+        lines.push(lines[0] - 1, lines.at(-1) + 1);
+      }
+
+      const { ok, output, confFile } = check(text);
+      assert.ok(!ok, `accepted: ${output}`);
+      assert.match(output, /\[emerg\]/);
+      assert.ok(output.includes(token), `"${token}" is not in: ${output}`);
+      assert.ok(!output.includes(HIDDEN), `a secret is in: ${output}`);
+      assert.ok(lines.some((line) => output.includes(`${confFile}:${line}`)),
+                `none of the lines ${lines} in: ${output}`);
+    });
+  }
+});
+
+test('repeatable directives are inherited as a whole', async (t) => {
+  const [outer, inner] = ['outer '.repeat(8), 'inner '.repeat(8)];
+  const gw = await gateway(t, {
+    server: {
+      socketio_jwt_key: `HS256 "${outer}"`,
+      socketio_rooms: ['claim=a', 'claim=b'],
+      socketio_jwt_require: 'iss=mew',
+    },
+    locations: {
+      '/inherits/': {
+        socketio_jwt_key: null, socketio_rooms: null,
+      },
+      '/own-key/': {
+        socketio_jwt_key: `HS256 "${inner}"`, socketio_rooms: null,
+      },
+      '/own-rooms/': {
+        socketio_jwt_key: null, socketio_rooms: 'claim=c',
+        socketio_jwt_require: 'aud=chat',
+      },
+    },
+  });
+  const token = (key, claims) => ({ token: sign(
+    { id: 'ann', a: ['a'], b: ['b'], c: ['c'], ...claims }, { key }) });
+  const mew = { iss: 'mew' };
+
+  const rows = [
+    ['/inherits/', outer, mew, ['a', 'b']],
+    ['/inherits/', inner, mew, 'refused'],
+    ['/inherits/', outer, {}, 'refused'],
+    ['/own-key/', inner, mew, ['a', 'b']],
+    ['/own-key/', outer, mew, 'refused'],
+    ['/own-rooms/', outer, { aud: 'chat' }, ['c']],
+    ['/own-rooms/', outer, mew, 'refused'],
+  ];
+
+  for (const [where, key, claims, expected] of rows) {
+    const name = `${where} ${key.slice(0, 5)} ${JSON.stringify(claims)}`;
+    await t.test(name, async () => {
+      const client = gw.client({ auth: token(key, claims), path: where });
+      if (expected === 'refused') {
+        assert.equal((await client.refusal()).data.code, 'token_invalid');
+        return;
+      }
+      await client.ready();
+      for (const room of ['a', 'b', 'c']) {
+        gw.emitter.to(room).emit('room', room);
+      }
+      await gw.settle(client);
+      assert.deepEqual(client.received('room').flat(), expected);
+    });
+  }
+});
+
+test('every form of Redis URL reaches Redis', async (t) => {
+  const password = 'p%40ss w@rd:/?#'.replace(' ', '');
+  const forms = {
+    'host and port': (r) => `redis://127.0.0.1:${r.port}`,
+    'a name': (r) => `redis://localhost:${r.port}`,
+    'a database': (r) => `redis://127.0.0.1:${r.port}/5`,
+    'a unix socket': (r) => `unix:${r.socketPath}`,
+    'a unix socket and a database': (r) => `unix:${r.socketPath}?db=5`,
+    'a password': (r) => `redis://:plain-password@127.0.0.1:${r.port}`,
+    'a user': (r) => `redis://tester:plain-password@127.0.0.1:${r.port}/5`,
+    'a password with escapes': (r) => (
+      `redis://:${encodeURIComponent(password)}@127.0.0.1:${r.port}`),
+  };
+
+  for (const [name, form] of Object.entries(forms)) {
+    await t.test(name, async (t) => {
+      const secret = name.includes('escapes') ? password : 'plain-password';
+      const locked = name.includes('password') || name.includes('user');
+      const gw = await gateway(t, {
+        redis: locked ? {
+          password: secret,
+          args: ['--requirepass', secret, '--user',
+                 'tester on >plain-password ~* &* +@all'],
+        } : {},
+        redisUrl: ({ redis }) => form(redis),
+      });
+
+      const db = /database|user/.test(name) ? 5 : 0;
+      await gw.redis.commands.select(db);
+      await gw.redis.commands.sAdd('mew:rooms:ann', 'stored');
+      const client = await gw.connect({ user: 'ann' });
+      gw.emitter.to('stored').emit('hello');
+      await client.event('hello');
+
+      assert.ok(!gw.nginx.log().includes(secret), 'no password in the log');
+    });
+  }
+});
+
+test('standalone', async (t) => {
+  const gw = await gateway(t, { redis: false });
+  const client = await gw.connect({ user: 'ann', rooms: ['r'] });
+  assert.equal(client.received('ready').length, 1);
+});
+
+test('included settings count', async (t) => {
+  const included = file('settings.conf', 'redis_prefix included;\n');
+  const gw = await gateway(t, { block: { include: included } });
+  const client = gw.client({ user: 'ann' });
+  await client.ready();
+  const emitter = gw.redis.emitterOn(gw.redis.commands, { key: 'included' });
+  emitter.emit('hello');
+  await client.event('hello');
+});
