@@ -567,7 +567,7 @@ sio_rc_t
 sio_adapter_request(sio_adapter_t *a, sio_message_t *m,
     const unsigned char *p, size_t len, const char **error)
 {
-    json_t    *json;
+    json_t    *json = NULL;
     sio_rc_t   rc;
 
     *error = NULL;
