@@ -6,6 +6,7 @@
 
 #include "ngx_sio_connect.h"
 #include "ngx_sio_auth.h"
+#include "ngx_sio_joining.h"
 #include "ngx_sio_rooms.h"
 
 #include <ngx_sio_lease.h>
@@ -32,23 +33,11 @@ struct ngx_sio_connect_s {
     ngx_array_t               names;      /* ngx_str_t: rooms, as found */
     ngx_uint_t                known;      /* of names, those not from Redis */
     ngx_array_t               keys;       /* ngx_str_t: of room sets */
-    ngx_array_t               rooms;      /* ngx_sio_room_t: each once */
     ngx_uint_t                waiting;    /* replies to come from Redis */
     ngx_uint_t                asked;      /* the room sets are read, or being
                                              read */
-    ngx_uint_t                kicked;     /* disconnected while it waited: 1,
-                                             with its transport: 2 */
-    u_char                    sid[NGX_SIO_SID_LEN];
+    ngx_sio_joining_t         joining;
 };
-
-
-/* A command that clients which are connecting may have missed. */
-
-typedef struct {
-    ngx_queue_t               link;       /* gateway->commands */
-    uint64_t                  offset;
-    sio_record_t             *rec;        /* header, tables and names */
-} ngx_sio_connect_command_t;
 
 
 static void ngx_sio_connect_timeout(ngx_sio_deadline_t *d);
@@ -66,15 +55,6 @@ static ngx_int_t ngx_sio_connect_add_names(ngx_sio_connect_t *cn,
     redisReply *reply);
 static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
-static ngx_int_t ngx_sio_connect_rooms(ngx_sio_connect_t *cn);
-static ngx_int_t ngx_sio_connect_apply(ngx_sio_connect_t *cn,
-    const sio_record_t *rec);
-static ngx_uint_t ngx_sio_connect_member(ngx_sio_connect_t *cn, uint64_t hash,
-    sio_str_t *name);
-static ngx_sio_room_t *ngx_sio_connect_find(ngx_sio_connect_t *cn,
-    uint64_t hash, const u_char *name, size_t len);
-static ngx_int_t ngx_sio_connect_push(ngx_sio_connect_t *cn, uint64_t hash,
-    const u_char *name, size_t len);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_answer(ngx_sio_client_t *sc, u_char *sid);
 static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
@@ -263,7 +243,8 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
 
     counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
                                  __ATOMIC_RELAXED);
-    sio_eio_sid(cn->sid, random, counter);
+    sio_eio_sid(cn->joining.sid, random, counter);
+    cn->joining.seed = gw->zone->sh->seed;
 
     q = ngx_sio_deadline_queue(NGX_SIO_CONNECT_LIMIT, ngx_sio_connect_limit);
     if (q == NULL) {
@@ -274,7 +255,6 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
 
     cn->since = gw->cursor;
     cn->asked = 0;
-    cn->kicked = 0;
     ngx_queue_insert_tail(&gw->connecting, &cn->link);
     ngx_sio_deadline_set(q, &cn->limit);
 
@@ -557,39 +537,23 @@ ngx_sio_connect_resume(ngx_sio_gateway_t *gw)
 static ngx_int_t
 ngx_sio_connect_complete(ngx_sio_connect_t *cn)
 {
-    u_char                     sid[NGX_SIO_SID_LEN];
-    ngx_uint_t                 kicked;
-    ngx_queue_t               *q;
-    ngx_sio_client_t          *sc;
-    ngx_sio_gateway_t         *gw;
-    ngx_sio_connect_command_t *cmd;
+    u_char              sid[NGX_SIO_SID_LEN];
+    ngx_uint_t          kicked;
+    ngx_sio_client_t   *sc;
+    ngx_sio_gateway_t  *gw;
 
     sc = cn->client;
     gw = sc->gateway;
 
-    if (ngx_sio_connect_rooms(cn) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    for (q = ngx_queue_head(&gw->commands);
-         q != ngx_queue_sentinel(&gw->commands);
-         q = ngx_queue_next(q))
+    if (ngx_sio_joining_rooms(&cn->joining, &cn->names, cn->pool) != NGX_OK
+        || ngx_sio_joining_apply(&cn->joining, gw, cn->since) != NGX_OK
+        || ngx_sio_connect_enter(cn) != NGX_OK)
     {
-        cmd = ngx_queue_data(q, ngx_sio_connect_command_t, link);
-
-        if (cmd->offset >= cn->since
-            && ngx_sio_connect_apply(cn, cmd->rec) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (ngx_sio_connect_enter(cn) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(sid, cn->sid, NGX_SIO_SID_LEN);
-    kicked = cn->kicked;
+    ngx_memcpy(sid, cn->joining.sid, NGX_SIO_SID_LEN);
+    kicked = cn->joining.kicked;
 
     sc->state = NGX_SIO_CLIENT_CONNECTED;
     sc->connect = NULL;
@@ -610,166 +574,13 @@ ngx_sio_connect_complete(ngx_sio_connect_t *cn)
 }
 
 
-/* From the names that were found to rooms, each once. */
-
-static ngx_int_t
-ngx_sio_connect_rooms(ngx_sio_connect_t *cn)
-{
-    uint64_t    hash, seed;
-    ngx_str_t  *name;
-    ngx_uint_t  i;
-
-    seed = cn->client->gateway->zone->sh->seed;
-
-    if (ngx_array_init(&cn->rooms, cn->pool, cn->names.nelts + 4,
-                       sizeof(ngx_sio_room_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    name = cn->names.elts;
-
-    for (i = 0; i < cn->names.nelts; i++) {
-        hash = sio_hash(seed, name[i].data, name[i].len);
-
-        if (ngx_sio_connect_push(cn, hash, name[i].data, name[i].len)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* What a command that came meanwhile does to this client. */
-
-static ngx_int_t
-ngx_sio_connect_apply(ngx_sio_connect_t *cn, const sio_record_t *rec)
-{
-    uint64_t         hash;
-    unsigned         i;
-    sio_str_t        name;
-    ngx_uint_t       addressed;
-    ngx_sio_room_t  *room, *last;
-
-    addressed = (rec->rooms == 0);
-
-    for (i = 0; i < (unsigned) rec->rooms + rec->except; i++) {
-        name = sio_record_name(rec, i);
-        hash = sio_record_hashes(rec)[i];
-
-        if (!ngx_sio_connect_member(cn, hash, &name)) {
-            continue;
-        }
-
-        if (i >= rec->rooms) {
-            return NGX_OK;
-        }
-
-        addressed = 1;
-    }
-
-    if (!addressed) {
-        return NGX_OK;
-    }
-
-    if (rec->type == SIO_RECORD_DISCONNECT) {
-        cn->kicked = (rec->flags & SIO_RECORD_CLOSE) ? 2 : 1;
-        return NGX_OK;
-    }
-
-    for ( /* void */ ; i < sio_record_names(rec); i++) {
-        name = sio_record_name(rec, i);
-        hash = sio_record_hashes(rec)[i];
-
-        if (rec->type == SIO_RECORD_JOIN) {
-            if (ngx_sio_connect_push(cn, hash, name.data, name.len) != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            continue;
-        }
-
-        room = ngx_sio_connect_find(cn, hash, name.data, name.len);
-
-        if (room) {
-            last = (ngx_sio_room_t *) cn->rooms.elts + cn->rooms.nelts - 1;
-            *room = *last;
-            cn->rooms.nelts--;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_sio_connect_member(ngx_sio_connect_t *cn, uint64_t hash, sio_str_t *name)
-{
-    if (ngx_sio_connect_find(cn, hash, name->data, name->len)) {
-        return 1;
-    }
-
-    return name->len == NGX_SIO_SID_LEN
-           && ngx_memcmp(name->data, cn->sid, NGX_SIO_SID_LEN) == 0;
-}
-
-
-static ngx_sio_room_t *
-ngx_sio_connect_find(ngx_sio_connect_t *cn, uint64_t hash, const u_char *name,
-    size_t len)
-{
-    ngx_uint_t       i;
-    ngx_sio_room_t  *room;
-
-    room = cn->rooms.elts;
-
-    for (i = 0; i < cn->rooms.nelts; i++) {
-        if (room[i].hash == hash && room[i].name.len == len
-            && ngx_memcmp(room[i].name.data, name, len) == 0)
-        {
-            return &room[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
-ngx_sio_connect_push(ngx_sio_connect_t *cn, uint64_t hash, const u_char *name,
-    size_t len)
-{
-    ngx_sio_room_t  *room;
-
-    if (ngx_sio_connect_find(cn, hash, name, len)) {
-        return NGX_OK;
-    }
-
-    room = ngx_array_push(&cn->rooms);
-    if (room == NULL) {
-        return NGX_ERROR;
-    }
-
-    room->hash = hash;
-    room->name.data = (u_char *) name;
-    room->name.len = len;
-
-    return NGX_OK;
-}
-
-
 /* Into the zone, then into the worker's index, as of its cursor. */
 
 static ngx_int_t
 ngx_sio_connect_enter(ngx_sio_connect_t *cn)
 {
     ngx_int_t           rc;
-    ngx_uint_t          i;
+    ngx_uint_t          i, n;
     ngx_sio_room_t     *room;
     ngx_sio_client_t   *sc;
     ngx_sio_gateway_t  *gw;
@@ -777,9 +588,11 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
     sc = cn->client;
     gw = sc->gateway;
 
-    rc = ngx_sio_session_connect(gw->zone, sc->session, cn->sid, 0,
-                                 &cn->identity.user, cn->rooms.elts,
-                                 cn->rooms.nelts, gw->cursor);
+    room = cn->joining.rooms.elts;
+    n = cn->joining.rooms.nelts;
+
+    rc = ngx_sio_session_connect(gw->zone, sc->session, cn->joining.sid, 0,
+                                 &cn->identity.user, room, n, gw->cursor);
 
     if (rc != NGX_OK) {
 
@@ -790,9 +603,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
         return NGX_ERROR;
     }
 
-    room = cn->rooms.elts;
-
-    for (i = 0; i < cn->rooms.nelts; i++) {
+    for (i = 0; i < n; i++) {
         if (ngx_sio_rooms_join(gw->rooms, sc, room[i].hash, room[i].room,
                                room[i].member)
             != NGX_OK)
@@ -801,7 +612,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
         }
     }
 
-    if (i == cn->rooms.nelts && ngx_sio_rooms_enter(gw->rooms, sc) == NGX_OK) {
+    if (i == n && ngx_sio_rooms_enter(gw->rooms, sc) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -900,25 +711,12 @@ ngx_sio_connect_release(ngx_sio_connect_t *cn)
 void
 ngx_sio_connect_command(ngx_sio_gateway_t *gw, const sio_record_t *rec)
 {
-    size_t                      len;
-    ngx_queue_t                *q;
-    ngx_sio_connect_t          *cn;
-    ngx_sio_connect_command_t  *cmd;
+    ngx_queue_t        *q;
+    ngx_sio_connect_t  *cn;
 
-    if (ngx_queue_empty(&gw->connecting)) {
-        return;
-    }
-
-    len = sio_record_parts_at(rec);
-
-    cmd = ngx_alloc(sizeof(ngx_sio_connect_command_t) + len, gw->log);
-
-    if (cmd) {
-        cmd->offset = rec->offset;
-        cmd->rec = (sio_record_t *) (cmd + 1);
-        ngx_memcpy(cmd->rec, rec, len);
-
-        ngx_queue_insert_tail(&gw->commands, &cmd->link);
+    if (ngx_queue_empty(&gw->connecting)
+        || ngx_sio_joining_keep(gw, rec) == NGX_OK)
+    {
         return;
     }
 
@@ -939,28 +737,16 @@ ngx_sio_connect_command(ngx_sio_gateway_t *gw, const sio_record_t *rec)
 static void
 ngx_sio_connect_trim(ngx_sio_gateway_t *gw)
 {
-    uint64_t                    since;
-    ngx_queue_t                *q;
-    ngx_sio_connect_t          *cn;
-    ngx_sio_connect_command_t  *cmd;
+    ngx_queue_t        *q;
+    ngx_sio_connect_t  *cn;
 
-    since = (uint64_t) -1;
-
-    if (!ngx_queue_empty(&gw->connecting)) {
-        q = ngx_queue_head(&gw->connecting);
-        cn = ngx_queue_data(q, ngx_sio_connect_t, link);
-        since = cn->since;
+    if (ngx_queue_empty(&gw->connecting)) {
+        ngx_sio_joining_trim(gw, (uint64_t) -1);
+        return;
     }
 
-    while (!ngx_queue_empty(&gw->commands)) {
-        q = ngx_queue_head(&gw->commands);
-        cmd = ngx_queue_data(q, ngx_sio_connect_command_t, link);
+    q = ngx_queue_head(&gw->connecting);
+    cn = ngx_queue_data(q, ngx_sio_connect_t, link);
 
-        if (cmd->offset >= since) {
-            break;
-        }
-
-        ngx_queue_remove(q);
-        ngx_free(cmd);
-    }
+    ngx_sio_joining_trim(gw, cn->since);
 }

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_command.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_rooms.h"
 
@@ -46,7 +47,6 @@ struct ngx_sio_dispatch_s {
     ngx_array_t               messages;   /* ngx_sio_message_t */
     ngx_array_t               runs;       /* ngx_sio_dispatch_run_t; [0] none */
     ngx_array_t               dirty;      /* ngx_sio_client_t *: have runs */
-    ngx_array_t               addressed;  /* ngx_sio_client_t *: by a command */
     ngx_pool_t               *pool;
 
     sio_buf_t                 record;     /* tables and names of a record */
@@ -72,25 +72,12 @@ static size_t ngx_sio_dispatch_framed(const sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_frame(ngx_sio_zone_t *z,
     const sio_record_t *rec, u_char *p);
 static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
-static void ngx_sio_dispatch_lists(ngx_sio_gateway_t *gw, sio_record_t *rec,
-    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
-    void *data);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc,
-    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
-    void *data);
+    ngx_sio_dispatch_each_pt each, void *data);
 static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     void *data);
 static void ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw);
-static void ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc);
-static void ngx_sio_dispatch_command(ngx_sio_gateway_t *gw, sio_record_t *rec);
-static void ngx_sio_dispatch_collect(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc, void *data);
-static void ngx_sio_dispatch_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    sio_record_t *rec);
-static void ngx_sio_dispatch_leave(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc, sio_record_t *rec);
 static void ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
 
 
@@ -120,9 +107,7 @@ ngx_sio_dispatch_create(ngx_sio_gateway_t *gw)
         || ngx_array_init(&d->runs, d->pool, 4096,
                           sizeof(ngx_sio_dispatch_run_t))
            != NGX_OK
-        || ngx_array_init(&d->dirty, d->pool, 4096, sizeof(void *)) != NGX_OK
-        || ngx_array_init(&d->addressed, d->pool, 64, sizeof(void *))
-           != NGX_OK)
+        || ngx_array_init(&d->dirty, d->pool, 4096, sizeof(void *)) != NGX_OK)
     {
         return NULL;
     }
@@ -135,15 +120,6 @@ void
 ngx_sio_dispatch_post(ngx_sio_gateway_t *gw)
 {
     ngx_post_event(&gw->dispatch->event, &ngx_posted_events);
-}
-
-
-void
-ngx_sio_dispatch_stop(ngx_sio_gateway_t *gw)
-{
-    if (gw->dispatch->event.posted) {
-        ngx_delete_posted_event(&gw->dispatch->event);
-    }
 }
 
 
@@ -304,7 +280,7 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
         ngx_sio_dispatch_segment(gw);
 
         ngx_sio_connect_command(gw, image);
-        ngx_sio_dispatch_command(gw, image);
+        ngx_sio_command_run(gw, image);
 
         return NGX_OK;
 
@@ -394,7 +370,7 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
         return NGX_DECLINED;
     }
 
-    ngx_sio_dispatch_lists(gw, rec, ngx_sio_dispatch_add, NULL);
+    ngx_sio_dispatch_addressed(gw, rec, ngx_sio_dispatch_add, NULL);
     d->segment = d->messages.nelts;
 
     return NGX_OK;
@@ -533,15 +509,11 @@ ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
 }
 
 
-/*
- * Calls each() once for every client that a record addresses.  Those in the
- * excepted rooms are marked first, so that they count as met.
- */
+/* Those in the excepted rooms are marked first, so that they count as met. */
 
-static void
-ngx_sio_dispatch_lists(ngx_sio_gateway_t *gw, sio_record_t *rec,
-    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
-    void *data)
+void
+ngx_sio_dispatch_addressed(ngx_sio_gateway_t *gw, const sio_record_t *rec,
+    ngx_sio_dispatch_each_pt each, void *data)
 {
     uint64_t               hash;
     unsigned               i;
@@ -584,9 +556,7 @@ ngx_sio_dispatch_lists(ngx_sio_gateway_t *gw, sio_record_t *rec,
 
 static void
 ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
-    ngx_sio_client_t *sc,
-    void (*each)(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data),
-    void *data)
+    ngx_sio_client_t *sc, ngx_sio_dispatch_each_pt each, void *data)
 {
     uint32_t           i;
     uint64_t           mark;
@@ -699,7 +669,7 @@ ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw)
 
 /* One send for all that a client got in this turn. */
 
-static void
+void
 ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
 {
     size_t                   len;
@@ -767,155 +737,6 @@ ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
     first = (ngx_sio_message_t *) d->messages.elts + d->messages.nelts;
 
     ngx_sio_client_write(sc, d->gather.data, first, n);
-}
-
-
-/* Changes rooms, or ends sockets, of all clients that a command addresses. */
-
-static void
-ngx_sio_dispatch_command(ngx_sio_gateway_t *gw, sio_record_t *rec)
-{
-    ngx_uint_t          i;
-    ngx_array_t        *list;
-    ngx_sio_client_t  **sc;
-
-    /* the members are collected first: the command changes their rooms */
-
-    list = &gw->dispatch->addressed;
-    list->nelts = 0;
-
-    ngx_sio_dispatch_lists(gw, rec, ngx_sio_dispatch_collect, list);
-
-    sc = list->elts;
-
-    for (i = 0; i < list->nelts; i++) {
-
-        switch (rec->type) {
-
-        case SIO_RECORD_JOIN:
-            ngx_sio_dispatch_join(gw, sc[i], rec);
-            break;
-
-        case SIO_RECORD_LEAVE:
-            ngx_sio_dispatch_leave(gw, sc[i], rec);
-            break;
-
-        default: /* SIO_RECORD_DISCONNECT */
-
-            /* after all that was published before */
-            ngx_sio_dispatch_flush_client(gw, sc[i]);
-            ngx_sio_client_kick(sc[i], rec->flags & SIO_RECORD_CLOSE);
-            break;
-        }
-    }
-}
-
-
-static void
-ngx_sio_dispatch_collect(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    void *data)
-{
-    ngx_array_t *list = data;
-
-    ngx_sio_client_t  **p;
-
-    p = ngx_array_push(list);
-
-    if (p == NULL) {
-        /* its rooms would no longer be right */
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
-    }
-
-    *p = sc;
-}
-
-
-static void
-ngx_sio_dispatch_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    sio_record_t *rec)
-{
-    unsigned         i;
-    ngx_int_t        rc;
-    sio_str_t        name;
-    ngx_sio_room_t   room;
-
-    for (i = rec->rooms + rec->except; i < sio_record_names(rec); i++) {
-
-        name = sio_record_name(rec, i);
-
-        room.hash = sio_record_hashes(rec)[i];
-        room.name.data = (u_char *) name.data;
-        room.name.len = name.len;
-
-        rc = ngx_sio_session_join(gw->zone, sc->session, &room, rec->offset);
-
-        if (rc == NGX_DONE) {
-            continue;
-        }
-
-        if (rc == NGX_DECLINED) {
-            ngx_sio_gateway_full(gw);
-        }
-
-        if (rc == NGX_OK
-            && ngx_sio_rooms_join(gw->rooms, sc, room.hash, room.room,
-                                  room.member)
-               != NGX_OK)
-        {
-            (void) ngx_sio_session_leave(gw->zone, sc->session, room.member);
-            rc = NGX_ERROR;
-        }
-
-        if (rc != NGX_OK) {
-            /* better to come again than to miss a room */
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-            return;
-        }
-    }
-}
-
-
-static void
-ngx_sio_dispatch_leave(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    sio_record_t *rec)
-{
-    uint32_t               ref;
-    unsigned               i;
-    sio_str_t              name;
-    ngx_sio_member_sh_t   *m;
-    ngx_sio_rooms_room_t  *room;
-    ngx_sio_session_sh_t  *ss;
-
-    ss = ngx_sio_client_session(sc);
-
-    for (i = rec->rooms + rec->except; i < sio_record_names(rec); i++) {
-
-        name = sio_record_name(rec, i);
-
-        room = ngx_sio_rooms_find(gw->rooms, sio_record_hashes(rec)[i],
-                                  rec->nsp, name.data, name.len);
-        if (room == NULL) {
-            continue;
-        }
-
-        ref = NGX_MAX_UINT32_VALUE;
-
-        do {
-            m = ngx_sio_session_walk(gw->zone, ss, &ref);
-        } while (m && m->room != room->room);
-
-        if (m == NULL) {
-            continue;
-        }
-
-        ngx_sio_rooms_leave(gw->rooms, sc, ref);
-
-        if (ngx_sio_session_leave(gw->zone, sc->session, ref) != NGX_OK) {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-            return;
-        }
-    }
 }
 
 

@@ -34,8 +34,19 @@ void ngx_sio_dispatch_run(ngx_sio_gateway_t *gw);
 /* Posts a run for the end of this turn. */
 void ngx_sio_dispatch_post(ngx_sio_gateway_t *gw);
 
-/* Removes events; for the end of the worker. */
-void ngx_sio_dispatch_stop(ngx_sio_gateway_t *gw);
+/*
+ * Calls each() once for every connected client that a record addresses; it
+ * must not change rooms.
+ */
+typedef void (*ngx_sio_dispatch_each_pt)(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, void *data);
+
+void ngx_sio_dispatch_addressed(ngx_sio_gateway_t *gw,
+    const sio_record_t *rec, ngx_sio_dispatch_each_pt each, void *data);
+
+/* Sends what a client has got in this turn so far. */
+void ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc);
 
 /* ngx_sio_out_fetch_pt: frames a record of the log again; data: a client. */
 ngx_int_t ngx_sio_dispatch_fetch(void *data, uint64_t ref, u_char *p,

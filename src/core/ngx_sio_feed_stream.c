@@ -31,6 +31,7 @@ static void ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed,
     uint64_t number);
 static ngx_int_t ngx_sio_feed_stream_keep(ngx_sio_feed_t *feed,
     ngx_sio_feed_push_t *push, redisReply *reply);
+static void ngx_sio_feed_stream_trim(ngx_sio_feed_t *feed);
 static void ngx_sio_feed_stream_forget(ngx_sio_feed_t *feed);
 
 static void ngx_sio_feed_stream_accept_heartbeat(ngx_sio_feed_t *feed,
@@ -351,8 +352,6 @@ ngx_sio_feed_stream_message(ngx_sio_feed_t *feed, ngx_sio_feed_push_t *push,
 static void
 ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed, uint64_t number)
 {
-    ngx_sio_feed_sh_t  pos;
-
     if (ngx_sio_standby_mark(&feed->kept, number) != NGX_OK) {
         ngx_sio_feed_stream_forget(feed);
         return;
@@ -364,6 +363,17 @@ ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed, uint64_t number)
         ngx_sio_feed_stream_take(feed);
         return;
     }
+
+    ngx_sio_feed_stream_trim(feed);
+}
+
+
+/* Drops what the holder has appended. */
+
+static void
+ngx_sio_feed_stream_trim(ngx_sio_feed_t *feed)
+{
+    ngx_sio_feed_sh_t  pos;
 
     if (ngx_sio_lease_position(feed->gw->zone, &pos) == NGX_OK
         && pos.run_id == feed->run_id)
@@ -379,6 +389,12 @@ ngx_sio_feed_stream_keep(ngx_sio_feed_t *feed, ngx_sio_feed_push_t *push,
 {
     if (!feed->proven) {
         return NGX_OK;
+    }
+
+    if (feed->kept.size > NGX_SIO_FEED_KEEP
+        && feed->state != NGX_SIO_FEED_TAKING)
+    {
+        ngx_sio_feed_stream_trim(feed);
     }
 
     if (feed->kept.size > NGX_SIO_FEED_KEEP

@@ -414,10 +414,6 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
 
     gw = ngx_queue_data(ev, ngx_sio_gateway_t, sweep);
 
-    if (gw->closing) {
-        return;
-    }
-
     if (gw->slot == 0) {
         ngx_sio_gateway_enter(gw);
 
@@ -543,8 +539,9 @@ ngx_sio_gateway_command_lost(void *data)
 
 
 /*
- * The worker has to leave.  Its feed goes to another worker at once; its
- * clients are closed, which the connections themselves are told as well.
+ * The worker has to leave.  Its clients are closed, which their connections
+ * are told as well; the feed stays for the moment in which another worker gets
+ * ready to go on with it, and so does the slot, which it needs.
  */
 
 static void
@@ -557,12 +554,11 @@ ngx_sio_gateway_shutdown(void)
     for (i = 0; i < ngx_sio_gateway_n; i++) {
         gw = &ngx_sio_gateways[i];
 
-        gw->closing = 1;
-
-        if (gw->feed) {
-            ngx_sio_feed_close(gw->feed);
-            gw->feed = NULL;
+        if (gw->closing) {
+            continue;
         }
+
+        gw->closing = 1;
 
         while (!ngx_queue_empty(&gw->clients)) {
             q = ngx_queue_head(&gw->clients);
@@ -572,17 +568,8 @@ ngx_sio_gateway_shutdown(void)
 
         ngx_sio_client_free_closed(gw);
 
-        if (gw->redis) {
-            ngx_sio_redis_close(gw->redis);
-            gw->redis = NULL;
-        }
-
-        /* a leaving worker must not hold up the writers of the log */
-
-        if (gw->slot) {
-            ngx_sio_dispatch_stop(gw);
-            ngx_sio_worker_leave(gw->zone, gw->slot);
-            gw->slot = 0;
+        if (gw->feed) {
+            ngx_sio_feed_leave(gw->feed);
         }
     }
 }
@@ -591,13 +578,35 @@ ngx_sio_gateway_shutdown(void)
 void
 ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
 {
-    ngx_sio_gateway_shutdown();
+    ngx_uint_t          i;
+    ngx_connection_t   *c;
+    ngx_sio_gateway_t  *gw;
 
-    if (ngx_sio_gateway_bell_connection) {
+    for (i = 0; i < ngx_sio_gateway_n; i++) {
+        gw = &ngx_sio_gateways[i];
 
+        if (gw->feed) {
+            ngx_sio_feed_close(gw->feed);
+            gw->feed = NULL;
+        }
+
+        if (gw->redis) {
+            ngx_sio_redis_close(gw->redis);
+            gw->redis = NULL;
+        }
+
+        if (gw->slot) {
+            ngx_sio_worker_leave(gw->zone, gw->slot);
+            gw->slot = 0;
+        }
+    }
+
+    c = ngx_sio_gateway_bell_connection;
+
+    if (c) {
         /* the descriptor belongs to the next in this process slot as well */
-        ngx_free_connection(ngx_sio_gateway_bell_connection);
-        ngx_sio_gateway_bell_connection->fd = (ngx_socket_t) -1;
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
         ngx_sio_gateway_bell_connection = NULL;
     }
 }

@@ -9,13 +9,13 @@
 
 #define NGX_SIO_REDIS_DELAY_MIN   100          /* ms between two attempts */
 #define NGX_SIO_REDIS_DELAY_MAX   5000
-#define NGX_SIO_REDIS_STABLE      1000         /* ms: was worth connecting */
 #define NGX_SIO_REDIS_OUT         (1024 * 1024)
 
 
 static void ngx_sio_redis_event_init(ngx_sio_redis_t *rd, ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_sio_redis_watch_handler(ngx_event_t *ev);
+static ngx_msec_int_t ngx_sio_redis_time_left(ngx_sio_redis_t *rd);
 static void ngx_sio_redis_retry_handler(ngx_event_t *ev);
 static void ngx_sio_redis_disconnect(ngx_sio_redis_t *rd);
 static void ngx_sio_redis_abandon(ngx_sio_redis_t *rd);
@@ -166,11 +166,9 @@ ngx_sio_redis_queue(ngx_sio_redis_t *rd, ngx_uint_t argc, const char **argv,
 static void
 ngx_sio_redis_watch_handler(ngx_event_t *ev)
 {
-    ngx_msec_int_t         left, least;
-    ngx_queue_t           *q;
-    ngx_sio_redis_t       *rd;
-    ngx_connection_t      *c;
-    ngx_sio_redis_wait_t  *w;
+    ngx_sio_redis_t   *rd;
+    ngx_msec_int_t     left;
+    ngx_connection_t  *c;
 
     c = ev->data;
     rd = c->data;
@@ -186,7 +184,50 @@ ngx_sio_redis_watch_handler(ngx_event_t *ev)
         return;
     }
 
+    left = ngx_sio_redis_time_left(rd);
+
+    if (rd->paused) {
+
+        /* it is us who do not read the answers */
+
+        ngx_add_timer(&rd->watch, 1000);
+
+    } else if (left <= 0) {
+        ngx_sio_redis_lost(rd, 0, "does not answer");
+
+    } else if (left != NGX_MAX_INT32_VALUE) {
+        ngx_add_timer(&rd->watch, (ngx_msec_t) left);
+    }
+
+    ngx_sio_redis_leave(rd);
+}
+
+
+/* Until the next deadline; also looks if a recovery has lasted. */
+
+static ngx_msec_int_t
+ngx_sio_redis_time_left(ngx_sio_redis_t *rd)
+{
+    ngx_queue_t           *q;
+    ngx_msec_int_t         left, least;
+    ngx_sio_redis_wait_t  *w;
+
     least = NGX_MAX_INT32_VALUE;
+
+    if (rd->failed) {
+        left = (ngx_msec_int_t) (rd->since + NGX_SIO_REDIS_STABLE
+                                 - ngx_current_msec);
+
+        if (left <= 0) {
+            ngx_log_error(NGX_LOG_NOTICE, rd->log, 0,
+                          "socketio redis \"%V\" is back for %s",
+                          &rd->conf->name, rd->role);
+            rd->failed = 0;
+
+        } else {
+            least = left;
+        }
+    }
 
     for (q = ngx_queue_head(&rd->waiting);
          q != ngx_queue_sentinel(&rd->waiting);
@@ -200,20 +241,7 @@ ngx_sio_redis_watch_handler(ngx_event_t *ev)
         }
     }
 
-    if (rd->paused) {
-
-        /* it is us who do not read the answers */
-
-        ngx_add_timer(&rd->watch, 1000);
-
-    } else if (least <= 0) {
-        ngx_sio_redis_lost(rd, 0, "does not answer");
-
-    } else if (least != NGX_MAX_INT32_VALUE) {
-        ngx_add_timer(&rd->watch, (ngx_msec_t) least);
-    }
-
-    ngx_sio_redis_leave(rd);
+    return least;
 }
 
 

@@ -13,9 +13,11 @@
 
 
 static ngx_int_t ngx_sio_redis_greet(ngx_sio_redis_t *rd);
-static ngx_int_t ngx_sio_redis_accepted(void *data, redisReply *reply);
+static ngx_int_t ngx_sio_redis_authenticated(void *data, redisReply *reply);
+static ngx_int_t ngx_sio_redis_selected(void *data, redisReply *reply);
 static ngx_int_t ngx_sio_redis_info(void *data, redisReply *reply);
-static void ngx_sio_redis_refused(ngx_sio_redis_t *rd, redisReply *reply);
+static void ngx_sio_redis_refused(ngx_sio_redis_t *rd, const char *command,
+    redisReply *reply);
 static void ngx_sio_redis_become_ready(ngx_sio_redis_t *rd);
 
 
@@ -139,8 +141,8 @@ ngx_sio_redis_greet(ngx_sio_redis_t *rd)
         argv[n] = (const char *) conf->password.data;
         len[n++] = conf->password.len;
 
-        rc = ngx_sio_redis_queue(rd, n, argv, len, 0, ngx_sio_redis_accepted,
-                                 rd);
+        rc = ngx_sio_redis_queue(rd, n, argv, len, 0,
+                                 ngx_sio_redis_authenticated, rd);
     }
 
     if (rc == NGX_OK && conf->db) {
@@ -151,7 +153,7 @@ ngx_sio_redis_greet(ngx_sio_redis_t *rd)
         argv[1] = (const char *) db;
         len[1] = p - db;
 
-        rc = ngx_sio_redis_queue(rd, 2, argv, len, 0, ngx_sio_redis_accepted,
+        rc = ngx_sio_redis_queue(rd, 2, argv, len, 0, ngx_sio_redis_selected,
                                  rd);
     }
 
@@ -169,12 +171,25 @@ ngx_sio_redis_greet(ngx_sio_redis_t *rd)
 
 
 static ngx_int_t
-ngx_sio_redis_accepted(void *data, redisReply *reply)
+ngx_sio_redis_authenticated(void *data, redisReply *reply)
 {
-    ngx_sio_redis_t  *rd = data;
+    ngx_sio_redis_t *rd = data;
 
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        ngx_sio_redis_refused(rd, reply);
+        ngx_sio_redis_refused(rd, "AUTH", reply);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_redis_selected(void *data, redisReply *reply)
+{
+    ngx_sio_redis_t *rd = data;
+
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_sio_redis_refused(rd, "SELECT", reply);
     }
 
     return NGX_OK;
@@ -184,7 +199,7 @@ ngx_sio_redis_accepted(void *data, redisReply *reply)
 static ngx_int_t
 ngx_sio_redis_info(void *data, redisReply *reply)
 {
-    ngx_sio_redis_t  *rd = data;
+    ngx_sio_redis_t *rd = data;
 
     size_t   n;
     u_char  *p, *last;
@@ -202,7 +217,7 @@ ngx_sio_redis_info(void *data, redisReply *reply)
         if (ngx_strncmp(reply->str, "NOPERM", 6) != 0
             && ngx_strncmp(reply->str, "ERR unknown", 11) != 0)
         {
-            ngx_sio_redis_refused(rd, reply);
+            ngx_sio_redis_refused(rd, "INFO", reply);
             return NGX_OK;
         }
 
@@ -229,7 +244,8 @@ ngx_sio_redis_info(void *data, redisReply *reply)
 
 
 static void
-ngx_sio_redis_refused(ngx_sio_redis_t *rd, redisReply *reply)
+ngx_sio_redis_refused(ngx_sio_redis_t *rd, const char *command,
+    redisReply *reply)
 {
     size_t  n;
     u_char  reason[128];
@@ -241,8 +257,8 @@ ngx_sio_redis_refused(ngx_sio_redis_t *rd, redisReply *reply)
 
     for (n = 0; n < reply->len && reply->str[n] > ' '; n++) { /* void */ }
 
-    (void) ngx_snprintf(reason, sizeof(reason), "refused the greeting: %*s%Z",
-                        ngx_min(n, 64), reply->str);
+    (void) ngx_snprintf(reason, sizeof(reason), "refused %s: %*s%Z",
+                        command, ngx_min(n, 64), reply->str);
 
     ngx_sio_redis_lost(rd, 0, (const char *) reason);
 }
@@ -257,10 +273,8 @@ ngx_sio_redis_become_ready(ngx_sio_redis_t *rd)
     ngx_del_timer(&rd->watch);
 
     if (rd->failed) {
-        ngx_log_error(NGX_LOG_NOTICE, rd->log, 0,
-                      "socketio redis \"%V\" is back for %s",
-                      &rd->conf->name, rd->role);
-        rd->failed = 0;
+        /* good news only if they last */
+        ngx_add_timer(&rd->watch, NGX_SIO_REDIS_STABLE);
     }
 
     if (rd->handler->on_ready) {

@@ -275,7 +275,7 @@ ngx_sio_redis_unheard(ngx_sio_redis_t *rd, redisReply *reply)
     for (n = 0; n < reply->len && reply->str[n] > ' '; n++) { /* void */ }
 
     ngx_log_error(NGX_LOG_ERR, rd->log, 0,
-                  "socketio redis \"%V\" refused a command of %s: %*s",
+                  "socketio redis \"%V\" refused a command (%s): %*s",
                   &rd->conf->name, rd->role, ngx_min(n, 64), reply->str);
 }
 

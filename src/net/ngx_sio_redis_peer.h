@@ -26,6 +26,10 @@
  */
 
 
+/* ms after which a connection was worth it: longer than heartbeats take. */
+#define NGX_SIO_REDIS_STABLE      4000
+
+
 typedef enum {
     NGX_SIO_REDIS_AWAY = 0,                    /* the retry timer runs */
     NGX_SIO_REDIS_CONNECTING,

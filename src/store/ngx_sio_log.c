@@ -337,8 +337,9 @@ ngx_sio_log_write(ngx_sio_zone_t *z, ngx_sio_append_t *a, uint64_t off,
 
 
 /*
- * Writes the slot that does not count.  It is void from the first store to the
- * last, so a death in between leaves the other one alone.
+ * Writes the slot that does not count.  It goes on not to count until its
+ * "from" is stored, and to be void until the head is, so a death in between
+ * leaves the position to the other one.
  */
 
 static void
@@ -348,10 +349,6 @@ ngx_sio_log_feed(ngx_sio_zone_sh_t *sh, ngx_sio_feed_sh_t *feed,
     ngx_sio_feed_sh_t  *slot;
 
     slot = &sh->feed[sh->feed[0].from > sh->feed[1].from];
-
-    slot->from = 0;
-
-    ngx_sio_step();
 
     slot->run_id = feed->run_id;
 

@@ -15,8 +15,8 @@
  * Makes the records whole again after a process died inside the zone lock,
  * which the caller holds: records that are not LIVE become FREE, memberships
  * are the truth for rooms, sessions for users and chunks; free lists, chains,
- * reference counts and totals are built anew.  Takes a few milliseconds for
- * 100,000 sessions.
+ * reference counts and totals are built anew.  Takes about 50 ms for
+ * 100,000 sessions with 5 rooms each.
  *
  * NGX_OK, or NGX_DECLINED if a record contradicts itself in a way that no
  * interrupted operation leaves behind: then all records are emptied and the

@@ -630,11 +630,13 @@ ngx_sio_session_close_locked(ngx_sio_zone_t *z, uint32_t i)
 
     ngx_sio_session_disconnect_locked(z, i);
 
-    ngx_sio_session_give(ss, 0, NGX_SIO_OWNER_NONE);
+    /* a session that is LIVE without an owner is one that waits for one */
+
+    ngx_sio_store(&ss->state, NGX_SIO_NEW);
 
     ngx_sio_step();
 
-    ngx_sio_store(&ss->state, NGX_SIO_NEW);
+    ngx_sio_session_give(ss, 0, NGX_SIO_OWNER_NONE);
 
     ngx_sio_step();
 

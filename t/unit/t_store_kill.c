@@ -41,6 +41,7 @@ typedef struct {
     t_kill_pt             run;                 /* in the child */
     t_kill_pt             after;               /* behind the repair */
     ngx_uint_t            least;               /* steps that it has */
+    ngx_uint_t            stride;              /* of the steps tried */
 } t_kill_operation_t;
 
 
@@ -152,6 +153,18 @@ t_kill_others(t_kill_t *t, const char *what, ngx_uint_t step)
         assert_null(ngx_sio_session_walk(&t->z, ss, &ref));
     }
 
+    /* nothing is left that nobody would ever close */
+
+    for (n = 1; n <= t->z.sh->top_session; n++) {
+
+        ss = &t->z.sessions[n];
+
+        if (ss->state == NGX_SIO_LIVE && ngx_sio_owner_slot(ss->owner) == 0) {
+            fail_msg("%s, step %u: session without owner", what,
+                     (unsigned) step);
+        }
+    }
+
     ngx_sio_zone_unlock(&t->z);
 }
 
@@ -255,7 +268,7 @@ t_kill_operation(const t_kill_operation_t *op)
 {
     ngx_uint_t  step;
 
-    for (step = 1; t_kill_at(op, step); step++) { /* void */ }
+    for (step = 1; t_kill_at(op, step); step += op->stride) { /* void */ }
 
     if (step <= op->least) {
         fail_msg("%s has %u steps only", op->name, (unsigned) step - 1);
@@ -619,68 +632,68 @@ t_kill_after_lease(t_kill_t *t)
 
 
 static const t_kill_operation_t  t_kill_open = {
-    "open", NULL, t_kill_do_open, NULL, 6
+    "open", NULL, t_kill_do_open, NULL, 6, 1
 };
 
 static const t_kill_operation_t  t_kill_open_reuse = {
-    "open with holes", t_kill_prepare_reuse, t_kill_do_open, NULL, 6
+    "open with holes", t_kill_prepare_reuse, t_kill_do_open, NULL, 6, 1
 };
 
 static const t_kill_operation_t  t_kill_connect = {
-    "connect", t_kill_prepare_open, t_kill_do_connect, NULL, 100
+    "connect", t_kill_prepare_open, t_kill_do_connect, NULL, 100, 1
 };
 
 static const t_kill_operation_t  t_kill_connect_reuse = {
-    "connect with holes", t_kill_prepare_reuse, t_kill_do_connect, NULL, 70
+    "connect with holes", t_kill_prepare_reuse, t_kill_do_connect, NULL, 70, 1
 };
 
 static const t_kill_operation_t  t_kill_refused = {
-    "connect refused", t_kill_prepare_open, t_kill_do_refused, NULL, 300
+    "connect refused", t_kill_prepare_open, t_kill_do_refused, NULL, 300, 7
 };
 
 static const t_kill_operation_t  t_kill_join = {
-    "join", t_kill_prepare_join, t_kill_do_join, NULL, 20
+    "join", t_kill_prepare_join, t_kill_do_join, NULL, 20, 1
 };
 
 static const t_kill_operation_t  t_kill_leave = {
-    "leave", t_kill_prepare_leave, t_kill_do_leave, NULL, 15
+    "leave", t_kill_prepare_leave, t_kill_do_leave, NULL, 15, 1
 };
 
 static const t_kill_operation_t  t_kill_leave_middle = {
-    "leave a chunk", t_kill_prepare_middle, t_kill_do_middle, NULL, 40
+    "leave a chunk", t_kill_prepare_middle, t_kill_do_middle, NULL, 40, 1
 };
 
 static const t_kill_operation_t  t_kill_disconnect = {
-    "disconnect", t_kill_prepare_alone, t_kill_do_disconnect, NULL, 100
+    "disconnect", t_kill_prepare_alone, t_kill_do_disconnect, NULL, 100, 1
 };
 
 static const t_kill_operation_t  t_kill_close = {
-    "close", t_kill_prepare_alone, t_kill_do_close, NULL, 100
+    "close", t_kill_prepare_alone, t_kill_do_close, NULL, 100, 1
 };
 
 static const t_kill_operation_t  t_kill_close_shared = {
-    "close with others", t_kill_prepare_connect, t_kill_do_close, NULL, 50
+    "close with others", t_kill_prepare_connect, t_kill_do_close, NULL, 50, 1
 };
 
 static const t_kill_operation_t  t_kill_enter = {
-    "enter", NULL, t_kill_do_enter, t_kill_after_worker, 4
+    "enter", NULL, t_kill_do_enter, t_kill_after_worker, 4, 1
 };
 
 static const t_kill_operation_t  t_kill_leave_worker = {
-    "worker leaves", NULL, t_kill_do_leave_worker, t_kill_after_worker, 50
+    "worker leaves", NULL, t_kill_do_leave_worker, t_kill_after_worker, 50, 1
 };
 
 static const t_kill_operation_t  t_kill_reap = {
-    "reap", t_kill_prepare_dead, t_kill_do_reap, t_kill_after_worker, 50
+    "reap", t_kill_prepare_dead, t_kill_do_reap, t_kill_after_worker, 50, 1
 };
 
 static const t_kill_operation_t  t_kill_enter_reaping = {
     "enter and reap", t_kill_prepare_dead, t_kill_do_enter_reaping,
-    t_kill_after_worker, 50
+    t_kill_after_worker, 50, 1
 };
 
 static const t_kill_operation_t  t_kill_lease = {
-    "lease", NULL, t_kill_do_lease, t_kill_after_lease, 10
+    "lease", NULL, t_kill_do_lease, t_kill_after_lease, 10, 1
 };
 
 

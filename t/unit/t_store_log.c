@@ -596,7 +596,14 @@ t_log_bell(void **state)
 }
 
 
-/* No wake-up is lost: a reader that waits in vain would wait for ever. */
+/*
+ * No wake-up is lost.  The writer sends the next record when the last one was
+ * read, so that nothing else would wake a reader that waits in vain, and pauses
+ * on both sides make it meet the arming of the bell now and then.
+ */
+
+#define T_LOG_MESSAGES  200000
+
 
 static void
 t_log_write_bell(void *data, ngx_uint_t slot, ngx_int_t process_slot)
@@ -609,40 +616,28 @@ t_log_write_bell(void *data, ngx_uint_t slot, ngx_int_t process_slot)
 
 
 static void
-t_log_bell_writer(ngx_sio_zone_t *z, uint64_t writer, uint64_t total)
+t_log_bell_writer(ngx_sio_zone_t *z, uint64_t *count)
 {
-    ngx_int_t         rc;
-    uint64_t          n, seed;
-    ngx_uint_t        i;
-    ngx_sio_append_t  a;
+    uint64_t    n, seed;
+    ngx_uint_t  i;
 
-    ngx_memzero(&a, sizeof(ngx_sio_append_t));
+    seed = 77;
 
-    seed = 77 + writer;
+    for (n = 0; n < T_LOG_MESSAGES; n++) {
 
-    for (n = 0; n < total; n++) {
-        t_store_record(image, 128, writer, n);
-        a.data = image;
-        a.len = 128;
+        t_store_must(t_log_append(z, 128, n, NULL) == NGX_OK);
+        ngx_sio_log_ring(z, t_log_write_bell, NULL);
 
-        for ( ;; ) {
-            rc = ngx_sio_log_append(z, &a);
-            ngx_sio_log_ring(z, t_log_write_bell, NULL);
+        for (i = 0; ngx_sio_load(count) <= n; i++) {
+            ngx_cpu_pause();
 
-            if (rc == NGX_OK) {
-                break;
+            if (i > 500) {
+                (void) sched_yield();
             }
-
-            t_store_must(rc == NGX_AGAIN);
-            (void) sched_yield();
         }
 
-        /* pauses about as long as a reader needs to fall asleep */
-
-        if (t_store_random(&seed) % 4 == 0) {
-            for (i = t_store_random(&seed) % 400; i; i--) {
-                ngx_cpu_pause();
-            }
+        for (i = t_store_random(&seed) % 16; i; i--) {
+            ngx_cpu_pause();
         }
     }
 }
@@ -652,16 +647,17 @@ static void
 t_log_wakeups(void **state)
 {
     int              fd;
-    pid_t            pid[2];
-    uint64_t         off, next[2], n;
+    pid_t            pid;
+    uint64_t         off, n, rings, seed, *count;
     ngx_int_t        rc;
-    ngx_uint_t       slot, slept;
+    ngx_uint_t       slot, slept, i;
     sio_record_t     rec;
     struct pollfd    pfd;
     ngx_sio_zone_t   z;
     t_store_text_t   text;
 
     t_log_zone(&z);
+    count = t_store_map(4096);
 
     fd = eventfd(0, EFD_NONBLOCK);
     assert_true(fd != -1);
@@ -669,18 +665,16 @@ t_log_wakeups(void **state)
     slot = ngx_sio_worker_enter(&z, fd);
     off = ngx_sio_log_head(&z);
     slept = 0;
+    seed = 78;
 
-    for (n = 0; n < 2; n++) {
-        next[n] = 0;
-        pid[n] = t_store_fork();
+    pid = t_store_fork();
 
-        if (pid[n] == 0) {
-            t_log_bell_writer(&z, n, 100000);
-            _exit(0);
-        }
+    if (pid == 0) {
+        t_log_bell_writer(&z, count);
+        _exit(0);
     }
 
-    while (next[0] + next[1] < 200000) {
+    for (n = 0; n < T_LOG_MESSAGES; /* void */ ) {
 
         rc = ngx_sio_log_next(&z, &off, &rec);
 
@@ -688,15 +682,22 @@ t_log_wakeups(void **state)
             assert_int_equal(ngx_sio_log_copy(&z, off, 64, (u_char *) &text,
                                               sizeof(t_store_text_t)),
                              NGX_OK);
-            assert_int_equal(text.n, next[text.writer]);
+            assert_int_equal(text.n, n);
 
-            next[text.writer]++;
+            n++;
             off += rec.size;
+
+            (void) ngx_sio_log_advance(&z, slot, off);
+            ngx_sio_store(count, n);
+
+            for (i = t_store_random(&seed) % 16; i; i--) {
+                ngx_cpu_pause();
+            }
+
             continue;
         }
 
         assert_int_equal(rc, NGX_AGAIN);
-        assert_int_equal(ngx_sio_log_advance(&z, slot, off), NGX_OK);
 
         if (ngx_sio_log_arm(&z, slot, off)) {
             continue;
@@ -705,21 +706,21 @@ t_log_wakeups(void **state)
         pfd.fd = fd;
         pfd.events = POLLIN;
 
-        if (poll(&pfd, 1, 10000) != 1) {
-            fail_msg("a wake-up was lost after %u records",
-                     (unsigned) (next[0] + next[1]));
+        if (poll(&pfd, 1, 5000) != 1) {
+            fail_msg("a wake-up was lost after %u records", (unsigned) n);
         }
 
-        assert_int_equal(read(fd, &n, sizeof(uint64_t)), sizeof(uint64_t));
+        assert_int_equal(read(fd, &rings, sizeof(uint64_t)),
+                         sizeof(uint64_t));
         slept++;
     }
 
-    t_store_finished(pid[0]);
-    t_store_finished(pid[1]);
+    t_store_finished(pid);
 
     assert_true(slept > 1000);
 
     (void) close(fd);
+    (void) munmap(count, 4096);
     t_store_unmap(&z);
 }
 
@@ -964,23 +965,25 @@ t_log_lease(void **state)
     a = ngx_sio_worker_enter(&z, 0);
     b = ngx_sio_worker_enter(&z, 1);
 
-    first = ngx_sio_lease_take(&z, a, 20);
+    first = ngx_sio_lease_take(&z, a, 10000);
     assert_int_equal(first, 1);
-    assert_int_equal(ngx_sio_lease_take(&z, b, 20), 0);
-    assert_int_equal(ngx_sio_lease_renew(&z, first, 20), NGX_OK);
+    assert_int_equal(ngx_sio_lease_take(&z, b, 10000), 0);
+    assert_int_equal(ngx_sio_lease_renew(&z, first, 10000), NGX_OK);
+    assert_int_equal(ngx_sio_lease_take(&z, b, 10000), 0);
 
     assert_int_equal(ngx_sio_lease_live(&z, first, 1), NGX_OK);
     assert_true(ngx_sio_lease_is_live(&z));
     assert_int_equal(t_log_feed(&z, first, 1), NGX_OK);
 
-    (void) usleep(25000);
+    assert_int_equal(ngx_sio_lease_renew(&z, first, 1), NGX_OK);
+    (void) usleep(5000);
 
     /* its time is over, but nobody took it: it goes on */
 
     assert_int_equal(t_log_feed(&z, first, 2), NGX_OK);
-    assert_int_equal(ngx_sio_lease_renew(&z, first, 20), NGX_OK);
+    assert_int_equal(ngx_sio_lease_renew(&z, first, 1), NGX_OK);
 
-    (void) usleep(25000);
+    (void) usleep(5000);
 
     second = ngx_sio_lease_take(&z, b, 10000);
     assert_int_equal(second, 2);

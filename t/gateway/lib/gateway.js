@@ -55,11 +55,15 @@ class Gateway {
     }
     this.tls = tls && certificate(this.dir);
     this.port = await freePort();
-    this.nginx.configure(render(this.settings()));
+    this.configure();
     await this.nginx.start(this.port);
   }
 
-  /** What conf.js renders; change options and call nginx.configure() again. */
+  /** Writes the configuration; for a reload after a change of options. */
+  configure() {
+    this.nginx.configure(render(this.settings()));
+  }
+
   settings() {
     const {
       block, location, locations, redis = {}, redisUrl, ...rest

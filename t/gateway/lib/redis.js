@@ -7,7 +7,7 @@ const { createClient } = require('redis');
 const { Emitter } = require('@socket.io/redis-emitter');
 
 const { Program, freePort } = require('./processes');
-const { until } = require('./expect');
+const { until, within } = require('./expect');
 
 class Redis {
   /** args: more options of redis-server, e.g. ["--requirepass", "x"]. */
@@ -46,7 +46,7 @@ class Redis {
     });
     client.on('error', () => {});
     this.clients.push(client);
-    await client.connect();
+    await within(client.connect(), 'a connection to Redis');
     return client;
   }
 
