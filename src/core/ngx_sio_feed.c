@@ -11,8 +11,8 @@
 
 #define NGX_SIO_FEED_TICK         100          /* ms */
 #define NGX_SIO_FEED_BEAT         200          /* ms between two heartbeats */
-#define NGX_SIO_FEED_SILENCE      3000         /* ms without one of our own */
-#define NGX_SIO_FEED_QUIET        5000         /* ms without one of others:
+#define NGX_SIO_FEED_SILENCE      3000         /* ms until it must come back */
+#define NGX_SIO_FEED_QUIET        5000         /* ms without any of a holder:
                                                   longer than a lease */
 #define NGX_SIO_FEED_STANDSTILL   1000         /* ms between two ticks */
 #define NGX_SIO_FEED_TTL          3000         /* ms: the lease */
@@ -60,7 +60,7 @@ ngx_sio_feed_create(ngx_sio_gateway_t *gw)
     feed->ident.data = feed;
 
     ngx_sio_feed_event_init(feed, &feed->tick, ngx_sio_feed_tick);
-    ngx_sio_feed_event_init(feed, &feed->retry, ngx_sio_feed_stream_retry);
+    ngx_sio_feed_event_init(feed, &feed->retry, ngx_sio_feed_intake_retry);
 
     ngx_add_timer(&feed->tick, 1);
 
@@ -232,7 +232,7 @@ ngx_sio_feed_try(ngx_sio_feed_t *feed)
     feed->state = NGX_SIO_FEED_TAKING;
 
     ngx_sio_feed_stream_open(feed);
-    ngx_sio_feed_stream_take(feed);
+    ngx_sio_feed_intake_take(feed);
 
     return 1;
 }
@@ -288,10 +288,14 @@ ngx_sio_feed_hold(ngx_sio_feed_t *feed)
     ngx_sio_feed_stream_open(feed);
 
     if (feed->state == NGX_SIO_FEED_TAKING) {
-        ngx_sio_feed_stream_take(feed);
+        ngx_sio_feed_intake_take(feed);
     }
 
-    ngx_sio_feed_announce(feed);
+    if (ngx_sio_feed_holder(feed)
+        && ngx_sio_feed_announce(feed) == NGX_DECLINED)
+    {
+        ngx_sio_feed_lost_lease(feed);
+    }
 
     if (ngx_sio_feed_holder(feed)) {
         ngx_sio_feed_beat(feed);
@@ -299,28 +303,22 @@ ngx_sio_feed_hold(ngx_sio_feed_t *feed)
 }
 
 
-void
+ngx_int_t
 ngx_sio_feed_announce(ngx_sio_feed_t *feed)
 {
     ngx_int_t  rc;
 
-    /* first the log, so that "live" is never ahead of it */
-
-    if (!ngx_sio_feed_holder(feed)
-        || feed->live == feed->announced
-        || feed->batch.buf.len)
-    {
-        return;
+    if (feed->live == feed->announced) {
+        return NGX_OK;
     }
 
     rc = ngx_sio_lease_live(feed->gw->zone, feed->batch.lease, feed->live);
 
     if (rc == NGX_OK) {
         feed->announced = feed->live;
-
-    } else if (rc == NGX_DECLINED) {
-        ngx_sio_feed_lost_lease(feed);
     }
+
+    return rc;
 }
 
 
@@ -407,7 +405,7 @@ ngx_sio_feed_lost_lease(ngx_sio_feed_t *feed)
                   "socketio feed of gateway \"%V\" has gone to another worker",
                   &feed->gw->conf->name);
 
-    ngx_sio_feed_stream_stop(feed);
+    ngx_sio_feed_intake_stop(feed);
 
     feed->tick.cancelable = 1;
 }
@@ -426,7 +424,7 @@ ngx_sio_feed_hand_over(ngx_sio_feed_t *feed)
 
     ngx_sio_lease_release(feed->gw->zone, feed->batch.lease);
 
-    ngx_sio_feed_stream_stop(feed);
+    ngx_sio_feed_intake_stop(feed);
 }
 
 

@@ -140,10 +140,6 @@ ngx_sio_feed_channels_hash(ngx_sio_feed_channels_t *ch, uint64_t run_id)
     uint64_t    hash;
     ngx_uint_t  i;
 
-    if (run_id == 0) {
-        return 0;
-    }
-
     hash = run_id;
 
     for (i = 0; i < ch->n; i++) {
@@ -151,7 +147,7 @@ ngx_sio_feed_channels_hash(ngx_sio_feed_channels_t *ch, uint64_t run_id)
                         ch->channel[i].name.len);
     }
 
-    return hash ? hash : 1;
+    return hash;
 }
 
 

@@ -62,7 +62,8 @@ const char *ngx_sio_feed_channels_verb(ngx_sio_feed_channel_t *channel);
 
 /*
  * What a position is good for: the hash of a server's run and of all that is
- * subscribed there.  0 if run_id is 0 (unknown).
+ * subscribed there.  A run id that the server does not tell (0) does no harm:
+ * the heartbeats are proof enough.
  */
 uint64_t ngx_sio_feed_channels_hash(ngx_sio_feed_channels_t *ch,
     uint64_t run_id);

@@ -16,7 +16,8 @@
  * What the parts of the feed share, and nobody else:
  *
  *   feed            roles: who reads, who stands by, heartbeats
- *   feed_stream     the subscription: what becomes of each message
+ *   feed_stream     the subscription: where each message goes
+ *   feed_intake     the holder's work: where to begin, what is next, flow
  *   feed_batch      from messages to records in the log
  *   feed_channels   what is subscribed
  *   standby         messages that wait
@@ -62,8 +63,9 @@ struct ngx_sio_feed_s {
     ngx_msec_t                taken;           /* when the lease was, */
     ngx_msec_t                renewed;         /*   and was renewed */
     ngx_msec_t                beat;            /* heartbeat published last */
-    ngx_msec_t                waited;          /* since when none came back */
-    ngx_msec_t                heard;           /* last one of anybody */
+    ngx_msec_t                waited;          /* since when nothing came, and
+                                                  no heartbeat of our own */
+    ngx_msec_t                heard;           /* since when nothing came */
     ngx_msec_t                warm;            /* when to try to stand by */
     ngx_msec_t                left;            /* when asked to leave */
 
@@ -94,8 +96,12 @@ ngx_uint_t ngx_sio_feed_have_standby(ngx_sio_feed_t *feed);
 void ngx_sio_feed_lost_lease(ngx_sio_feed_t *feed);
 void ngx_sio_feed_hand_over(ngx_sio_feed_t *feed);
 
-/* Tells the lease what the log says about the feed; may lose the lease. */
-void ngx_sio_feed_announce(ngx_sio_feed_t *feed);
+/*
+ * Notes in the lease if the feed delivers, before the log says so: who reads
+ * of it there looks into the lease.  NGX_OK, NGX_BUSY; NGX_DECLINED: it is
+ * lost.
+ */
+ngx_int_t ngx_sio_feed_announce(ngx_sio_feed_t *feed);
 
 /* Publishes a heartbeat if one is due; may reset the subscription. */
 void ngx_sio_feed_beat(ngx_sio_feed_t *feed);
@@ -106,14 +112,38 @@ void ngx_sio_feed_beat(ngx_sio_feed_t *feed);
 void ngx_sio_feed_stream_open(ngx_sio_feed_t *feed);
 void ngx_sio_feed_stream_close(ngx_sio_feed_t *feed);
 
+/* Drops what is kept; until the next heartbeat nothing is. */
+void ngx_sio_feed_stream_forget(ngx_sio_feed_t *feed);
+
+
+/* The holder's work (feed_intake.c). */
+
 /* TAKING: tries to find the place to go on from; leaves this state or not. */
-void ngx_sio_feed_stream_take(ngx_sio_feed_t *feed);
+void ngx_sio_feed_intake_take(ngx_sio_feed_t *feed);
+
+/* The feed delivers from this heartbeat on: RUNNING; to be settled. */
+void ngx_sio_feed_intake_up(ngx_sio_feed_t *feed, uint64_t number);
+
+/* The feed does not deliver: WAITING. */
+void ngx_sio_feed_intake_down(ngx_sio_feed_t *feed);
+
+/* RUNNING: the next in the sequence; results as ngx_sio_feed_batch_message() */
+void ngx_sio_feed_intake_heartbeat(ngx_sio_feed_t *feed, uint64_t number);
+ngx_int_t ngx_sio_feed_intake_message(ngx_sio_feed_t *feed,
+    ngx_sio_feed_push_t *push);
+
+/* RUNNING: works off what is kept, as far as there is room in the log. */
+void ngx_sio_feed_intake_drain(ngx_sio_feed_t *feed);
+
+/* Announces, appends; draws the consequences of the result. */
+void ngx_sio_feed_intake_flush(ngx_sio_feed_t *feed);
+void ngx_sio_feed_intake_settle(ngx_sio_feed_t *feed, ngx_int_t rc);
 
 /* Ends the work of a holder, keeps the subscription: becomes IDLE. */
-void ngx_sio_feed_stream_stop(ngx_sio_feed_t *feed);
+void ngx_sio_feed_intake_stop(ngx_sio_feed_t *feed);
 
 /* The handler of feed->retry. */
-void ngx_sio_feed_stream_retry(ngx_event_t *ev);
+void ngx_sio_feed_intake_retry(ngx_event_t *ev);
 
 
 #endif /* _NGX_SIO_FEED_STREAM_H_INCLUDED_ */

@@ -178,8 +178,14 @@ ngx_sio_redis_watch_handler(ngx_event_t *ev)
 
     rd->depth++;
 
-    if (rd->state != NGX_SIO_REDIS_READY) {
+    if (rd->state == NGX_SIO_REDIS_CONNECTING) {
         ngx_sio_redis_lost(rd, NGX_ETIMEDOUT, "connect() failed");
+        ngx_sio_redis_leave(rd);
+        return;
+    }
+
+    if (rd->state == NGX_SIO_REDIS_GREETING) {
+        ngx_sio_redis_lost(rd, 0, "does not answer");
         ngx_sio_redis_leave(rd);
         return;
     }

@@ -262,7 +262,7 @@ typedef struct {
 
     uint64_t                  repairs;         /* zone lock: for status */
     uint64_t                  refused;         /* atomic: zone was full */
-    uint64_t                  gaps;            /* log lock: feed gaps */
+    uint64_t                  gaps;            /* atomic: feed gaps */
     uint64_t                  fences;          /* atomic: workers fenced */
     uint64_t                  warned;          /* atomic: ms of the last line
                                                   about a full zone */

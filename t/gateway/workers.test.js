@@ -14,9 +14,9 @@ const { until } = require('./lib/expect');
 const THREE = { workers: 3, listen: 'reuseport' };
 
 /** Raw clients in room "r", enough of them that every worker has some. */
-async function spread(gw, count = 30) {
+async function spread(gw, count = 30, options = {}) {
   const clients = await Promise.all(Array.from({ length: count }, (_, i) => (
-    gw.rawConnect({ user: `u${i}`, rooms: ['r'] }))));
+    gw.rawConnect({ user: `u${i}`, rooms: ['r'], ...options }))));
   const workers = gw.workersOf(clients);
   assert.equal(new Set(workers).size, gw.nginx.workers().length,
                'every worker has clients');
@@ -306,6 +306,42 @@ test('reload', async (t) => {
     await until(() => gw.nginx.log(/socketio_bogus/).length > 0, 'it is read');
     await gw.settle(clients);
   });
+});
+
+test('reload under a stream', async (t) => {
+  const gw = await gateway(t, THREE);
+  await feedPair(gw);
+
+  for (const round of [1, 2]) {
+    await t.test(`round ${round}`, async () => {
+      const clients = await spread(gw);
+      const stream = new Stream(gw, 'r', { rate: 1000 }).start();
+      await advance(clients, 300);
+
+      await gw.nginx.reload();
+      const fresh = await spread(gw, 30, {
+        onopen: (it) => {
+          it.onconnect = () => { it.replyAt = stream.sent; };
+        },
+      });
+      await until(() => clients.every((client) => client.closed),
+                  'the clients of old workers are closed', 45000);
+      await advance(fresh, 1000);
+
+      const last = stream.stop();
+      await gw.settle(fresh);
+      for (const client of clients) {
+        assertNumbers(client, 1, numbers(client).length);
+      }
+      for (const client of fresh) {
+        const [first] = numbers(client);
+        assert.ok(first <= client.replyAt + 1, `${first}, ${client.replyAt}`);
+        assertNumbers(client, first, last);
+        client.close();
+      }
+    });
+  }
+  assert.deepEqual(gaps(gw), []);
 });
 
 for (const signal of ['SIGQUIT', 'SIGTERM']) {

@@ -15,27 +15,33 @@ async function until(condition, what, ms = DEADLINE) {
   const end = performance.now() + ms;
 
   for (;;) {
-    const value = await condition();
+    let value = condition();
+    if (value instanceof Promise) {
+      value = await within(value, what, Math.max(end - performance.now(), 1));
+    }
     if (value) {
       return value;
     }
     if (performance.now() > end) {
-      throw new Error(`not within ${ms} ms: `
-                      + (typeof what === 'function' ? what() : what));
+      throw late(what, ms);
     }
     await delay(STEP);
   }
 }
 
+function late(what, ms) {
+  return new Error(`not within ${Math.round(ms)} ms: ${
+    typeof what === 'function' ? what() : what}`);
+}
+
 /** The promise's value, or a failure with `what` when ms have passed. */
 async function within(promise, what, ms = DEADLINE) {
   const stop = new AbortController();
-  const late = delay(ms, null, { signal: stop.signal }).then(
-    () => { throw new Error(`not within ${ms} ms: ${what}`); },
-    () => {});
+  const timeout = delay(ms, null, { signal: stop.signal }).then(
+    () => { throw late(what, ms); }, () => {});
 
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, timeout]);
   } finally {
     stop.abort();
   }

@@ -45,8 +45,6 @@ class Gateway {
     if (redis) {
       this.redis = new Redis(this.dir, redis);
       await this.redis.start();
-      await this.redis.open();
-      this.emitter = this.redis.emitter;
     }
     if (proxy) {
       this.proxy = new Proxy(this.redis.port);
@@ -91,6 +89,11 @@ class Gateway {
   /** Where raw connections go. */
   get where() {
     return { port: this.port, tls: Boolean(this.tls) };
+  }
+
+  /** The stock emitter, on gw.redis.commands. */
+  get emitter() {
+    return this.redis.emitter;
   }
 
   get url() {
@@ -216,7 +219,6 @@ class Gateway {
     await attempt(() => this.nginx.stop());
     await attempt(() => this.nginx.assertQuiet());
     if (this.redis) {
-      this.redis.close();
       await attempt(() => this.redis.stop('SIGKILL'));
     }
 

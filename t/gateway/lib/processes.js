@@ -2,6 +2,7 @@
 
 // Child processes and what /proc tells of them.  None outlives the test run.
 
+const crypto = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const { spawn } = require('node:child_process');
@@ -86,15 +87,25 @@ function accepts(where) {
   });
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on. */
-function freePort() {
-  return new Promise((resolve, reject) => {
+/**
+ * A TCP port of 127.0.0.1 that nobody listens on.  It is not one of those
+ * that the system gives to outgoing connections: a client that keeps trying a
+ * port of that kind while the server is down ends up connected to itself.
+ */
+async function freePort() {
+  for (;;) {
+    const port = crypto.randomInt(12000, 32000);
+    if (await listens(port)) {
+      return port;
+    }
+  }
+}
+
+function listens(port) {
+  return new Promise((resolve) => {
     const server = net.createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 

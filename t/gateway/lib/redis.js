@@ -27,21 +27,25 @@ class Redis {
       '--dir', this.dir, ...this.args,
     ]);
     await this.program.listening({ port: this.port, host: '127.0.0.1' });
+    this.commands = await this.client();
+    this.emitter = new Emitter(this.commands);
   }
 
-  /** Ends the server; start() brings it back on the same port, empty. */
+  /**
+   * Ends the server and the clients made here; start() brings it back on the
+   * same port, empty, with another commands and emitter.
+   */
   async stop(signal = 'SIGTERM') {
+    this.close();
     if (this.program && !this.program.ended) {
       await this.program.stop(signal);
     }
   }
 
-  /** A new connected client; it finds back to a restarted server. */
+  /** A new connected client. */
   async client() {
     const client = createClient({
-      socket: {
-        host: '127.0.0.1', port: this.port, reconnectStrategy: () => 50,
-      },
+      socket: { host: '127.0.0.1', port: this.port, reconnectStrategy: false },
       password: this.password,
     });
     client.on('error', () => {});
@@ -50,19 +54,14 @@ class Redis {
     return client;
   }
 
-  /** The test's own connection; opened by open(). */
-  async open() {
-    this.commands = await this.client();
-    this.emitter = new Emitter(this.commands);
-  }
-
   emitterOn(client, options) {
     return new Emitter(client, options);
   }
 
   /** CLIENT LIST, one object a connection. */
   async connections() {
-    const text = await this.commands.sendCommand(['CLIENT', 'LIST']);
+    const text = await within(this.commands.sendCommand(['CLIENT', 'LIST']),
+                              'CLIENT LIST');
     return text.trim().split('\n').map((line) => Object.fromEntries(
       line.split(' ').map((field) => {
         const [name, ...value] = field.split('=');
@@ -85,7 +84,9 @@ class Redis {
 
   close() {
     for (const client of this.clients.splice(0)) {
-      client.destroy();
+      if (client.isOpen) {
+        client.destroy();
+      }
     }
   }
 }
