@@ -1,6 +1,7 @@
 # ngx_http_socketio_module
 #
 #     make           builds build/ngx_http_socketio_module.so
+#     make run       installs what is missing, builds, runs the demo
 #     make test      installs what is missing, builds, runs all tests
 #     make help      lists the targets and variables
 #
@@ -30,13 +31,17 @@ LD_OPT  ?= -Wl,-z,relro -Wl,-z,now
 
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 
-# Debian packages that the targets need.  Node.js and npm are not listed:
-# t/deps takes Debian's only where there is none or too old a one.
-PACKAGES := gcc libc6-dev make pkgconf clang libclang-rt-dev \
-            nginx nginx-dev redis-server \
-            libjansson-dev libjwt-dev libhiredis-dev libssl-dev \
-            libcmocka-dev libmsgpack-dev \
-            ca-certificates openssl procps
+# Debian packages that the demo needs, and those that the other targets need
+# besides.  Node.js and npm are not listed: t/deps takes Debian's only where
+# there is none or too old a one.
+RUN_PACKAGES := gcc libc6-dev make pkgconf \
+                nginx nginx-dev redis-server \
+                libjansson-dev libjwt-dev libhiredis-dev libssl-dev \
+                ca-certificates
+
+PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
+            libcmocka-dev libmsgpack-dev openssl procps \
+            chromium fonts-inter fonts-noto-color-emoji
 
 # Folders with a package.json of their own.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard \
@@ -54,6 +59,13 @@ quiet = $(if $(V),,-s)
 
 .PHONY: build
 build: $(SO)  ## build the module (the default)
+
+.PHONY: run
+run:  ## install, build, run the chat demo until Ctrl-C
+	@t/deps apt $(RUN_PACKAGES)
+	@t/deps npm demo
+	@$(MAKE) $(jobs) --no-print-directory build
+	@BUILD=$(abspath $(B)) SIO_MODULE=$(SIO_MODULE) exec demo/run
 
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
@@ -92,6 +104,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile \
 	    | awk -F '\t' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 	@echo
+	@echo '  PORT=3000 REDIS_PORT=6379  where nginx and Redis of the demo listen'
 	@echo '  NGX_SRC=dir    build against a plain nginx tree, which stays clean'
 	@echo '  CC=clang       another compiler'
 	@echo '  B=dir          build there, not in build'

@@ -18,6 +18,8 @@
 
 static void ngx_sio_client_on_message(ngx_sio_ws_t *ws, ngx_uint_t opcode,
     u_char *data, size_t len);
+static void ngx_sio_client_on_pong(ngx_sio_ws_t *ws, u_char *frames,
+    size_t len);
 static void ngx_sio_client_on_writable(ngx_sio_ws_t *ws);
 static void ngx_sio_client_on_gone(ngx_sio_ws_t *ws);
 static void ngx_sio_client_on_fault(ngx_sio_ws_t *ws, ngx_uint_t code);
@@ -29,13 +31,18 @@ static void ngx_sio_client_deadline(ngx_sio_client_t *sc, ngx_msec_t interval,
 static void ngx_sio_client_behind(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n, size_t sent);
 static ngx_int_t ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf,
-    ngx_sio_message_t *msg);
+    ngx_sio_message_t *msg, size_t pos);
 static void ngx_sio_client_caught_up(ngx_sio_client_t *sc);
+static void ngx_sio_client_discard(ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_client_rescue_one(ngx_sio_client_t *sc,
+    uint64_t below);
+static void ngx_sio_client_sacrifice(ngx_sio_gateway_t *gw);
 static void ngx_sio_client_free(ngx_sio_client_t *sc);
 
 
 static const ngx_sio_ws_handler_t  ngx_sio_client_handler = {
     ngx_sio_client_on_message,
+    ngx_sio_client_on_pong,
     ngx_sio_client_on_writable,
     ngx_sio_client_on_gone,
     ngx_sio_client_on_fault,
@@ -115,6 +122,22 @@ ngx_sio_client_on_message(ngx_sio_ws_t *ws, ngx_uint_t opcode, u_char *data,
 }
 
 
+/* A peer that does not read gets no pong, and must not cost memory. */
+
+static void
+ngx_sio_client_on_pong(ngx_sio_ws_t *ws, u_char *frames, size_t len)
+{
+    ngx_sio_message_t  msg;
+
+    msg.ref = 0;
+    msg.start = 0;
+    msg.len = (uint32_t) len;
+    msg.drop = 1;
+
+    ngx_sio_client_write(ngx_sio_client_of(ws), frames, &msg, 1);
+}
+
+
 static void
 ngx_sio_client_on_writable(ngx_sio_ws_t *ws)
 {
@@ -140,6 +163,11 @@ ngx_sio_client_on_writable(ngx_sio_ws_t *ws)
 
     case NGX_OK:
         ngx_sio_client_caught_up(sc);
+
+        if (sc->leaving) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_SERVER);
+        }
+
         return;
 
     case NGX_AGAIN:
@@ -322,7 +350,7 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 
     if (sc->out) {
         for (i = 0; i < n; i++) {
-            if (ngx_sio_client_owe(sc, buf, &msg[i]) != NGX_OK) {
+            if (ngx_sio_client_owe(sc, buf, &msg[i], 0) != NGX_OK) {
                 return;
             }
         }
@@ -360,15 +388,15 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 
 /*
  * The kernel took sent bytes of the messages and not all.  Under TLS the bytes
- * of a record that OpenSSL has begun must come again as they were, so they
- * count as cut.
+ * of a record that OpenSSL has begun must come again as they were, so they are
+ * kept; all else is owed from the byte on that was not sent.
  */
 
 static void
 ngx_sio_client_behind(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n, size_t sent)
 {
-    size_t             start, cut, end;
+    size_t             from, end;
     ngx_uint_t         i;
     ngx_connection_t  *c;
 
@@ -383,36 +411,36 @@ ngx_sio_client_behind(ngx_sio_client_t *sc, u_char *buf,
     sc->ws.behind = 1;
     ngx_queue_insert_tail(&sc->gateway->slow, &sc->out->link);
 
-    start = msg[0].start + sent;
-    cut = start;
+    from = msg[0].start + sent;
+    end = msg[n - 1].start + msg[n - 1].len;
 
 #if (NGX_HTTP_SSL)
-    if (c->ssl) {
-        cut += NGX_SIO_CLIENT_TLS_RECORD;
-    }
-#endif
 
-    end = start;
+    if (c->ssl) {
+        end = ngx_min(end, from + NGX_SIO_CLIENT_TLS_RECORD);
+
+        if (ngx_sio_out_rest(sc->out, buf + from, end - from, c->log)
+            != NGX_OK)
+        {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+
+        from = end;
+    }
+
+#endif
 
     for (i = 0; i < n; i++) {
 
-        if (msg[i].start >= cut && msg[i].start >= start) {
-            break;
+        if (msg[i].start + msg[i].len <= from) {
+            continue;
         }
 
-        end = msg[i].start + msg[i].len;
-    }
-
-    if (end > start
-        && ngx_sio_out_rest(sc->out, buf + start, end - start, c->log)
-           != NGX_OK)
-    {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
-    }
-
-    for ( /* void */ ; i < n; i++) {
-        if (ngx_sio_client_owe(sc, buf, &msg[i]) != NGX_OK) {
+        if (ngx_sio_client_owe(sc, buf, &msg[i],
+                               from - ngx_min(from, msg[i].start))
+            != NGX_OK)
+        {
             return;
         }
     }
@@ -423,19 +451,22 @@ ngx_sio_client_behind(ngx_sio_client_t *sc, u_char *buf,
 }
 
 
-/* NGX_OK; NGX_DECLINED if the client is closed. */
+/*
+ * Owes a message, of which pos bytes are sent or kept.  NGX_OK; NGX_DECLINED if
+ * the client is closed.
+ */
 
 static ngx_int_t
-ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg)
+ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
+    size_t pos)
 {
-    ngx_int_t           rc;
     ngx_sio_out_t      *out;
     ngx_sio_gateway_t  *gw;
 
     out = sc->out;
     gw = sc->gateway;
 
-    if (msg->drop) {
+    if (msg->drop && pos == 0) {
         return NGX_OK;
     }
 
@@ -446,17 +477,16 @@ ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg)
         return NGX_DECLINED;
     }
 
-    if (msg->ref) {
-        gw->oldest = ngx_min(gw->oldest, msg->ref);
-        rc = ngx_sio_out_ref(out, msg->ref, msg->len, gw->log);
-
-    } else {
-        rc = ngx_sio_out_copy(out, buf + msg->start, msg->len, gw->log);
-    }
-
-    if (rc != NGX_OK) {
+    if (ngx_sio_out_add(out, msg->ref, buf + msg->start, msg->len, pos,
+                        gw->log)
+        != NGX_OK)
+    {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return NGX_DECLINED;
+    }
+
+    if (msg->ref) {
+        gw->oldest = ngx_min(gw->oldest, msg->ref);
     }
 
     return NGX_OK;
@@ -466,20 +496,29 @@ ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg)
 static void
 ngx_sio_client_caught_up(ngx_sio_client_t *sc)
 {
+    ngx_sio_client_discard(sc);
+
+    sc->ws.behind = 0;
+}
+
+
+/* Frees what is owed; unless all was sent, the stream ends here. */
+
+static void
+ngx_sio_client_discard(ngx_sio_client_t *sc)
+{
     sc->gateway->rescued -= sc->out->rescued;
 
     ngx_queue_remove(&sc->out->link);
     ngx_sio_out_free(sc->out);
 
     sc->out = NULL;
-    sc->ws.behind = 0;
 }
 
 
 void
 ngx_sio_client_rescue(ngx_sio_gateway_t *gw, uint64_t below)
 {
-    ssize_t            n;
     uint64_t           oldest;
     ngx_queue_t       *q, *next;
     ngx_sio_out_t     *out;
@@ -488,6 +527,10 @@ ngx_sio_client_rescue(ngx_sio_gateway_t *gw, uint64_t below)
     if (gw->oldest >= below) {
         return;
     }
+
+    /* somewhat more, so that this is not done for every record */
+
+    below += gw->zone->sh->log_size / 32;
 
     gw->oldest = (uint64_t) -1;
 
@@ -500,29 +543,74 @@ ngx_sio_client_rescue(ngx_sio_gateway_t *gw, uint64_t below)
         out = ngx_queue_data(q, ngx_sio_out_t, link);
         sc = out->data;
 
-        if (sc->state == NGX_SIO_CLIENT_CLOSED) {
-            continue;
-        }
-
-        n = ngx_sio_out_rescue(out, below, ngx_sio_dispatch_fetch, gw->log);
-
-        if (n < 0) {
+        if (ngx_sio_client_rescue_one(sc, below) != NGX_OK) {
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
-            continue;
-        }
-
-        gw->rescued += n;
-
-        if (gw->rescued > gw->zone->sh->log_size) {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
+            ngx_sio_client_discard(sc);
             continue;
         }
 
         oldest = ngx_sio_out_oldest(out);
         gw->oldest = ngx_min(gw->oldest, oldest);
+
+        if (gw->rescued > gw->zone->sh->log_size) {
+
+            /* the one that takes most of the budget, maybe the next */
+
+            ngx_sio_client_sacrifice(gw);
+            next = ngx_queue_head(&gw->slow);
+        }
     }
 }
 
+
+static ngx_int_t
+ngx_sio_client_rescue_one(ngx_sio_client_t *sc, uint64_t below)
+{
+    size_t              rescued;
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+    rescued = sc->out->rescued;
+
+    rc = ngx_sio_out_rescue(sc->out, below, ngx_sio_dispatch_fetch, gw->log);
+
+    gw->rescued += sc->out->rescued - rescued;
+
+    return rc;
+}
+
+
+static void
+ngx_sio_client_sacrifice(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t    *q;
+    ngx_sio_out_t  *out, *most;
+
+    most = NULL;
+
+    for (q = ngx_queue_head(&gw->slow);
+         q != ngx_queue_sentinel(&gw->slow);
+         q = ngx_queue_next(q))
+    {
+        out = ngx_queue_data(q, ngx_sio_out_t, link);
+
+        if (most == NULL || out->rescued > most->rescued) {
+            most = out;
+        }
+    }
+
+    if (most) {
+        ngx_sio_client_close(most->data, NGX_SIO_CLOSE_SLOW);
+        ngx_sio_client_discard(most->data);
+    }
+}
+
+
+/*
+ * With close the transport ends when all that is owed has been sent, the
+ * DISCONNECT above all: a client that does not get it comes back.
+ */
 
 void
 ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close)
@@ -533,12 +621,19 @@ ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close)
 
     ngx_sio_client_send(sc, (u_char *) "41", 2);
 
-    if (close) {
+    if (close && sc->out == NULL) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_SERVER);
         return;
     }
 
     ngx_sio_client_disconnect(sc);
+
+    if (close) {
+        sc->leaving = 1;
+        ngx_sio_ws_stop(&sc->ws);
+        ngx_sio_client_deadline(sc, sc->conf->ping_timeout,
+                                ngx_sio_client_pong_handler);
+    }
 }
 
 
@@ -552,6 +647,11 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
 
     gw = sc->gateway;
     z = gw->zone;
+
+    if (ngx_sio_zone_lost(z)) {
+        ngx_sio_gateway_emptied(gw);
+        sc->session = 0;
+    }
 
     if (sc->state == NGX_SIO_CLIENT_CONNECTED) {
         sc->state = NGX_SIO_CLIENT_OPEN;
@@ -656,7 +756,10 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
     }
 
     if (sc->out) {
-        ngx_sio_client_caught_up(sc);
+        ngx_sio_client_discard(sc);
+    }
+
+    if (sc->ws.behind) {
         code = NGX_SIO_WS_ABORT;
     }
 

@@ -81,6 +81,7 @@ struct ngx_sio_client_s {
     unsigned                  pinged:1;        /* a pong is due */
     unsigned                  extended:1;      /*   and got its extra time */
     unsigned                  in_everyone:1;
+    unsigned                  leaving:1;       /* closed when all is sent */
     unsigned                  illegal:1;       /* the packet with attachments
                                                   has a wrong placeholder */
 
@@ -127,16 +128,16 @@ u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
 
 /*
  * Sends n messages that lie back to back in buf, in one write.  What the
- * kernel does not take is owed: the message that was cut by copy, those behind
- * it by reference, or by copy if they have none.  A client that is owed too
- * much is closed.
+ * kernel does not take is owed, by reference, or by copy if a message has
+ * none.  A client that is owed too much is closed.
  */
 void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
 
 /*
  * Copies for the slow what the log may overwrite soon: references below the
- * given offset.  Closes those for whom there is no budget left.
+ * given offset.  While the copies take more than the size of the log, the
+ * client with most of them is closed.
  */
 void ngx_sio_client_rescue(ngx_sio_gateway_t *gw, uint64_t below);
 

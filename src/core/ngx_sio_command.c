@@ -98,7 +98,7 @@ ngx_sio_command_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
             continue;
         }
 
-        if (rc == NGX_DECLINED) {
+        if (rc == NGX_DECLINED && !ngx_sio_zone_lost(gw->zone)) {
             ngx_sio_gateway_full(gw);
         }
 

@@ -17,6 +17,7 @@
 
 
 #define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
+#define NGX_SIO_CONNECT_ROOMS  50000      /* most rooms of a client */
 
 
 struct ngx_sio_connect_s {
@@ -53,6 +54,7 @@ static ngx_int_t ngx_sio_connect_sets(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_reply(void *data, redisReply *reply);
 static ngx_int_t ngx_sio_connect_add_names(ngx_sio_connect_t *cn,
     redisReply *reply);
+static ngx_uint_t ngx_sio_connect_is_name(redisReply *item);
 static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
@@ -425,9 +427,9 @@ static ngx_int_t
 ngx_sio_connect_add_names(ngx_sio_connect_t *cn, redisReply *reply)
 {
     size_t       i;
-    uint32_t     state;
     ngx_str_t   *name;
     redisReply  *item;
+    ngx_uint_t   skipped;
 
     if (reply->type != REDIS_REPLY_ARRAY) {
         ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
@@ -437,17 +439,20 @@ ngx_sio_connect_add_names(ngx_sio_connect_t *cn, redisReply *reply)
         return NGX_ERROR;
     }
 
+    if (cn->names.nelts + reply->elements > NGX_SIO_CONNECT_ROOMS) {
+        ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
+                      "socketio room set has %uz names, a client can be in "
+                      "%ui rooms", reply->elements, NGX_SIO_CONNECT_ROOMS);
+        return NGX_ERROR;
+    }
+
+    skipped = 0;
+
     for (i = 0; i < reply->elements; i++) {
         item = reply->element[i];
-        state = SIO_UTF8_ACCEPT;
 
-        if (item->type != REDIS_REPLY_STRING
-            || item->len == 0 || item->len > SIO_ROOM_LEN
-            || sio_utf8_feed(&state, (u_char *) item->str, item->len) != SIO_OK
-            || state != SIO_UTF8_ACCEPT)
-        {
-            ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
-                          "socketio room set has a name that no room can have");
+        if (!ngx_sio_connect_is_name(item)) {
+            skipped++;
             continue;
         }
 
@@ -465,7 +470,27 @@ ngx_sio_connect_add_names(ngx_sio_connect_t *cn, redisReply *reply)
         ngx_memcpy(name->data, item->str, item->len);
     }
 
+    if (skipped) {
+        ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
+                      "socketio room set has %ui names that no room can have",
+                      skipped);
+    }
+
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_sio_connect_is_name(redisReply *item)
+{
+    uint32_t  state;
+
+    state = SIO_UTF8_ACCEPT;
+
+    return item->type == REDIS_REPLY_STRING
+           && item->len > 0 && (size_t) item->len <= SIO_ROOM_LEN
+           && sio_utf8_feed(&state, (u_char *) item->str, item->len) == SIO_OK
+           && state == SIO_UTF8_ACCEPT;
 }
 
 
@@ -596,7 +621,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
 
     if (rc != NGX_OK) {
 
-        if (rc == NGX_DECLINED) {
+        if (rc == NGX_DECLINED && !ngx_sio_zone_lost(gw->zone)) {
             ngx_sio_gateway_full(gw);
         }
 

@@ -13,7 +13,11 @@
 #define NGX_SIO_DISPATCH_STAGE  262144    /* bytes staged in one turn */
 #define NGX_SIO_DISPATCH_KEEP   2097152   /* largest staging buffer kept */
 #define NGX_SIO_DISPATCH_RUNS   262144    /* runs noted in one turn */
-#define NGX_SIO_DISPATCH_TURNS  16        /* turns before others are served */
+#define NGX_SIO_DISPATCH_GATHER 65536     /* bytes of a client that are copied
+                                             for the sake of one send */
+#define NGX_SIO_DISPATCH_MESSAGES  256    /*   and messages */
+#define NGX_SIO_DISPATCH_TURNS  16        /* turns, and sends, before others */
+#define NGX_SIO_DISPATCH_SENDS  16384     /*   are served */
 
 
 /* Messages [first .. first + n) of the turn go to one client. */
@@ -50,7 +54,6 @@ struct ngx_sio_dispatch_s {
     ngx_pool_t               *pool;
 
     sio_buf_t                 record;     /* tables and names of a record */
-    sio_buf_t                 gather;     /* runs of one client, joined */
 
     uint64_t                  mark;       /* serial of the segment */
     uint32_t                  segment;    /* its first message */
@@ -70,7 +73,7 @@ static ngx_int_t ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static size_t ngx_sio_dispatch_framed(const sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_frame(ngx_sio_zone_t *z,
-    const sio_record_t *rec, u_char *p);
+    const sio_record_t *rec, size_t at, u_char *p, size_t len);
 static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc,
@@ -78,7 +81,14 @@ static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
 static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     void *data);
 static void ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw);
-static void ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
+static ngx_int_t ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, ngx_sio_dispatch_run_t *run);
+static ngx_int_t ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
+
+
+/* The runs of one client, joined. */
+
+static u_char  ngx_sio_dispatch_gathered[NGX_SIO_DISPATCH_GATHER];
 
 
 ngx_sio_dispatch_t *
@@ -141,18 +151,32 @@ void
 ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
 {
     ngx_int_t   rc;
-    ngx_uint_t  n;
+    ngx_uint_t  n, sends;
 
     if (gw->slot == 0) {
         return;
     }
 
-    for (n = 0; n < NGX_SIO_DISPATCH_TURNS; n++) {
+    if (ngx_sio_zone_lost(gw->zone)) {
+        ngx_sio_gateway_emptied(gw);
+    }
 
+    sends = 0;
+
+    for (n = 0;
+         n < NGX_SIO_DISPATCH_TURNS && sends < NGX_SIO_DISPATCH_SENDS;
+         n++)
+    {
         rc = ngx_sio_dispatch_turn(gw);
 
+        sends += gw->dispatch->dirty.nelts;
+
         if (rc == NGX_DECLINED) {
-            ngx_sio_dispatch_overrun(gw);
+
+            if (ngx_sio_dispatch_overrun(gw) != NGX_OK) {
+                break;
+            }
+
             continue;
         }
 
@@ -216,10 +240,6 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
 
     if (d->stage.size > NGX_SIO_DISPATCH_KEEP) {
         sio_buf_free(&d->stage);
-    }
-
-    if (d->gather.size > NGX_SIO_DISPATCH_KEEP) {
-        sio_buf_free(&d->gather);
     }
 
     if (rc == NGX_DECLINED) {
@@ -393,7 +413,8 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
     len = ngx_sio_dispatch_framed(rec);
 
     if (sio_buf_reserve(stage, len) != SIO_OK
-        || ngx_sio_dispatch_frame(gw->zone, rec, stage->data + stage->len)
+        || ngx_sio_dispatch_frame(gw->zone, rec, 0, stage->data + stage->len,
+                                  len)
            != NGX_OK)
     {
         return NGX_DECLINED;
@@ -435,28 +456,53 @@ ngx_sio_dispatch_framed(const sio_record_t *rec)
 }
 
 
-/* The first part of a packet is text, the others are its attachments. */
+/*
+ * Writes bytes [at, at + len) of a record's WebSocket messages to p.  The first
+ * part of a packet is text, the others are its attachments.
+ */
 
 static ngx_int_t
-ngx_sio_dispatch_frame(ngx_sio_zone_t *z, const sio_record_t *rec, u_char *p)
+ngx_sio_dispatch_frame(ngx_sio_zone_t *z, const sio_record_t *rec, size_t at,
+    u_char *p, size_t len)
 {
-    size_t           at;
+    u_char           head[SIO_WS_HEADER];
+    size_t           n, from;
     unsigned         i;
     const uint32_t  *lens;
 
     lens = sio_record_part_lens(rec);
-    at = sio_record_parts_at(rec);
+    from = sio_record_parts_at(rec);
 
-    for (i = 0; i < rec->parts; i++) {
+    for (i = 0; i < rec->parts && len; i++) {
 
-        p += sio_ws_header(p, i ? SIO_WS_BINARY : SIO_WS_TEXT, lens[i]);
+        n = sio_ws_header(head, i ? SIO_WS_BINARY : SIO_WS_TEXT, lens[i]);
 
-        if (ngx_sio_log_copy(z, rec->offset, at, p, lens[i]) != NGX_OK) {
-            return NGX_DECLINED;
+        if (at < n) {
+            n = ngx_min(n - at, len);
+            p = ngx_cpymem(p, head + at, n);
+            len -= n;
+            at = 0;
+
+        } else {
+            at -= n;
         }
 
-        p += lens[i];
-        at += lens[i];
+        if (at < lens[i]) {
+            n = ngx_min(lens[i] - at, len);
+
+            if (ngx_sio_log_copy(z, rec->offset, from + at, p, n) != NGX_OK) {
+                return NGX_DECLINED;
+            }
+
+            p += n;
+            len -= n;
+            at = 0;
+
+        } else {
+            at -= lens[i];
+        }
+
+        from += lens[i];
     }
 
     return NGX_OK;
@@ -464,7 +510,8 @@ ngx_sio_dispatch_frame(ngx_sio_zone_t *z, const sio_record_t *rec, u_char *p)
 
 
 ngx_int_t
-ngx_sio_dispatch_fetch(void *data, uint64_t ref, u_char *p, size_t len)
+ngx_sio_dispatch_fetch(void *data, uint64_t ref, size_t at, u_char *p,
+    size_t len)
 {
     ngx_sio_client_t *sc = data;
 
@@ -479,11 +526,11 @@ ngx_sio_dispatch_fetch(void *data, uint64_t ref, u_char *p, size_t len)
 
     image = ngx_sio_dispatch_load(gw, ref, &rec);
 
-    if (image == NULL || ngx_sio_dispatch_framed(image) != len) {
+    if (image == NULL || at + len > ngx_sio_dispatch_framed(image)) {
         return NGX_DECLINED;
     }
 
-    return ngx_sio_dispatch_frame(gw->zone, image, p);
+    return ngx_sio_dispatch_frame(gw->zone, image, at, p, len);
 }
 
 
@@ -662,20 +709,18 @@ ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw)
     for (i = 0; i < d->dirty.nelts; i++) {
         ngx_sio_dispatch_flush_client(gw, dirty[i]);
     }
-
-    d->dirty.nelts = 0;
 }
 
 
-/* One send for all that a client got in this turn. */
+/*
+ * One send for all that a client got in this turn, if its runs are small: they
+ * are brought together, else each is sent as it lies.
+ */
 
 void
 ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
 {
-    size_t                   len;
-    u_char                  *p;
-    uint32_t                 i, n;
-    ngx_sio_message_t       *msg, *first;
+    ngx_sio_message_t       *msg;
     ngx_sio_dispatch_t      *d;
     ngx_sio_dispatch_run_t  *run, *runs;
 
@@ -686,44 +731,62 @@ ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
     d = gw->dispatch;
     runs = d->runs.elts;
     msg = d->messages.elts;
-
     run = &runs[sc->run_first];
 
     sc->run_first = 0;
     sc->run_last = 0;
 
-    if (run->next == 0) {
-        ngx_sio_client_write(sc, d->stage.data, msg + run->first, run->n);
+    if (run->next && ngx_sio_dispatch_gather(gw, sc, run) == NGX_OK) {
         return;
     }
 
-    /* messages that do not lie side by side are brought together */
+    for ( ;; ) {
+        ngx_sio_client_write(sc, d->stage.data, msg + run->first, run->n);
 
-    d->gather.len = 0;
-    first = NULL;
+        if (run->next == 0) {
+            return;
+        }
+
+        run = &runs[run->next];
+    }
+}
+
+
+/* NGX_OK if the runs are sent; NGX_DECLINED if they are better sent singly. */
+
+static ngx_int_t
+ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    ngx_sio_dispatch_run_t *run)
+{
+    u_char                  *p;
+    uint32_t                 i;
+    ngx_uint_t               n;
+    ngx_sio_message_t       *msg, gathered[NGX_SIO_DISPATCH_MESSAGES];
+    ngx_sio_dispatch_t      *d;
+    ngx_sio_dispatch_run_t  *runs;
+
+    d = gw->dispatch;
+    runs = d->runs.elts;
+    msg = d->messages.elts;
+
+    p = ngx_sio_dispatch_gathered;
     n = 0;
 
     for ( ;; ) {
 
         for (i = run->first; i < run->first + run->n; i++) {
 
-            first = ngx_array_push(&d->messages);
-            len = ((ngx_sio_message_t *) d->messages.elts)[i].len;
-
-            if (first == NULL || sio_buf_reserve(&d->gather, len) != SIO_OK) {
-                ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-                return;
+            if (n == NGX_SIO_DISPATCH_MESSAGES
+                || msg[i].len > (size_t) (ngx_sio_dispatch_gathered
+                                          + NGX_SIO_DISPATCH_GATHER - p))
+            {
+                return NGX_DECLINED;
             }
 
-            msg = (ngx_sio_message_t *) d->messages.elts + i;
+            gathered[n] = msg[i];
+            gathered[n++].start = (uint32_t) (p - ngx_sio_dispatch_gathered);
 
-            p = d->gather.data + d->gather.len;
-            ngx_memcpy(p, d->stage.data + msg->start, len);
-
-            *first = *msg;
-            first->start = (uint32_t) d->gather.len;
-            d->gather.len += len;
-            n++;
+            p = ngx_cpymem(p, d->stage.data + msg[i].start, msg[i].len);
         }
 
         if (run->next == 0) {
@@ -733,10 +796,9 @@ ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
         run = &runs[run->next];
     }
 
-    d->messages.nelts -= n;
-    first = (ngx_sio_message_t *) d->messages.elts + d->messages.nelts;
+    ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
 
-    ngx_sio_client_write(sc, d->gather.data, first, n);
+    return NGX_OK;
 }
 
 
@@ -745,7 +807,7 @@ ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
  * it has missed cannot be told any more, so its clients have to come again.
  */
 
-static void
+static ngx_int_t
 ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw)
 {
     uint64_t      cursor;
@@ -764,7 +826,11 @@ ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw)
 
     cursor = ngx_sio_log_rejoin(gw->zone, gw->slot);
 
-    if (cursor) {
-        gw->cursor = cursor;
+    if (cursor == 0) {
+        return NGX_BUSY;
     }
+
+    gw->cursor = cursor;
+
+    return NGX_OK;
 }

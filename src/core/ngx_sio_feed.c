@@ -140,7 +140,8 @@ ngx_sio_feed_seek(ngx_sio_feed_t *feed)
 
 /*
  * A standby counts as one only with a subscription that is proven: the holder
- * gives up its lease for it.  So who wants to be one subscribes first.  Not
+ * gives up its lease for it.  So who wants to be one subscribes first, and
+ * waits until the holder has committed a position that it has met.  Not
  * while the feed is down: then there is nothing to keep, and the holder has to
  * come first.
  */
@@ -173,6 +174,7 @@ ngx_sio_feed_seek_standby(ngx_sio_feed_t *feed)
     }
 
     if (feed->proven
+        && ngx_sio_feed_stream_trim(feed)
         && ngx_sio_lease_standby(gw->zone, gw->slot) == NGX_OK)
     {
         feed->warming = 0;

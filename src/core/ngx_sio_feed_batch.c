@@ -132,12 +132,13 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 
 
 void
-ngx_sio_feed_batch_heartbeat(ngx_sio_feed_batch_t *b, uint64_t number)
+ngx_sio_feed_batch_heartbeat(ngx_sio_feed_batch_t *b, uint64_t number,
+    ngx_uint_t commit)
 {
     b->pos.heartbeat = number;
     b->pos.since = 0;
 
-    if (b->passed && b->buf.len == 0) {
+    if ((b->passed || commit) && b->buf.len == 0) {
         ngx_sio_feed_batch_note(b, 0);
     }
 }

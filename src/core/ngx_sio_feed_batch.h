@@ -60,8 +60,9 @@ void ngx_sio_feed_batch_drop(ngx_sio_feed_batch_t *b);
 ngx_int_t ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b,
     ngx_sio_feed_push_t *push);
 
-/* Takes a heartbeat. */
-void ngx_sio_feed_batch_heartbeat(ngx_sio_feed_batch_t *b, uint64_t number);
+/* Takes a heartbeat; commit: as a position, even if nothing came before it. */
+void ngx_sio_feed_batch_heartbeat(ngx_sio_feed_batch_t *b, uint64_t number,
+    ngx_uint_t commit);
 
 /* Takes a FEED record with these flags. */
 void ngx_sio_feed_batch_note(ngx_sio_feed_batch_t *b, ngx_uint_t flags);

@@ -193,7 +193,10 @@ ngx_sio_feed_intake_heartbeat(ngx_sio_feed_t *feed, uint64_t number)
         return;
     }
 
-    ngx_sio_feed_batch_heartbeat(&feed->batch, number);
+    /* a standby can begin only behind a position that it has met */
+
+    ngx_sio_feed_batch_heartbeat(&feed->batch, number,
+                                 !ngx_sio_feed_have_standby(feed));
 }
 
 

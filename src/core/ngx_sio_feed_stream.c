@@ -24,7 +24,6 @@ static ngx_int_t ngx_sio_feed_stream_message(ngx_sio_feed_t *feed,
     ngx_sio_feed_push_t *push, redisReply *reply);
 static void ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed,
     uint64_t number);
-static void ngx_sio_feed_stream_trim(ngx_sio_feed_t *feed);
 static ngx_int_t ngx_sio_feed_stream_keep(ngx_sio_feed_t *feed,
     ngx_sio_feed_push_t *push, redisReply *reply);
 
@@ -343,22 +342,27 @@ ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed, uint64_t number)
         return;
     }
 
-    ngx_sio_feed_stream_trim(feed);
+    (void) ngx_sio_feed_stream_trim(feed);
 }
 
 
-/* Drops what the holder has appended. */
-
-static void
+ngx_uint_t
 ngx_sio_feed_stream_trim(ngx_sio_feed_t *feed)
 {
-    ngx_sio_feed_sh_t  pos;
+    ngx_sio_feed_sh_t         pos;
+    ngx_sio_standby_entry_t  *e;
 
-    if (ngx_sio_lease_position(feed->gw->zone, &pos) == NGX_OK
-        && pos.run_id == feed->run_id)
+    if (ngx_sio_lease_position(feed->gw->zone, &pos) != NGX_OK
+        || pos.run_id != feed->run_id)
     {
-        ngx_sio_standby_trim(&feed->kept, pos.heartbeat);
+        return 0;
     }
+
+    ngx_sio_standby_trim(&feed->kept, pos.heartbeat);
+
+    e = ngx_sio_standby_first(&feed->kept);
+
+    return e && e->reply == NULL && e->first <= pos.heartbeat;
 }
 
 

@@ -112,6 +112,12 @@ void ngx_sio_feed_beat(ngx_sio_feed_t *feed);
 void ngx_sio_feed_stream_open(ngx_sio_feed_t *feed);
 void ngx_sio_feed_stream_close(ngx_sio_feed_t *feed);
 
+/*
+ * Drops what the holder has appended.  True if the committed position is among
+ * what is kept, so that this worker could go on from there.
+ */
+ngx_uint_t ngx_sio_feed_stream_trim(ngx_sio_feed_t *feed);
+
 /* Drops what is kept; until the next heartbeat nothing is. */
 void ngx_sio_feed_stream_forget(ngx_sio_feed_t *feed);
 

@@ -31,7 +31,6 @@ static void ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot,
     ngx_int_t process_slot);
 static void ngx_sio_gateway_sweep(ngx_event_t *ev);
 static void ngx_sio_gateway_close(ngx_event_t *ev);
-static void ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw);
 static void ngx_sio_gateway_shutdown(void);
 
 static void ngx_sio_gateway_command_ready(void *data);
@@ -193,6 +192,12 @@ ngx_sio_gateway_init_worker(ngx_cycle_t *cycle, ngx_sio_main_conf_t *smcf)
 
     if (smcf->gateways.nelts == 0) {
         return NGX_OK;
+    }
+
+    if ((ngx_event_flags & NGX_USE_CLEAR_EVENT) == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "socketio needs edge-triggered events (\"use epoll\")");
+        return NGX_ERROR;
     }
 
     ngx_sio_gateways = ngx_calloc(smcf->gateways.nelts
@@ -433,18 +438,16 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
         if (gw->cursor != ngx_sio_log_head(gw->zone)) {
             ngx_sio_dispatch_post(gw);
         }
+
+        /* those for whom Redis had no room a moment ago */
+        ngx_sio_connect_resume(gw);
     }
 
     ngx_add_timer(ev, NGX_SIO_GATEWAY_SWEEP);
 }
 
 
-/*
- * The records of the zone were found damaged and were emptied: what this
- * worker's clients had there is gone, and nothing of it may be touched.
- */
-
-static void
+void
 ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw)
 {
     ngx_queue_t       *q;

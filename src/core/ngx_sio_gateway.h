@@ -98,6 +98,12 @@ ngx_sio_gateway_t *ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf);
 void ngx_sio_gateway_ring(ngx_sio_gateway_t *gw);
 
 /*
+ * Closes all clients because the records of the zone were emptied: what they
+ * had there is gone and nothing of it may be touched (ngx_sio_zone_lost()).
+ */
+void ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw);
+
+/*
  * Notes in the log that the zone is full, at most once a minute for the node.
  */
 void ngx_sio_gateway_full(ngx_sio_gateway_t *gw);

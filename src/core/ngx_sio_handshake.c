@@ -54,6 +54,11 @@ ngx_sio_handshake_handler(ngx_http_request_t *r)
     ngx_sio_gateway_t   *gw;
     ngx_sio_loc_conf_t  *slcf;
 
+    if (r != r->main) {
+        /* a subrequest has no connection of its own to take over */
+        return NGX_HTTP_NOT_FOUND;
+    }
+
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_socketio_module);
     gw = ngx_sio_gateway_find(slcf->gateway);
 
@@ -256,7 +261,7 @@ ngx_sio_handshake_session(ngx_sio_gateway_t *gw, u_char *sid)
 
     session = ngx_sio_session_open(gw->zone, gw->slot, sid, SIO_EIO_WEBSOCKET);
 
-    if (session == 0) {
+    if (session == 0 && !ngx_sio_zone_lost(gw->zone)) {
         ngx_sio_gateway_full(gw);
     }
 

@@ -21,8 +21,11 @@ static ngx_uint_t ngx_sio_joining_addressed(ngx_sio_joining_t *j,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_joining_add(ngx_sio_joining_t *j, uint64_t hash,
     const u_char *name, size_t len);
+static ngx_int_t ngx_sio_joining_grow(ngx_sio_joining_t *j);
+static void ngx_sio_joining_index(ngx_sio_joining_t *j, ngx_uint_t i);
 static void ngx_sio_joining_remove(ngx_sio_joining_t *j, uint64_t hash,
     const u_char *name, size_t len);
+static void ngx_sio_joining_pack(ngx_sio_joining_t *j);
 static ngx_sio_room_t *ngx_sio_joining_find(ngx_sio_joining_t *j,
     uint64_t hash, const u_char *name, size_t len);
 
@@ -36,10 +39,19 @@ ngx_sio_joining_rooms(ngx_sio_joining_t *j, ngx_array_t *names,
     ngx_uint_t  i;
 
     j->kicked = 0;
+    j->pool = pool;
+    j->used = 0;
 
-    if (ngx_array_init(&j->rooms, pool, names->nelts + 4,
-                       sizeof(ngx_sio_room_t))
-        != NGX_OK)
+    for (j->size = 16; j->size < names->nelts * 2; j->size *= 2) {
+        /* void */
+    }
+
+    j->table = ngx_pcalloc(pool, j->size * sizeof(uint32_t));
+
+    if (j->table == NULL
+        || ngx_array_init(&j->rooms, pool, names->nelts + 4,
+                          sizeof(ngx_sio_room_t))
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -80,6 +92,8 @@ ngx_sio_joining_apply(ngx_sio_joining_t *j, ngx_sio_gateway_t *gw,
             return NGX_ERROR;
         }
     }
+
+    ngx_sio_joining_pack(j);
 
     return NGX_OK;
 }
@@ -157,6 +171,10 @@ ngx_sio_joining_add(ngx_sio_joining_t *j, uint64_t hash, const u_char *name,
         return NGX_OK;
     }
 
+    if (j->used * 2 >= j->size && ngx_sio_joining_grow(j) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     room = ngx_array_push(&j->rooms);
     if (room == NULL) {
         return NGX_ERROR;
@@ -166,22 +184,86 @@ ngx_sio_joining_add(ngx_sio_joining_t *j, uint64_t hash, const u_char *name,
     room->name.data = (u_char *) name;
     room->name.len = len;
 
+    ngx_sio_joining_index(j, j->rooms.nelts - 1);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_joining_grow(ngx_sio_joining_t *j)
+{
+    uint32_t    *table;
+    ngx_uint_t   i;
+
+    table = ngx_pcalloc(j->pool, j->size * 2 * sizeof(uint32_t));
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    j->table = table;
+    j->size *= 2;
+    j->used = 0;
+
+    for (i = 0; i < j->rooms.nelts; i++) {
+        ngx_sio_joining_index(j, i);
+    }
+
     return NGX_OK;
 }
 
 
 static void
+ngx_sio_joining_index(ngx_sio_joining_t *j, ngx_uint_t i)
+{
+    ngx_uint_t       n;
+    ngx_sio_room_t  *room;
+
+    room = j->rooms.elts;
+
+    n = room[i].hash & (j->size - 1);
+
+    while (j->table[n]) {
+        n = (n + 1) & (j->size - 1);
+    }
+
+    j->table[n] = (uint32_t) i + 1;
+    j->used++;
+}
+
+
+/* A room that was left keeps its place, without a name, until pack. */
+
+static void
 ngx_sio_joining_remove(ngx_sio_joining_t *j, uint64_t hash,
     const u_char *name, size_t len)
 {
-    ngx_sio_room_t  *room, *last;
+    ngx_sio_room_t  *room;
 
     room = ngx_sio_joining_find(j, hash, name, len);
 
     if (room) {
-        last = (ngx_sio_room_t *) j->rooms.elts + --j->rooms.nelts;
-        *room = *last;
+        room->name.len = 0;
     }
+}
+
+
+static void
+ngx_sio_joining_pack(ngx_sio_joining_t *j)
+{
+    ngx_uint_t       i, n;
+    ngx_sio_room_t  *room;
+
+    room = j->rooms.elts;
+    n = 0;
+
+    for (i = 0; i < j->rooms.nelts; i++) {
+        if (room[i].name.len) {
+            room[n++] = room[i];
+        }
+    }
+
+    j->rooms.nelts = n;
 }
 
 
@@ -189,16 +271,17 @@ static ngx_sio_room_t *
 ngx_sio_joining_find(ngx_sio_joining_t *j, uint64_t hash, const u_char *name,
     size_t len)
 {
-    ngx_uint_t       i;
+    ngx_uint_t       n;
     ngx_sio_room_t  *room;
 
-    room = j->rooms.elts;
+    for (n = hash & (j->size - 1); j->table[n]; n = (n + 1) & (j->size - 1)) {
 
-    for (i = 0; i < j->rooms.nelts; i++) {
-        if (room[i].hash == hash && room[i].name.len == len
-            && ngx_memcmp(room[i].name.data, name, len) == 0)
+        room = (ngx_sio_room_t *) j->rooms.elts + j->table[n] - 1;
+
+        if (room->hash == hash && room->name.len == len
+            && ngx_memcmp(room->name.data, name, len) == 0)
         {
-            return &room[i];
+            return room;
         }
     }
 

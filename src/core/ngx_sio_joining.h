@@ -25,6 +25,10 @@
 
 typedef struct {
     ngx_array_t        rooms;        /* ngx_sio_room_t, each once */
+    uint32_t          *table;        /* by hash: index in rooms plus one */
+    ngx_uint_t         size;         /* of the table, a power of two */
+    ngx_uint_t         used;         /* its entries */
+    ngx_pool_t        *pool;
     uint64_t           seed;         /* of the zone's hashes */
     ngx_uint_t         kicked;       /* disconnected meanwhile: 1, with its
                                         transport: 2 */

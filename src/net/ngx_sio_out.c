@@ -7,11 +7,10 @@
 #include "ngx_sio_out.h"
 
 
-#define NGX_SIO_OUT_GATHER  65536     /* messages joined into one send */
+#define NGX_SIO_OUT_GATHER  65536     /* bytes joined into one send */
 
 
-static ngx_int_t ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref,
-    u_char *copy, size_t len, ngx_log_t *log);
+static ngx_int_t ngx_sio_out_grow(ngx_sio_out_t *out, ngx_log_t *log);
 static ngx_int_t ngx_sio_out_gather(ngx_sio_out_t *out,
     ngx_sio_out_fetch_pt fetch, ngx_log_t *log);
 static void ngx_sio_out_pop(ngx_sio_out_t *out);
@@ -67,120 +66,127 @@ ngx_sio_out_rest(ngx_sio_out_t *out, u_char *p, size_t len, ngx_log_t *log)
 
 
 ngx_int_t
-ngx_sio_out_ref(ngx_sio_out_t *out, uint64_t ref, size_t len, ngx_log_t *log)
+ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref, u_char *p, size_t len,
+    size_t pos, ngx_log_t *log)
 {
-    return ngx_sio_out_add(out, ref, NULL, len, log);
+    ngx_sio_out_item_t  *item;
+
+    if (out->last == out->nalloc && ngx_sio_out_grow(out, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    item = &out->items[out->last];
+
+    item->ref = ref;
+    item->copy = NULL;
+    item->len = (uint32_t) len;
+    item->pos = (uint32_t) pos;
+    item->begun = (pos > 0);
+
+    if (ref == 0) {
+        item->copy = ngx_alloc(len, log);
+        if (item->copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(item->copy, p, len);
+    }
+
+    out->last++;
+
+    if (!item->begun) {
+        out->backlog += len;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Makes room for at least as many items as there are. */
+
+static ngx_int_t
+ngx_sio_out_grow(ngx_sio_out_t *out, ngx_log_t *log)
+{
+    ngx_uint_t           n;
+    ngx_sio_out_item_t  *items;
+
+    n = out->last - out->first;
+    items = out->items;
+
+    if (out->first <= out->nalloc / 2) {
+
+        items = ngx_alloc((n + 8) * 2 * sizeof(ngx_sio_out_item_t), log);
+        if (items == NULL) {
+            return NGX_ERROR;
+        }
+
+        out->nalloc = (n + 8) * 2;
+    }
+
+    if (n) {
+        ngx_memmove(items, out->items + out->first,
+                    n * sizeof(ngx_sio_out_item_t));
+    }
+
+    if (items != out->items) {
+
+        if (out->items) {
+            ngx_free(out->items);
+        }
+
+        out->items = items;
+    }
+
+    out->fresh -= ngx_min(out->fresh, out->first);
+    out->first = 0;
+    out->last = n;
+
+    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_sio_out_copy(ngx_sio_out_t *out, u_char *p, size_t len, ngx_log_t *log)
-{
-    u_char  *copy;
-
-    copy = ngx_alloc(len, log);
-    if (copy == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(copy, p, len);
-
-    if (ngx_sio_out_add(out, 0, copy, len, log) != NGX_OK) {
-        ngx_free(copy);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref, u_char *copy, size_t len,
-    ngx_log_t *log)
-{
-    ngx_uint_t           n;
-    ngx_sio_out_item_t  *item;
-
-    if (out->last == out->nalloc) {
-
-        n = out->last - out->first;
-
-        /* at least half of the array is free after either way */
-
-        if (out->first > out->nalloc / 2) {
-            ngx_memmove(out->items, out->items + out->first,
-                        n * sizeof(ngx_sio_out_item_t));
-
-        } else {
-            item = ngx_alloc((n + 8) * 2 * sizeof(ngx_sio_out_item_t), log);
-            if (item == NULL) {
-                return NGX_ERROR;
-            }
-
-            if (out->items) {
-                ngx_memcpy(item, out->items + out->first,
-                           n * sizeof(ngx_sio_out_item_t));
-                ngx_free(out->items);
-            }
-
-            out->items = item;
-            out->nalloc = (n + 8) * 2;
-        }
-
-        out->first = 0;
-        out->last = n;
-    }
-
-    item = &out->items[out->last++];
-    item->ref = ref;
-    item->copy = copy;
-    item->len = len;
-
-    out->backlog += len;
-
-    return NGX_OK;
-}
-
-
-ssize_t
 ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
     ngx_sio_out_fetch_pt fetch, ngx_log_t *log)
 {
-    size_t               copied;
+    size_t               len;
     u_char              *p;
-    ngx_uint_t           i;
     ngx_sio_out_item_t  *item;
 
-    copied = 0;
+    out->fresh = ngx_max(out->fresh, out->first);
 
-    for (i = out->first; i < out->last; i++) {
-        item = &out->items[i];
+    for ( /* void */ ; out->fresh < out->last; out->fresh++) {
+
+        item = &out->items[out->fresh];
 
         if (item->copy) {
             continue;
         }
 
         if (item->ref >= below) {
-            break;
+            return NGX_OK;
         }
 
-        p = ngx_alloc(item->len, log);
+        len = item->len - item->pos;
+
+        p = ngx_alloc(len, log);
         if (p == NULL) {
-            return -1;
+            return NGX_DECLINED;
         }
 
-        if (fetch(out->data, item->ref, p, item->len) != NGX_OK) {
+        if (fetch(out->data, item->ref, item->pos, p, len) != NGX_OK) {
             ngx_free(p);
-            return -1;
+            return NGX_DECLINED;
         }
 
         item->copy = p;
-        copied += item->len;
+        item->len = (uint32_t) len;
+        item->pos = 0;
+
+        out->rescued += len;
     }
 
-    out->rescued += copied;
-
-    return copied;
+    return NGX_OK;
 }
 
 
@@ -189,7 +195,7 @@ ngx_sio_out_oldest(ngx_sio_out_t *out)
 {
     ngx_uint_t  i;
 
-    for (i = out->first; i < out->last; i++) {
+    for (i = ngx_max(out->fresh, out->first); i < out->last; i++) {
         if (out->items[i].copy == NULL) {
             return out->items[i].ref;
         }
@@ -237,7 +243,7 @@ ngx_sio_out_drain(ngx_sio_out_t *out, ngx_connection_t *c,
             }
         }
 
-        if (!c->write->ready) {
+        if (n == NGX_AGAIN || !c->write->ready) {
             return ngx_handle_write_event(c->write, 0) == NGX_OK
                    ? NGX_AGAIN : NGX_ERROR;
         }
@@ -246,28 +252,26 @@ ngx_sio_out_drain(ngx_sio_out_t *out, ngx_connection_t *c,
 
 
 /*
- * Joins the next messages into one buffer, which becomes the rest.  What is
- * in it no longer counts as backlog: it is being written.
+ * Joins the next bytes into one buffer, which becomes the rest.  A large
+ * message is taken in slices, so that whoever is slow with it holds no more.
  */
 
 static ngx_int_t
 ngx_sio_out_gather(ngx_sio_out_t *out, ngx_sio_out_fetch_pt fetch,
     ngx_log_t *log)
 {
-    size_t               len;
+    size_t               len, n;
     u_char              *p;
     ngx_uint_t           i;
     ngx_sio_out_item_t  *item;
 
     len = 0;
 
-    for (i = out->first; i < out->last; i++) {
-        if (len && len + out->items[i].len > NGX_SIO_OUT_GATHER) {
-            break;
-        }
-
-        len += out->items[i].len;
+    for (i = out->first; i < out->last && len < NGX_SIO_OUT_GATHER; i++) {
+        len += out->items[i].len - out->items[i].pos;
     }
+
+    len = ngx_min(len, NGX_SIO_OUT_GATHER);
 
     out->rest = ngx_alloc(len, log);
     if (out->rest == NULL) {
@@ -277,20 +281,28 @@ ngx_sio_out_gather(ngx_sio_out_t *out, ngx_sio_out_fetch_pt fetch,
     out->rest_pos = 0;
     out->rest_len = len;
 
-    p = out->rest;
+    for (p = out->rest; len; p += n, len -= n) {
 
-    while (p < out->rest + len) {
         item = &out->items[out->first];
+        n = ngx_min(len, item->len - item->pos);
 
         if (item->copy) {
-            ngx_memcpy(p, item->copy, item->len);
+            ngx_memcpy(p, item->copy + item->pos, n);
 
-        } else if (fetch(out->data, item->ref, p, item->len) != NGX_OK) {
+        } else if (fetch(out->data, item->ref, item->pos, p, n) != NGX_OK) {
             return NGX_DECLINED;
         }
 
-        p += item->len;
-        ngx_sio_out_pop(out);
+        if (!item->begun) {
+            item->begun = 1;
+            out->backlog -= item->len;
+        }
+
+        item->pos += (uint32_t) n;
+
+        if (item->pos == item->len) {
+            ngx_sio_out_pop(out);
+        }
     }
 
     return NGX_OK;
@@ -304,9 +316,12 @@ ngx_sio_out_pop(ngx_sio_out_t *out)
 
     item = &out->items[out->first++];
 
-    out->backlog -= item->len;
+    if (!item->begun) {
+        out->backlog -= item->len;
+    }
 
     if (item->copy) {
+
         if (item->ref) {
             out->rescued -= item->len;
         }

@@ -16,16 +16,19 @@
 /*
  * What a connection is owed while the kernel does not take more.
  *
- * It exists only for a connection that is behind.  Its first part is the rest
- * of the message that was cut; behind it stand whole messages, each either a
- * reference into a store that the owner can fetch from (the log), or a copy.
+ * It exists only for a connection that is behind, and consists of messages,
+ * the first of which may be sent in part.  A message is a reference into a
+ * store that the owner can fetch from (the log), so that a thousand slow
+ * connections do not hold a thousand copies of it, or a copy.
  */
 
 
 typedef struct {
     uint64_t              ref;         /* 0: it never was in the store */
     u_char               *copy;        /* heap; NULL: fetch it by ref */
-    size_t                len;         /* bytes on the wire */
+    uint32_t              len;         /* bytes on the wire */
+    uint32_t              pos;         /* of them, sent or in "rest" */
+    ngx_uint_t            begun;       /* no longer part of the backlog */
 } ngx_sio_out_item_t;
 
 
@@ -33,7 +36,8 @@ typedef struct {
     ngx_queue_t           link;        /* in the owner's list of the slow */
     void                 *data;        /* for fetch: who is behind */
 
-    u_char               *rest;        /* heap: what is left of a message */
+    u_char               *rest;        /* heap: bytes that go out next, and
+                                          under TLS must not change */
     size_t                rest_pos;
     size_t                rest_len;
 
@@ -41,17 +45,18 @@ typedef struct {
     ngx_uint_t            first;
     ngx_uint_t            last;
     ngx_uint_t            nalloc;
+    ngx_uint_t            fresh;       /* no reference stands before this */
 
-    size_t                backlog;     /* bytes of all items */
-    size_t                rescued;     /* of them, copies made by rescue */
+    size_t                backlog;     /* bytes of items not begun */
+    size_t                rescued;     /* bytes of copies made by rescue */
 } ngx_sio_out_t;
 
 
 /*
- * Writes the bytes of a referenced message, len of them, to p.  NGX_OK, or
+ * Writes len bytes of a referenced message, from byte at on, to p.  NGX_OK, or
  * NGX_DECLINED if they are gone: then the connection has to be closed.
  */
-typedef ngx_int_t (*ngx_sio_out_fetch_pt)(void *data, uint64_t ref,
+typedef ngx_int_t (*ngx_sio_out_fetch_pt)(void *data, uint64_t ref, size_t at,
     u_char *p, size_t len);
 
 
@@ -61,22 +66,27 @@ ngx_sio_out_t *ngx_sio_out_create(void *data, ngx_log_t *log);
 /* Frees it and all copies; the link is the owner's to remove. */
 void ngx_sio_out_free(ngx_sio_out_t *out);
 
-/* Sets the rest of the message that was cut; it must have none yet. */
+/*
+ * Sets bytes that have to go out first, as they are; it must have none yet.
+ * NGX_OK or NGX_ERROR (memory).
+ */
 ngx_int_t ngx_sio_out_rest(ngx_sio_out_t *out, u_char *p, size_t len,
     ngx_log_t *log);
 
-/* Adds a whole message, by reference or by copy.  NGX_OK or NGX_ERROR. */
-ngx_int_t ngx_sio_out_ref(ngx_sio_out_t *out, uint64_t ref, size_t len,
-    ngx_log_t *log);
-ngx_int_t ngx_sio_out_copy(ngx_sio_out_t *out, u_char *p, size_t len,
-    ngx_log_t *log);
+/*
+ * Adds a message by reference or, if ref is 0, a copy of the len bytes at p.
+ * pos: how much of it is sent or in the rest; the first item only.  NGX_OK or
+ * NGX_ERROR (memory).
+ */
+ngx_int_t ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref, u_char *p,
+    size_t len, size_t pos, ngx_log_t *log);
 
 /*
  * Replaces references below the given one by copies, because the store is
- * about to lose them.  Returns the number of bytes copied, or -1 if a message
- * was gone already or there is no memory.
+ * about to lose them.  NGX_OK; NGX_DECLINED if a message was gone already, or
+ * there is no memory.
  */
-ssize_t ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
+ngx_int_t ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
     ngx_sio_out_fetch_pt fetch, ngx_log_t *log);
 
 /* The oldest reference that it holds, or (uint64_t) -1. */

@@ -68,11 +68,17 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
 
     value = &r->headers_in.upgrade->value;
 
-    if (r->http_version < NGX_HTTP_VERSION_11 || r->stream
+    if (r->http_version != NGX_HTTP_VERSION_11 || r != r->main
         || value->len != 9
         || ngx_strncasecmp(value->data, (u_char *) "websocket", 9) != 0)
     {
         ngx_str_set(error, "Invalid Upgrade header");
+        return NGX_DECLINED;
+    }
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        /* its bytes would be taken for frames */
+        ngx_str_set(error, "Bad request");
         return NGX_DECLINED;
     }
 
@@ -196,6 +202,9 @@ ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
     r->limit_rate = 0;
     r->limit_rate_set = 1;
     r->keepalive = 0;
+
+    /* an error_page on the way here must not replace the status */
+    r->err_status = 0;
 
     rc = ngx_http_send_header(r);
 
@@ -346,6 +355,10 @@ ngx_sio_upgrade_detach(ngx_http_request_t *r)
     buf = ngx_sio_ws_buffer(&size);
 
     if (buf == NULL || len > size) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "socketio cannot keep %uz bytes behind the handshake",
+                      len);
+
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }

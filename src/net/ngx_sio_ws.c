@@ -10,23 +10,26 @@
 
 
 #define NGX_SIO_WS_BUFFER      65536    /* the worker's input buffer */
-#define NGX_SIO_WS_TURN        4        /* buffers read from one connection
+#define NGX_SIO_WS_TURN        16384    /* bytes read from one connection
                                            before others have their turn */
 #define NGX_SIO_WS_LINGER      2000     /* ms for the peer to close */
 
 
 static void ngx_sio_ws_read_handler(ngx_event_t *rev);
+static void ngx_sio_ws_read_on(ngx_sio_ws_t *ws);
 static void ngx_sio_ws_write_handler(ngx_event_t *wev);
 static ngx_int_t ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len);
+static u_char *ngx_sio_ws_pong(ngx_sio_ws_t *ws, u_char *p, sio_str_t *data);
 static ngx_int_t ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev);
 static ngx_int_t ngx_sio_ws_keep(ngx_sio_ws_t *ws, sio_ws_parser_t *parser);
-static ngx_int_t ngx_sio_ws_send_control(ngx_sio_ws_t *ws, ngx_uint_t opcode,
-    const u_char *data, size_t len);
+static ngx_int_t ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code);
+static void ngx_sio_ws_abort(ngx_sio_ws_t *ws, ngx_connection_t *c);
 static void ngx_sio_ws_linger(ngx_connection_t *c);
 static void ngx_sio_ws_linger_handler(ngx_event_t *rev);
 
 
 static u_char  *ngx_sio_ws_input_buffer;
+static u_char   ngx_sio_ws_pongs[NGX_SIO_WS_TURN];
 
 
 void
@@ -101,7 +104,6 @@ ngx_sio_ws_read_handler(ngx_event_t *rev)
     size_t             size;
     u_char            *buf;
     ssize_t            n;
-    ngx_uint_t         turn;
     ngx_sio_ws_t      *ws;
     ngx_connection_t  *c;
 
@@ -121,30 +123,50 @@ ngx_sio_ws_read_handler(ngx_event_t *rev)
         return;
     }
 
-    for (turn = 0; turn < NGX_SIO_WS_TURN && !ws->stopped; turn++) {
-
-        n = c->recv(c, buf, size);
-
-        if (n == NGX_AGAIN) {
-            if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-                ws->handler->on_gone(ws);
-            }
-
-            return;
-        }
-
-        if (n == NGX_ERROR || n == 0) {
-            ws->handler->on_gone(ws);
-            return;
-        }
-
-        if (ngx_sio_ws_parse(ws, buf, n) != NGX_OK) {
-            return;
-        }
+    if (ws->stopped) {
+        return;
     }
 
-    if (!ws->stopped) {
+    n = c->recv(c, buf, ngx_min(size, NGX_SIO_WS_TURN));
+
+    if (n == NGX_AGAIN) {
+        if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            ws->handler->on_gone(ws);
+        }
+
+        return;
+    }
+
+    if (n == NGX_ERROR || n == 0) {
+        ws->handler->on_gone(ws);
+        return;
+    }
+
+    if (ngx_sio_ws_parse(ws, buf, n) == NGX_OK) {
+        ngx_sio_ws_read_on(ws);
+    }
+}
+
+
+/*
+ * Under edge triggering the read goes on until there is no more: at once if
+ * that is known, else after others had their turn.
+ */
+
+static void
+ngx_sio_ws_read_on(ngx_sio_ws_t *ws)
+{
+    ngx_event_t  *rev;
+
+    rev = ws->connection->read;
+
+    if (rev->ready) {
         ngx_post_event(rev, &ngx_posted_next_events);
+        return;
+    }
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ws->handler->on_gone(ws);
     }
 }
 
@@ -169,11 +191,12 @@ ngx_sio_ws_write_handler(ngx_event_t *wev)
 static ngx_int_t
 ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
 {
-    u_char           *last;
+    u_char           *last, *pong;
     sio_rc_t          rc;
     sio_ws_event_t    ev;
     sio_ws_parser_t  *parser, scratch;
 
+    pong = ngx_sio_ws_pongs;
     parser = ws->parser;
 
     if (parser == NULL) {
@@ -190,6 +213,11 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
             break;
         }
 
+        if (ev.opcode == SIO_WS_PING) {
+            pong = ngx_sio_ws_pong(ws, pong, &ev.data);
+            continue;
+        }
+
         if (ngx_sio_ws_message(ws, &ev) != NGX_OK) {
 
             if (parser == &scratch) {
@@ -201,7 +229,13 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
     }
 
     if (rc == SIO_AGAIN && ngx_sio_ws_keep(ws, parser) == NGX_OK) {
-        return NGX_OK;
+
+        if (pong > ngx_sio_ws_pongs) {
+            ws->handler->on_pong(ws, ngx_sio_ws_pongs,
+                                 pong - ngx_sio_ws_pongs);
+        }
+
+        return ws->stopped ? NGX_DONE : NGX_OK;
     }
 
     if (parser == &scratch) {
@@ -214,25 +248,30 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
 }
 
 
+/* The answers to all pings of one read leave in one write. */
+
+static u_char *
+ngx_sio_ws_pong(ngx_sio_ws_t *ws, u_char *p, sio_str_t *data)
+{
+    if (SIO_WS_HEADER + data->len
+        > (size_t) (ngx_sio_ws_pongs + sizeof(ngx_sio_ws_pongs) - p))
+    {
+        ws->handler->on_pong(ws, ngx_sio_ws_pongs, p - ngx_sio_ws_pongs);
+        p = ngx_sio_ws_pongs;
+    }
+
+    p += sio_ws_header(p, SIO_WS_PONG, data->len);
+
+    return ngx_cpymem(p, data->data, data->len);
+}
+
+
 /* NGX_OK to go on; NGX_DONE if the owner has stopped or closed ws. */
 
 static ngx_int_t
 ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev)
 {
-    u_char  code[2];
-
     switch (ev->opcode) {
-
-    case SIO_WS_PING:
-        if (ngx_sio_ws_send_control(ws, SIO_WS_PONG, ev->data.data,
-                                    ev->data.len)
-            == NGX_ERROR)
-        {
-            ws->handler->on_gone(ws);
-            return NGX_DONE;
-        }
-
-        return NGX_OK;
 
     case SIO_WS_PONG:
         return NGX_OK;
@@ -241,11 +280,7 @@ ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev)
 
         /* RFC 6455, 5.5.1: the answer typically has the code received */
 
-        code[0] = (u_char) (ev->code >> 8);
-        code[1] = (u_char) ev->code;
-
-        (void) ngx_sio_ws_send_control(ws, SIO_WS_CLOSE, code,
-                                       ev->code ? 2 : 0);
+        (void) ngx_sio_ws_send_close(ws, ev->code);
 
         ws->handler->on_gone(ws);
         return NGX_DONE;
@@ -290,51 +325,45 @@ ngx_sio_ws_keep(ngx_sio_ws_t *ws, sio_ws_parser_t *parser)
 
 
 /*
- * Control frames are sent only if nothing waits before them: a peer that does
- * not read gets no pong and no close frame, and must not cost memory.
+ * A close frame is sent only if nothing waits before it: a peer that does not
+ * read gets none.
  */
 
 static ngx_int_t
-ngx_sio_ws_send_control(ngx_sio_ws_t *ws, ngx_uint_t opcode,
-    const u_char *data, size_t len)
+ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code)
 {
-    u_char             frame[SIO_WS_HEADER + 125];
+    u_char             frame[SIO_WS_HEADER + 2];
     size_t             size;
-    ssize_t            n;
     ngx_connection_t  *c;
 
     c = ws->connection;
 
     if (ws->behind || !c->write->ready) {
-        return NGX_AGAIN;
+        return NGX_DECLINED;
     }
 
-    size = sio_ws_header(frame, opcode, len);
-    ngx_memcpy(frame + size, data, len);
-    size += len;
+    size = sio_ws_header(frame, SIO_WS_CLOSE, code ? 2 : 0);
 
-    n = c->send(c, frame, size);
+    if (code) {
+        frame[size++] = (u_char) (code >> 8);
+        frame[size++] = (u_char) code;
+    }
 
-    if (n == (ssize_t) size) {
+    if (c->send(c, frame, size) == (ssize_t) size) {
         return NGX_OK;
     }
 
-    if (n == NGX_AGAIN && c->ssl == NULL) {
-        return NGX_AGAIN;
-    }
-
-    /* a part of a frame is out, or inside of OpenSSL: nothing may follow */
+    /* a part of it may be out, or inside of OpenSSL: nothing may follow */
 
     ws->behind = 1;
 
-    return NGX_ERROR;
+    return NGX_DECLINED;
 }
 
 
 void
 ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code)
 {
-    u_char             data[2];
     ngx_connection_t  *c;
 
     c = ws->connection;
@@ -348,16 +377,10 @@ ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code)
         ws->parser = NULL;
     }
 
-    if (code != NGX_SIO_WS_ABORT) {
-
-        data[0] = (u_char) (code >> 8);
-        data[1] = (u_char) code;
-
-        if (ngx_sio_ws_send_control(ws, SIO_WS_CLOSE, data, code ? 2 : 0)
-            != NGX_OK)
-        {
-            code = NGX_SIO_WS_ABORT;
-        }
+    if (code != NGX_SIO_WS_ABORT
+        && ngx_sio_ws_send_close(ws, code) != NGX_OK)
+    {
+        code = NGX_SIO_WS_ABORT;
     }
 
     ws->connection = NULL;
@@ -372,11 +395,28 @@ ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code)
     }
 
     if (code == NGX_SIO_WS_ABORT || c->error || c->read->eof) {
-        ngx_http_close_connection(c);
+        ngx_sio_ws_abort(ws, c);
         return;
     }
 
     ngx_sio_ws_linger(c);
+}
+
+
+static void
+ngx_sio_ws_abort(ngx_sio_ws_t *ws, ngx_connection_t *c)
+{
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl && ws->behind) {
+        /* OpenSSL refuses an alert in the middle of a record */
+        c->ssl->no_wait_shutdown = 1;
+        c->ssl->no_send_shutdown = 1;
+    }
+
+#endif
+
+    ngx_http_close_connection(c);
 }
 
 
@@ -435,7 +475,7 @@ ngx_sio_ws_linger_handler(ngx_event_t *rev)
         return;
     }
 
-    for (turn = 0; turn < 64; turn++) {
+    for (turn = 0; turn < NGX_SIO_WS_TURN / sizeof(buf); turn++) {
 
         n = c->recv(c, buf, sizeof(buf));
 

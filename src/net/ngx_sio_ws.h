@@ -28,13 +28,16 @@
 typedef struct ngx_sio_ws_s  ngx_sio_ws_t;
 
 /*
- * What the owner is told.  All but on_message may, and the last three must,
- * end with ngx_sio_ws_close(); on_message must not: it posts.
+ * What the owner is told.  The last three ask for ngx_sio_ws_close(), which
+ * only on_shutdown may call at once: the others post.
  */
 
 typedef struct {
     void       (*on_message)(ngx_sio_ws_t *ws, ngx_uint_t opcode, u_char *data,
                      size_t len);
+    void       (*on_pong)(ngx_sio_ws_t *ws, u_char *frames, size_t len);
+                                                     /* pongs to be sent, or to
+                                                        be left out */
     void       (*on_writable)(ngx_sio_ws_t *ws);
     void       (*on_gone)(ngx_sio_ws_t *ws);         /* peer closed, TCP lost */
     void       (*on_fault)(ngx_sio_ws_t *ws, ngx_uint_t code);

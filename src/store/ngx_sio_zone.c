@@ -31,7 +31,7 @@ static ngx_int_t ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size,
 static uint32_t ngx_sio_zone_buckets(uint32_t n);
 static void *ngx_sio_zone_array(u_char *mem, size_t *off, size_t n,
     size_t size);
-static int ngx_sio_zone_acquire(pthread_mutex_t *m);
+static int ngx_sio_zone_acquire(ngx_sio_zone_t *z, pthread_mutex_t *m);
 static void ngx_sio_zone_log_recover(ngx_sio_zone_sh_t *sh);
 
 
@@ -210,6 +210,7 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     z->log_size = log_size;
     z->lap = log_size;
     z->seen = 0;
+    z->stuck = NULL;
 
     return off;
 }
@@ -232,7 +233,7 @@ ngx_sio_zone_lock(ngx_sio_zone_t *z)
 {
     int  rc;
 
-    rc = ngx_sio_zone_acquire(&z->sh->lock);
+    rc = ngx_sio_zone_acquire(z, &z->sh->lock);
 
     if (rc == 0) {
         return NGX_OK;
@@ -269,7 +270,7 @@ ngx_sio_zone_log_lock(ngx_sio_zone_t *z)
 {
     int  rc;
 
-    rc = ngx_sio_zone_acquire(&z->sh->log_lock);
+    rc = ngx_sio_zone_acquire(z, &z->sh->log_lock);
 
     if (rc == 0) {
         return NGX_OK;
@@ -315,11 +316,12 @@ ngx_sio_zone_log_recover(ngx_sio_zone_sh_t *sh)
 
 /*
  * Sections under the locks are short, so a busy lock is worth a few pauses
- * before the system call.  The time limit is for a holder that was stopped.
+ * before the system call.  The time limit is for a holder that was stopped;
+ * who has met it once does not wait for it again and again.
  */
 
 static int
-ngx_sio_zone_acquire(pthread_mutex_t *m)
+ngx_sio_zone_acquire(ngx_sio_zone_t *z, pthread_mutex_t *m)
 {
     int              rc;
     ngx_uint_t       i, n;
@@ -338,6 +340,10 @@ ngx_sio_zone_acquire(pthread_mutex_t *m)
         }
     }
 
+    if (z->stuck == m && ngx_sio_zone_now() < z->stuck_until) {
+        return EBUSY;
+    }
+
     (void) clock_gettime(CLOCK_MONOTONIC, &ts);
 
     ts.tv_sec += NGX_SIO_LOCK_TIMEOUT / 1000;
@@ -348,7 +354,12 @@ ngx_sio_zone_acquire(pthread_mutex_t *m)
         ts.tv_nsec -= 1000000000;
     }
 
-    return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &ts);
+    rc = pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &ts);
+
+    z->stuck = (rc == ETIMEDOUT) ? m : NULL;
+    z->stuck_until = ngx_sio_zone_now() + NGX_SIO_LOCK_TIMEOUT;
+
+    return rc;
 }
 
 

@@ -313,6 +313,9 @@ typedef struct {
     uint64_t                  lap;             /* log.c: last multiple of
                                                   log_size that was met */
     uint64_t                  seen;            /* log.c: a head that was met */
+    pthread_mutex_t          *stuck;           /* a lock that was not to be had,
+                                                  and is not waited for until */
+    uint64_t                  stuck_until;     /*   this, ms */
     uint64_t                  epoch;           /* sh->epoch when attached, or
                                                   what the caller set; see
                                                   ngx_sio_zone_lost() */

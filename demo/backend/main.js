@@ -1,0 +1,91 @@
+// The backend of the demo.  It holds no connection to any client: it answers
+// REST, publishes events on Redis, and keeps the room sets there.
+//
+//     PORT, PORT_FILE     where to listen (0: anywhere), where to tell
+//     REDIS_URL           e.g. redis://127.0.0.1:6379
+//     JWT_SECRET_FILE     the secret shared with nginx
+
+import fs from 'node:fs';
+
+import { Emitter } from '@socket.io/redis-emitter';
+
+import { channelRoutes } from './channels.js';
+import { HttpError, createServer } from './http.js';
+import { messageRoutes } from './messages.js';
+import { verifyPassword } from './passwords.js';
+import { createRedis, publisher } from './redis.js';
+import { createRooms } from './rooms.js';
+import { seed } from './seed.js';
+import { serverRoutes } from './servers.js';
+import { createSocketManager } from './socket-manager.js';
+import { State } from './state.js';
+import { createTokens } from './tokens.js';
+import * as valid from './valid.js';
+
+const {
+  PORT, PORT_FILE, REDIS_URL, JWT_SECRET_FILE,
+} = process.env;
+
+const redis = createRedis(REDIS_URL);
+await redis.connect();
+
+const state = await State.load(redis) || new State(await seed());
+const tokens = createTokens(fs.readFileSync(JWT_SECRET_FILE, 'utf8').trim());
+const io = new Emitter(publisher(redis));
+const socketManager = createSocketManager(io);
+const rooms = createRooms(redis, io);
+
+// now, and whenever Redis is back, perhaps empty
+async function restore() {
+  await state.save(redis);
+  for (const { id } of state.data.users) {
+    await rooms.restore(id, state.roomsOf(id));
+  }
+}
+
+await restore();
+redis.on('ready', () => {
+  restore().catch((error) => console.log(`Redis: ${error.message}`));
+});
+
+const context = { state, socketManager, rooms };
+
+const routes = {
+  'GET /api/health': async () => {
+    await redis.ping();
+    return { ok: true };
+  },
+
+  'POST /api/login': async ({ body }) => {
+    const name = valid.text(body.name, 'The name', 32);
+    const password = valid.text(body.password, 'The password', 64);
+    const user = state.userNamed(name);
+
+    if (!await verifyPassword(password, user?.password)) {
+      throw new HttpError(401, 'Name or password is wrong.');
+    }
+    return { token: tokens.sign(user.id) };
+  },
+
+  'GET /api/state': ({ userId }) => state.viewOf(userId),
+
+  ...messageRoutes(context),
+  ...channelRoutes(context),
+  ...serverRoutes(context),
+};
+
+const server = createServer({
+  routes,
+  open: ['GET /api/health', 'POST /api/login'],
+  authenticate(token) {
+    const userId = tokens.verify(token);
+    return state.hasUser(userId) ? userId : undefined;
+  },
+  changed: () => state.save(redis),
+});
+
+server.listen(Number(PORT), '127.0.0.1', () => {
+  const { port } = server.address();
+  fs.writeFileSync(PORT_FILE, String(port));
+  console.log(`listening on 127.0.0.1:${port}`);
+});
