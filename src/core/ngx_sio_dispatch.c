@@ -248,11 +248,11 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
 
     /*
      * Writers may go three quarters of the log beyond the cursor that they
-     * see, so references are safe down to a quarter before it.
+     * see, and the tail runs ahead of them by less than a 32nd part: so what
+     * stands in the other 7/32 before the cursor is safe when it is published.
      */
 
-    ngx_sio_client_rescue(gw, gw->cursor - ngx_min(gw->cursor,
-                                                   z->sh->log_size / 8));
+    ngx_sio_client_rescue(gw, gw->cursor - z->sh->log_size / 32 * 7);
 
     if (ngx_sio_log_advance(z, gw->slot, gw->cursor) != NGX_OK) {
         return NGX_DECLINED;
