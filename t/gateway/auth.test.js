@@ -111,7 +111,7 @@ test('refusals', async (t) => {
       'token_invalid'],
     ['a part too many', { token: `${good}.${signature}` }, 'token_invalid'],
     ['another signature',
-      { token: `${header}.${claims}.${signature.split('').reverse().join('')}` },
+      { token: `${header}.${claims}.${[...signature].reverse().join('')}` },
       'token_invalid'],
     ['another secret', { token: by('HS256', LONG) }, 'token_invalid'],
     ['an empty secret',
@@ -204,7 +204,8 @@ test('algorithms', async (t) => {
     ES512: ecKeys.ES512.privateKey,
   };
   const tokens = Object.fromEntries(Object.entries(keys).map(
-    ([algorithm, key]) => [algorithm, sign({ id: 'ann' }, { algorithm, key })]));
+    ([algorithm, key]) => (
+      [algorithm, sign({ id: 'ann' }, { algorithm, key })])));
 
   for (const algorithm of Object.keys(keys)) {
     await t.test(`${algorithm} takes its own tokens and no others`,
@@ -246,7 +247,8 @@ test('algorithms', async (t) => {
     await assertAccepted(gw, { token: sure }, at('/text/'));
     await assertRefused(gw, 'token_invalid', { token: newline }, at('/text/'));
     await assertAccepted(gw, { token: newline }, at('/two-lines/'));
-    await assertRefused(gw, 'token_invalid', { token: sure }, at('/two-lines/'));
+    await assertRefused(gw, 'token_invalid', { token: sure },
+                        at('/two-lines/'));
   });
 
   await t.test('a secret of any bytes', async () => {

@@ -96,6 +96,11 @@ const JOINED = [
   ['ten attachments', [text('4510-["a"]'),
     ...Array.from({ length: 10 }, () => binary(1))], 'alive'],
   ['eleven attachments', text('4511-["a"]'), 'close'],
+  ['a placeholder out of range',
+    [text('451-["a",{"_placeholder":true,"num":1}]'), binary(1)], 'close'],
+  ['a placeholder with a string',
+    [text('451-["a",{"_placeholder":true,"num":"0"}]'), binary(1)], 'close'],
+  ['no placeholder', [text('451-["a"]'), binary(1)], 'alive'],
   ['text while an attachment is due', [text(`451-[${attached}]`),
     text('42["a"]')], 'close'],
   ['a pong while an attachment is due', [text(`451-[${attached}]`),
@@ -110,13 +115,6 @@ const JOINED = [
     'alive'],
 ];
 
-/** Waits until the server has seen what was sent so far. */
-async function roundTrip(ws) {
-  const count = ws.pongs.length;
-  ws.ping('round trip');
-  await until(() => ws.pongs.length > count || ws.closed, 'a pong');
-}
-
 async function expectOutcome(ws, outcome) {
   if (outcome === 'close') {
     assert.equal(await ws.closing(), 1005);
@@ -130,7 +128,7 @@ async function expectOutcome(ws, outcome) {
     assert.equal(await ws.next(), outcome);
   }
 
-  await roundTrip(ws);
+  await ws.roundTrip();
   assert.equal(ws.closeCode, undefined);
   assert.deepEqual(ws.messages, []);
 }
@@ -183,7 +181,7 @@ test('coming and going in the namespace', async (t) => {
     const witness = await gw.rawConnect({ user: 'witness' });
     const ws = await gw.joined({ user: 'ann', rooms: ['before'] });
     ws.text('41');
-    await roundTrip(ws);
+    await ws.roundTrip();
     gw.emitter.emit('not for those who left');
     gw.emitter.to(ws.sid).emit('neither');
     await gw.settle(witness);
@@ -205,7 +203,7 @@ test('coming and going in the namespace', async (t) => {
   await t.test('EVENT after DISCONNECT closes', async () => {
     const ws = await gw.joined({ user: 'ann' });
     ws.text('41');
-    await roundTrip(ws);
+    await ws.roundTrip();
     assert.equal(ws.closeCode, undefined);
     ws.text('42["a"]');
     assert.equal(await ws.closing(), 1005);
@@ -225,7 +223,7 @@ test('coming and going in the namespace', async (t) => {
     const ws = await gw.joined({ user: 'cid' });
     gw.emitter.in('user:cid').disconnectSockets();
     assert.equal(await ws.next(), '41');
-    await roundTrip(ws);
+    await ws.roundTrip();
     assert.equal(ws.closeCode, undefined);
   });
 

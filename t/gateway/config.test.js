@@ -9,8 +9,9 @@ const os = require('node:os');
 const path = require('node:path');
 
 const { gateway } = require('./lib/gateway');
-const { Nginx, MODULE } = require('./lib/nginx');
+const { Nginx, LOAD_MODULE } = require('./lib/nginx');
 const { keyPair, sign } = require('./lib/token');
+const { until } = require('./lib/expect');
 
 const KEY = '0123456789abcdef0123456789abcdef';
 const HIDDEN = 'hidden-Secret-never-to-be-printed-17';
@@ -43,7 +44,7 @@ function configuration({
   more = [],
 } = {}) {
   return [
-    `load_module ${MODULE};`, 'user root;', `pid ${dir}/nginx.pid;`,
+    LOAD_MODULE, 'user root;', `pid ${dir}/nginx.pid;`,
     'events {', '}', 'http {', 'access_log off;', ...http,
     'socketio_gateway mew {', ...block, '}', ...more,
     'server {', 'listen 127.0.0.1:1;', ...server,
@@ -76,9 +77,10 @@ test('accepted', async (t) => {
     ['the gateway by include', { block: [`include ${files.include};`] }],
     ['include beside others',
       { block: [WITH_REDIS, `include ${files.include};`, 'node n;'] }],
-    ...['redis://127.0.0.1', 'redis://127.0.0.1:6379', 'redis://127.0.0.1:6379/',
-        'redis://127.0.0.1:6379/15', 'redis://:secret@127.0.0.1',
-        'redis://user:secret@127.0.0.1:1/2', 'redis://localhost:6379',
+    ...['redis://127.0.0.1', 'redis://127.0.0.1:6379',
+        'redis://127.0.0.1:6379/', 'redis://127.0.0.1:6379/15',
+        'redis://:secret@127.0.0.1', 'redis://user:secret@127.0.0.1:1/2',
+        'redis://localhost:6379',
         'unix:/run/redis.sock', 'unix:/run/redis.sock?db=3',
     ].map((url) => [`redis ${url}`, blocked(`redis ${url};`)]),
     ['two gateways', { more: ['socketio_gateway other {', 'zone 1m;', '}'] }],
@@ -377,6 +379,16 @@ test('every form of Redis URL reaches Redis', async (t) => {
   }
 });
 
+test('a wrong password is reported and not shown', async (t) => {
+  const gw = await gateway(t, {
+    redis: { password: 'right-password',
+             args: ['--requirepass', 'right-password'] },
+    redisUrl: ({ redis }) => `redis://:${HIDDEN}@127.0.0.1:${redis.port}`,
+  });
+  await until(() => gw.nginx.log(/\[error\].*redis/i).length > 0, 'a line');
+  assert.ok(!gw.nginx.log().includes(HIDDEN));
+});
+
 test('standalone', async (t) => {
   const gw = await gateway(t, { redis: false });
   const client = await gw.connect({ user: 'ann', rooms: ['r'] });
@@ -388,7 +400,7 @@ test('included settings count', async (t) => {
   const gw = await gateway(t, { block: { include: included } });
   const client = gw.client({ user: 'ann' });
   await client.ready();
-  const emitter = gw.redis.emitterOn(gw.redis.commands, { key: 'included' });
+  const emitter = gw.redis.emitterWith({ key: 'included' });
   emitter.emit('hello');
   await client.event('hello');
 });

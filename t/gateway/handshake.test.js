@@ -13,9 +13,10 @@ const MESSAGES = [
   'Bad request', 'Forbidden', 'Unsupported protocol version',
 ];
 
-const plain = (path, method = 'GET') => (
-  `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n`
-  + `${method === 'GET' || method === 'HEAD' ? '' : 'Content-Length: 0\r\n'}\r\n`);
+const plain = (path, method = 'GET') => {
+  const body = ['GET', 'HEAD'].includes(method) ? '' : 'Content-Length: 0\r\n';
+  return `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${body}\r\n`;
+};
 
 const query = (text) => `/socket.io/?${text}`;
 
@@ -204,7 +205,8 @@ test('accepted handshakes', async (t) => {
     ['an empty sid', { path: query('EIO=4&transport=websocket&sid=') }],
     ['escaped names', { path: query('%45IO=%34&transport=websocket') }],
     ['the last EIO counts', { path: query('EIO=3&EIO=4&transport=websocket') }],
-    ['unknown arguments', { path: query('a=b&EIO=4&t=x&transport=websocket&b') }],
+    ['unknown arguments',
+      { path: query('a=b&EIO=4&t=x&transport=websocket&b') }],
     ['an Origin', { headers: { Origin: 'http://elsewhere.example' } }],
     ['a path below the location',
       { path: '/socket.io/more?EIO=4&transport=websocket' }],

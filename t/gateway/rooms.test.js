@@ -8,6 +8,7 @@ const assert = require('node:assert/strict');
 
 const { gateway, eachWorkers } = require('./lib/gateway');
 const { until } = require('./lib/expect');
+const { sign } = require('./lib/token');
 
 /** Publishes one event to each room; which of them the client got. */
 async function roomsOf(gw, client, rooms) {
@@ -38,8 +39,8 @@ test('room names', async (t) => {
   const gw = await gateway(t);
   const names = [
     'a', ' ', 'a b', 'a#b', '#', '##', 'a*b?[c]', 'user:$socketio_user', '/',
-    'Z\u00fcrich', '\u4e16\u754c', '\u{1f389}', '"quoted"', 'x'.repeat(52), 'x'.repeat(53),
-    'y'.repeat(300), 'z'.repeat(512), '0', '-1',
+    'Z\u00fcrich', '\u4e16\u754c', '\u{1f389}', '"quoted"', 'x'.repeat(52),
+    'x'.repeat(53), 'y'.repeat(300), 'z'.repeat(512), '0', '-1',
   ];
 
   await t.test('in the token', async () => {
@@ -70,8 +71,12 @@ test('room names', async (t) => {
   });
 
   await t.test('none at all', async () => {
-    const client = await gw.connect({ auth: gw.auth({ user: 'eve', rooms: [] }) });
-    assert.deepEqual(await roomsOf(gw, client, ['user:eve', 'a']), ['user:eve']);
+    for (const claims of [{}, { rooms: [] }, { rooms: null }]) {
+      const client = await gw.connect(
+        { auth: { token: sign({ id: 'eve', ...claims }) } });
+      assert.deepEqual(await roomsOf(gw, client, ['user:eve', 'a']),
+                       ['user:eve']);
+    }
   });
 });
 
@@ -295,15 +300,23 @@ test('while the set is being read', async (t) => {
   await t.test('DISCONNECT meanwhile', async () => {
     const client = await held('dan');
     client.ws.text('41');
-    client.ws.ping('x');
-    await until(() => client.ws.pongs.length > 0 || client.closed, 'a pong');
+    await client.ws.roundTrip();
     gw.proxy.release();
     gw.emitter.to('user:dan').emit('no');
     await gw.settle(witness);
     assert.deepEqual(client.received('no'), []);
   });
 
+  await t.test('a Redis that pauses is waited for', async () => {
+    await gw.redis.commands.sAdd('mew:rooms:gil', 'r');
+    await gw.redis.commands.sendCommand(['CLIENT', 'PAUSE', '2000', 'ALL']);
+    const client = await gw.rawConnect({ user: 'gil' });
+    assert.deepEqual(await roomsOf(gw, client, ['r', 'claimed']), ['r']);
+    await gw.settle(witness);
+  });
+
   await t.test('a hanging Redis closes the transport in 5 s', async () => {
+    const start = performance.now();
     const clients = [await held('eve'), await held('fay')];
     try {
       await until(() => clients.every((client) => client.closed),
@@ -311,6 +324,8 @@ test('while the set is being read', async (t) => {
     } finally {
       gw.proxy.release();
     }
+    const took = performance.now() - start;
+    assert.ok(took > 4000, `they are given time, not ${took} ms`);
     for (const client of clients) {
       assert.deepEqual(client.packets, []);
     }

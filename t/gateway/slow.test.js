@@ -51,9 +51,9 @@ test('who falls behind by more than the send queue is closed', async (t) => {
   });
 });
 
-test('who resumes in time gets all, although the log wrapped', async (t) => {
+async function resumesInTime(t, tls) {
   const gw = await gateway(t, {
-    listen: LISTEN, block: { zone: '8m', log: '1m' },
+    tls, listen: LISTEN, block: { zone: '8m', log: '1m' },
     location: { socketio_send_queue: '1m' },
   });
   const slow = await gw.rawConnect({ user: 'slow' });
@@ -76,7 +76,11 @@ test('who resumes in time gets all, although the log wrapped', async (t) => {
   await gw.settle(slow, fast);
   assert.deepEqual(slow.packets.slice(2, -1), owed.map(
     (text, i) => `42${JSON.stringify(['owed', i, { text }])}`));
-});
+}
+
+test('who resumes in time gets all, although the log wrapped',
+     (t) => resumesInTime(t, false));
+test('the same over TLS', (t) => resumesInTime(t, true));
 
 test('traffic of other rooms never closes a reader that rests', async (t) => {
   const gw = await gateway(t, {

@@ -13,26 +13,27 @@ const { until } = require('./lib/expect');
 
 const THREE = { workers: 3, listen: 'reuseport' };
 
-/** Raw clients in room "r", enough of them that every worker has some. */
-async function spread(gw, count = 30, options = {}) {
-  const clients = await Promise.all(Array.from({ length: count }, (_, i) => (
-    gw.rawConnect({ user: `u${i}`, rooms: ['r'], ...options }))));
-  const workers = gw.workersOf(clients);
-  assert.equal(new Set(workers).size, gw.nginx.workers().length,
-               'every worker has clients');
-  clients.forEach((client, i) => { client.worker = workers[i]; });
-  return clients;
+/** Clients that make() gives, so many that every worker has some of them. */
+async function spreadOf(gw, count, make) {
+  const clients = await Promise.all(Array.from({ length: count }, make));
+
+  for (;;) {
+    const workers = gw.workersOf(clients);
+    if (new Set(workers).size === gw.nginx.workers().length) {
+      clients.forEach((client, i) => { client.worker = workers[i]; });
+      return clients;
+    }
+    clients.push(await make(null, clients.length));
+  }
 }
 
-/** Official clients, in the same way. */
-async function spreadOfficial(gw, count = 24) {
-  const clients = await Promise.all(Array.from({ length: count }, (_, i) => (
-    gw.connect({ user: `o${i}`, rooms: ['r'] }))));
-  const workers = gw.workersOf(clients);
-  assert.equal(new Set(workers).size, gw.nginx.workers().length);
-  clients.forEach((client, i) => { client.worker = workers[i]; });
-  return clients;
-}
+/** Raw clients in room "r". */
+const spread = (gw, count = 24, options = {}) => spreadOf(gw, count, (_, i) => (
+  gw.rawConnect({ user: `u${i}`, rooms: ['r'], ...options })));
+
+/** Official clients in room "r". */
+const spreadOfficial = (gw, count = 24) => spreadOf(gw, count, (_, i) => (
+  gw.connect({ user: `o${i}`, rooms: ['r'] })));
 
 /**
  * Waits until two workers read the feed and have seen some of its heartbeats
@@ -140,6 +141,36 @@ test('kill -9 of each worker in turn', async (t) => {
   assert.deepEqual(gaps(gw), []);
 });
 
+test('a storm of kills', async (t) => {
+  const gw = await gateway(t, THREE);
+  const clients = await spreadOfficial(gw, 30);
+  const stream = new Stream(gw, 'r', { rate: 500 }).start();
+  let turn = 0;
+
+  for (let kill = 0; kill < 12; kill++) {
+    const workers = gw.nginx.workers();
+    const goal = stream.sent + 100;
+    gw.nginx.killWorker(workers[kill % workers.length]);
+    // Memberships change all the time, so that some die in the middle of it.
+    await until(() => {
+      gw.emitter.socketsJoin(`room ${++turn}`);
+      gw.emitter.socketsLeave(`room ${turn - 1}`);
+      return stream.sent >= goal && gw.nginx.workers().length === 3;
+    }, 'a new worker');
+  }
+  stream.stop();
+
+  await until(() => clients.every((client) => client.socket.connected
+              && client.received('ready').length === client.connects),
+              'everybody is back', 20000);
+  await feedPair(gw);
+  gw.emitter.in('r').except('user:o0').socketsJoin('after');
+  gw.emitter.to('after').emit('after');
+  await gw.settle(clients);
+  assert.deepEqual(clients.map((client) => client.received('after').length),
+                   clients.map((_, i) => (i === 0 ? 0 : 1)));
+});
+
 test('Redis stopped and started', async (t) => {
   const gw = await gateway(t, THREE);
   const clients = await spreadOfficial(gw, 15);
@@ -180,6 +211,36 @@ test('Redis stopped and started', async (t) => {
 
   await t.test('one line tells of the gap', () => {
     assert.equal(gaps(gw).length, 1, gaps(gw).join('\n'));
+  });
+});
+
+test('Redis that comes later than nginx', async (t) => {
+  await t.test('CONNECT waits for the feed', async (t) => {
+    const gw = await gateway(t, {
+      proxy: true, setup: (it) => it.proxy.hold('subscribe'),
+    });
+    const client = await gw.rawClient({ user: 'early' });
+    await client.ws.roundTrip();
+    assert.deepEqual(client.packets, []);
+
+    gw.proxy.release();
+    await client.ready();
+    await gw.settle(client);
+    assert.deepEqual(gaps(gw), []);
+  });
+
+  await t.test('nginx starts without Redis', async (t) => {
+    const gw = await gateway(t, {
+      ...THREE, setup: (it) => it.redis.stop('SIGKILL'),
+    });
+    const client = gw.client({ user: 'early' });
+    await until(() => client.socket.io.engine?.readyState === 'open',
+                'the WebSocket is open');
+    await gw.redis.start();
+    await client.ready(1, 20000);
+    await gw.settle(client);
+    assert.deepEqual(client.refusals, []);
+    assert.deepEqual(gaps(gw), []);
   });
 });
 
@@ -280,9 +341,8 @@ test('reload', async (t) => {
       const counts = clients.map((client) => client.received('ready').length);
       old.push(...await gw.nginx.reload());
 
-      const fresh = await gw.connect({ user: 'fresh' });
-      assert.equal(fresh.socket.io.engine.pingInterval ?? interval,
-                   interval);
+      const fresh = await gw.rawConnect({ user: 'fresh' });
+      assert.equal(`${fresh.handshake.pingInterval / 1000}s`, interval);
       await until(() => clients.every((client, i) => (
         client.received('ready').length > counts[i])), 'all come back', 45000);
       gw.emitter.to('r').emit(interval);
@@ -319,7 +379,7 @@ test('reload under a stream', async (t) => {
       await advance(clients, 300);
 
       await gw.nginx.reload();
-      const fresh = await spread(gw, 30, {
+      const fresh = await spread(gw, 24, {
         onopen: (it) => {
           it.onconnect = () => { it.replyAt = stream.sent; };
         },
@@ -353,7 +413,8 @@ for (const signal of ['SIGQUIT', 'SIGTERM']) {
 
     await gw.nginx.stop(signal);
     assert.deepEqual(leaving.filter(alive), []);
-    await Promise.all([...clients.map((c) => c.ws), opened].map((c) => c.ended));
+    await Promise.all([opened, ...clients.map((c) => c.ws)].map(
+      (ws) => ws.ended));
     gw.nginx.assertQuiet();
   });
 }

@@ -166,7 +166,7 @@ class RawClient extends Inbox {
       return;
     }
     if (typeof message === 'string' && message.startsWith('0{')) {
-      this.open = JSON.parse(message.slice(1));
+      this.handshake = JSON.parse(message.slice(1));
       return;
     }
 

@@ -15,29 +15,30 @@ function directives(values, indent = '') {
 }
 
 /**
- * The whole file.  s: dir, port, module; optional workers, level (of the
+ * The whole file.  s: dir, port, loadModule; optional workers, level (of the
  * error log), connections, main, http, server (objects of directives), listen
  * (parameters), tls ({ cert, key }: files), gateways ({ name: directives }),
  * locations ({ path: directives }).
  */
 function render(s) {
+  const block = (head, values, indent) => (
+    `${indent}${head} {\n${directives(values, `${indent}    `)}${indent}}\n`);
   const gateways = Object.entries(s.gateways).map(([name, values]) => (
-    `    socketio_gateway ${name} {\n${directives(values, '        ')}    }\n`));
+    block(`socketio_gateway ${name}`, values, '    ')));
   const locations = Object.entries(s.locations).map(([path, values]) => (
-    `        location ${path} {\n${directives(values, '            ')}`
-    + '        }\n'));
+    block(`location ${path}`, values, '        ')));
   const listen = [`127.0.0.1:${s.port}`, s.tls && 'ssl', s.listen]
     .filter(Boolean).join(' ');
   const tls = s.tls
     ? { ssl_certificate: s.tls.cert, ssl_certificate_key: s.tls.key } : {};
 
-  return `load_module ${s.module};
+  return `${s.loadModule}
 daemon off;
 master_process on;
 user root;
 worker_processes ${s.workers || 1};
 pid ${s.dir}/nginx.pid;
-error_log ${s.dir}/error.log ${s.level || 'info'};
+error_log ${s.dir}/error.log ${s.level || process.env.SIO_LEVEL || 'info'};
 ${directives(s.main || {})}
 events {
     worker_connections ${s.connections || 4096};
@@ -61,4 +62,4 @@ ${locations.join('\n')}
 `;
 }
 
-module.exports = { render, directives };
+module.exports = { render };

@@ -2,6 +2,11 @@
 
 // What nearly every test needs: Redis, nginx with the module in front of it,
 // clients; all of it ended, and the error log looked through, after the test.
+//
+// Environment: SIO_MODULE and SIO_NGINX name other binaries than the built
+// module and the installed nginx (SIO_MODULE=static: nginx has it built in),
+// SIO_LEVEL=debug is the level of the error logs, SIO_KEEP=1 leaves the
+// directories (configuration, log) of the tests.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -9,7 +14,7 @@ const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 const { test } = require('node:test');
 
-const { Nginx, MODULE } = require('./nginx');
+const { Nginx, LOAD_MODULE } = require('./nginx');
 const { Redis } = require('./redis');
 const { Proxy } = require('./proxy');
 const { Client, RawClient } = require('./client');
@@ -31,7 +36,7 @@ const LOCATION = {
 
 class Gateway {
   constructor(options) {
-    this.options = options;
+    this.options = { ...options };
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-gateway-'));
     this.nginx = new Nginx(this.dir);
     this.clients = [];
@@ -40,7 +45,7 @@ class Gateway {
   }
 
   async start() {
-    const { redis = {}, proxy, tls } = this.options;
+    const { redis = {}, proxy, setup, tls } = this.options;
 
     if (redis) {
       this.redis = new Redis(this.dir, redis);
@@ -51,6 +56,7 @@ class Gateway {
       await this.proxy.start();
       this.closers.push(() => this.proxy.close());
     }
+    await setup?.(this);
     this.tls = tls && certificate(this.dir);
     this.port = await freePort();
     this.configure();
@@ -64,25 +70,27 @@ class Gateway {
 
   settings() {
     const {
-      block, location, locations, redis = {}, redisUrl, ...rest
+      block, location, locations = { '/socket.io/': location },
+      redis = {}, redisUrl, ...rest
     } = this.options;
-    const url = redis && `redis://127.0.0.1:${(this.proxy || this.redis).port}/0`;
-    const defaults = redis ? LOCATION
-      : { ...LOCATION, socketio_rooms: 'claim=rooms' };
+    const standalone = { ...LOCATION, socketio_rooms: 'claim=rooms' };
+    const defaults = redis ? LOCATION : standalone;
+    let url = null;
+
+    if (redis) {
+      url = redisUrl ? redisUrl(this)
+        : `redis://127.0.0.1:${(this.proxy || this.redis).port}/0`;
+    }
 
     return {
       ...rest,
       dir: this.dir,
-      module: MODULE,
+      loadModule: LOAD_MODULE,
       port: this.port,
       tls: this.tls,
-      gateways: {
-        mew: { zone: '16m', redis: redisUrl ? redisUrl(this) : url || null, ...block },
-      },
-      locations: locations
-        ? Object.fromEntries(Object.entries(locations).map(
-          ([name, values]) => [name, { ...defaults, ...values }]))
-        : { '/socket.io/': { ...defaults, ...location } },
+      gateways: { mew: { zone: '16m', redis: url, ...block } },
+      locations: Object.fromEntries(Object.entries(locations).map(
+        ([name, values]) => [name, { ...defaults, ...values }])),
     };
   }
 
@@ -109,7 +117,8 @@ class Gateway {
    * An official client that begins to connect: { user, rooms } make its
    * token, auth replaces it; the rest are options of socket.io-client.
    */
-  client({ user, rooms, auth = this.auth({ user, rooms }), ...options } = {}) {
+  client({ user, rooms, ...options } = {}) {
+    const auth = this.auth({ user, rooms });
     const client = new Client(this.url, { name: user, auth, ...options });
     this.clients.push(client);
     return client;
@@ -121,7 +130,8 @@ class Gateway {
   }
 
   /** A raw client that has sent CONNECT; auth null: it has not. */
-  async rawClient({ user, rooms, auth = this.auth({ user, rooms }), ...options } = {}) {
+  async rawClient({ user, rooms, ...options } = {}) {
+    const auth = this.auth({ user, rooms });
     const client = await RawClient.open(this.where,
                                         { name: user, auth, ...options });
     this.clients.push(client);
@@ -234,7 +244,9 @@ class Gateway {
 }
 
 function certificate(dir) {
-  const files = { cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem') };
+  const files = {
+    cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem'),
+  };
   execFileSync('openssl', [
     'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
     '-nodes', '-subj', '/CN=localhost', '-days', '2',
@@ -249,6 +261,7 @@ function certificate(dir) {
  *   workers      worker processes, default 1
  *   redis        options of redis.js, or false: standalone
  *   proxy        true: nginx reaches Redis through gw.proxy
+ *   setup        async (gateway) =>, called before nginx starts
  *   redisUrl     (gateway) => URL, in place of the plain one
  *   block        directives of the gateway block, on top of zone and redis
  *   location     directives of /socket.io/, on top of LOCATION
@@ -270,4 +283,4 @@ function eachWorkers(counts, name, body) {
   }
 }
 
-module.exports = { gateway, eachWorkers, LOCATION };
+module.exports = { gateway, eachWorkers };

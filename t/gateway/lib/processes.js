@@ -180,5 +180,5 @@ function read(file) {
 }
 
 module.exports = {
-  Program, freePort, children, title, alive, descriptors, SocketOwners,
+  Program, freePort, children, title, alive, SocketOwners,
 };

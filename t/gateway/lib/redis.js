@@ -10,7 +10,7 @@ const { Program, freePort } = require('./processes');
 const { until, within } = require('./expect');
 
 class Redis {
-  /** args: more options of redis-server, e.g. ["--requirepass", "x"]. */
+  /** args: more options of redis-server; password: what clients here say. */
   constructor(dir, { args = [], password } = {}) {
     this.dir = dir;
     this.args = args;
@@ -54,8 +54,9 @@ class Redis {
     return client;
   }
 
-  emitterOn(client, options) {
-    return new Emitter(client, options);
+  /** Another emitter on the same connection, e.g. with { key: prefix }. */
+  emitterWith(options) {
+    return new Emitter(this.commands, options);
   }
 
   /** CLIENT LIST, one object a connection. */

@@ -46,9 +46,10 @@ function numbers(client) {
 function assertNumbers(client, first, last) {
   const seen = numbers(client);
   const fault = seen.findIndex((n, i) => n !== first + i);
+  const behind = seen.slice(Math.max(0, fault - 3), Math.max(0, fault));
 
   assert.equal(fault, -1, `${client}: ${seen[fault]} where ${
-    first + fault} should be, behind ${seen.slice(Math.max(0, fault - 3), fault)}`);
+    first + fault} should be, behind ${behind}`);
   assert.equal(seen.length, last - first + 1,
                `${client} has ${seen.length} of ${last - first + 1}`);
 }

@@ -14,7 +14,8 @@ const PATH = '/socket.io/?EIO=4&transport=websocket';
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** The bytes of one frame; a client's frames are masked. */
-function frame(opcode, payload = '', { fin = true, masked = true, rsv = 0 } = {}) {
+function frame(opcode, payload = '', options = {}) {
+  const { fin = true, masked = true, rsv = 0 } = options;
   const data = Buffer.from(payload);
   const first = (fin ? 0x80 : 0) | rsv << 4 | opcode;
   const bit = masked ? 0x80 : 0;
@@ -141,6 +142,13 @@ class WebSocketClient {
 
   ping(payload) {
     this.write(frame(OPCODE.ping, payload));
+  }
+
+  /** Waits until the server has seen what was sent so far, or has closed. */
+  async roundTrip() {
+    const count = this.pongs.length;
+    this.ping('round trip');
+    await until(() => this.pongs.length > count || this.closed, 'a pong');
   }
 
   /** Sends a close frame, empty without a code. */
@@ -298,4 +306,4 @@ class WebSocketClient {
   }
 }
 
-module.exports = { WebSocketClient, frame, text, handshake, OPCODE, PATH };
+module.exports = { WebSocketClient, frame, text, handshake, OPCODE };
