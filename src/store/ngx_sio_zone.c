@@ -211,6 +211,7 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     z->lap = log_size;
     z->seen = 0;
     z->stuck = NULL;
+    z->stuck_until = 0;
 
     return off;
 }
