@@ -90,6 +90,10 @@ bench: build  ## measure against the raw loop; PEERS="sio node", REPS=1
 	@t/deps npm bench/peers
 	@MODULE=$(SIO_MODULE) bench/run
 
+.PHONY: bench-log
+bench-log: $(B)/log_bench  ## measure the log alone: ns per record
+	@$(B)/log_bench
+
 .PHONY: deps
 deps:  ## install the apt and npm packages that are missing
 	@t/deps apt $(PACKAGES)
@@ -210,6 +214,11 @@ say           = $(if $(V),,@)
 
 .PHONY: unit-programs
 unit-programs: $(UNIT_PROGRAMS)
+
+$(B)/log_bench: bench/log_bench.c $(wildcard src/proto/*.[ch] src/store/*.[ch]) \
+    $(U)/flags | $(B)/nginx/Makefile
+	$(say)$(CC) $(filter-out -DNGX_SIO_FAULTS=1,$(UNIT_CFLAGS)) $(FAST_FLAGS) \
+	    -o $@ $(filter %.c,$^) -ljansson -lpthread -lm
 
 $(U)/flags: FORCE
 	@mkdir -p $(U)
