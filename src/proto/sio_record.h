@@ -1,6 +1,6 @@
 
 /*
- * Copyright (C) The ngx_http_socketio_module authors
+ * Copyright (C) The authors of the Socket.IO module for nginx
  */
 
 
