@@ -162,7 +162,7 @@ void ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason);
  */
 void ngx_sio_client_free_closed(ngx_sio_gateway_t *gw);
 
-/* The server pinged, or any packet came while a pong was due. */
+/* A pong came; another packet came, which shows life while one is due. */
 void ngx_sio_client_pong(ngx_sio_client_t *sc);
 void ngx_sio_client_alive(ngx_sio_client_t *sc);
 

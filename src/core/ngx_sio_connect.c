@@ -10,10 +10,7 @@
 #include "ngx_sio_rooms.h"
 
 #include <ngx_sio_lease.h>
-#include <sio_eio.h>
 #include <sio_utf8.h>
-
-#include <openssl/rand.h>
 
 
 #define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
@@ -224,8 +221,6 @@ ngx_sio_connect_refuse(ngx_sio_client_t *sc, ngx_sio_auth_result_e result)
 static ngx_int_t
 ngx_sio_connect_begin(ngx_sio_connect_t *cn)
 {
-    u_char                     random[12];
-    uint32_t                   counter;
     ngx_int_t                  rc;
     ngx_sio_client_t          *sc;
     ngx_sio_gateway_t         *gw;
@@ -239,13 +234,10 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
         return rc;
     }
 
-    if (RAND_bytes(random, sizeof(random)) != 1) {
+    if (ngx_sio_gateway_sid(gw, cn->joining.sid) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
-                                 __ATOMIC_RELAXED);
-    sio_eio_sid(cn->joining.sid, random, counter);
     cn->joining.seed = gw->zone->sh->seed;
 
     q = ngx_sio_deadline_queue(NGX_SIO_CONNECT_LIMIT, ngx_sio_connect_limit);

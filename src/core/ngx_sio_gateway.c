@@ -10,6 +10,9 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_rooms.h"
 
+#include <sio_eio.h>
+
+#include <openssl/rand.h>
 #include <sys/eventfd.h>
 
 
@@ -408,6 +411,24 @@ ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf)
     }
 
     return NULL;
+}
+
+
+ngx_int_t
+ngx_sio_gateway_sid(ngx_sio_gateway_t *gw, u_char *sid)
+{
+    u_char    random[12];
+    uint32_t  counter;
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        return NGX_ERROR;
+    }
+
+    counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
+                                 __ATOMIC_RELAXED);
+    sio_eio_sid(sid, random, counter);
+
+    return NGX_OK;
 }
 
 

@@ -98,6 +98,12 @@ ngx_sio_gateway_t *ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf);
 void ngx_sio_gateway_ring(ngx_sio_gateway_t *gw);
 
 /*
+ * Makes an id for a session or a socket, NGX_SIO_SID_LEN characters that no
+ * other of this node has.  NGX_OK, or NGX_ERROR without random bytes.
+ */
+ngx_int_t ngx_sio_gateway_sid(ngx_sio_gateway_t *gw, u_char *sid);
+
+/*
  * Closes all clients because the records of the zone were emptied: what they
  * had there is gone and nothing of it may be touched (ngx_sio_zone_lost()).
  */

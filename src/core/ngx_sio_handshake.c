@@ -10,8 +10,6 @@
 #include <ngx_sio_upgrade.h>
 #include <sio_eio.h>
 
-#include <openssl/rand.h>
-
 
 #define NGX_SIO_HANDSHAKE_BEARER  16384     /* longest token that is kept */
 
@@ -248,16 +246,11 @@ ngx_sio_handshake_accept(ngx_http_request_t *r, ngx_sio_gateway_t *gw)
 static uint32_t
 ngx_sio_handshake_session(ngx_sio_gateway_t *gw, u_char *sid)
 {
-    u_char    random[12];
-    uint32_t  counter, session;
+    uint32_t  session;
 
-    if (RAND_bytes(random, sizeof(random)) != 1) {
+    if (ngx_sio_gateway_sid(gw, sid) != NGX_OK) {
         return 0;
     }
-
-    counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
-                                 __ATOMIC_RELAXED);
-    sio_eio_sid(sid, random, counter);
 
     session = ngx_sio_session_open(gw->zone, gw->slot, sid, SIO_EIO_WEBSOCKET);
 
