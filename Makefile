@@ -18,8 +18,9 @@ B       ?= build
 OBJS    := $(abspath $(B))/nginx
 SO      := $(B)/$(MODULE).so
 
-# the module that t/gateway and bench run
+# the module that t/gateway and bench run, and the one that t/chaos kills
 SIO_MODULE ?= $(abspath $(SO))
+FAULTS_SO  := $(abspath $(B))/faults/$(MODULE).so
 
 # A plain nginx source tree to build against; empty: Debian's nginx-dev.
 NGX_SRC ?=
@@ -70,8 +71,10 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(filter gateway% t/gateway%,$(T)),,unit-programs)
-	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run $(T)
+	    $(if $(filter gateway% t/gateway% chaos% t/chaos%,$(T)),,unit-programs) \
+	    $(if $(filter gateway% t/gateway% unit% t/unit%,$(T)),,faults)
+	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
+	    t/run $(T)
 
 .PHONY: unit
 unit: unit-programs  ## run the unit tests of src/proto and src/store
@@ -80,6 +83,11 @@ unit: unit-programs  ## run the unit tests of src/proto and src/store
 .PHONY: gateway
 gateway: build  ## run the tests with nginx, Redis and official clients
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run gateway
+
+.PHONY: chaos
+chaos: build faults  ## kill, reload, stop and upgrade for some 20 minutes
+	@CHAOS=full TIMEOUT=3600 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
+	    SIO_FAULTS_MODULE=$(FAULTS_SO) t/run chaos
 
 .PHONY: lint
 lint: build  ## check layers, symbols, style, clang, scripts; under 20 s
@@ -93,6 +101,11 @@ bench: build  ## measure against the raw loop; PEERS="sio node", REPS=1
 .PHONY: bench-log
 bench-log: $(B)/log_bench  ## measure the log alone: ns per record
 	@$(B)/log_bench
+
+.PHONY: faults
+faults:  ## build the module that a test can kill at each of its steps
+	@$(MAKE) $(jobs) --no-print-directory B=$(B)/faults \
+	    CC_OPT='$(CC_OPT) -DNGX_SIO_FAULTS=1' build
 
 .PHONY: deps
 deps:  ## install the apt and npm packages that are missing

@@ -6,16 +6,16 @@
 
 #include "ngx_http_socketio_conf.h"
 
-#include <ngx_sio_handshake.h>
+#include <sio_eio.h>
 
 
 #define NGX_HTTP_SOCKETIO_ANY_CONF                                            \
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
+#define NGX_HTTP_SOCKETIO_TRANSPORTS                                          \
+    (1 << SIO_EIO_POLLING | 1 << SIO_EIO_WEBSOCKET)
 
-static char *ngx_http_socketio(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static char *ngx_http_socketio_merge_gateway(ngx_conf_t *cf,
-    ngx_sio_loc_conf_t *prev, ngx_sio_loc_conf_t *conf);
+
 static ngx_int_t ngx_http_socketio_check(ngx_conf_t *cf,
     ngx_sio_loc_conf_t *slcf);
 static ngx_int_t ngx_http_socketio_auth_off(ngx_conf_t *cf,
@@ -36,6 +36,20 @@ ngx_command_t  ngx_http_socketio_commands[] = {
     { ngx_string("socketio"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_socketio,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("socketio_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_socketio_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("socketio_transports"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE12,
+      ngx_http_socketio_transports,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -110,6 +124,13 @@ ngx_command_t  ngx_http_socketio_commands[] = {
       offsetof(ngx_sio_loc_conf_t, ping_timeout),
       NULL },
 
+    { ngx_string("socketio_upgrade_timeout"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1,
+      ngx_http_socketio_msec,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_sio_loc_conf_t, upgrade_timeout),
+      NULL },
+
     { ngx_string("socketio_connect_timeout"),
       NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1,
       ngx_http_socketio_msec,
@@ -165,40 +186,6 @@ ngx_http_socketio_place(ngx_conf_t *cf, ngx_sio_place_t *place)
 {
     place->file = cf->conf_file->file.name.data;
     place->line = cf->conf_file->line;
-}
-
-
-static char *
-ngx_http_socketio(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_sio_loc_conf_t  *slcf = conf;
-
-    ngx_str_t                 *value;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (slcf->gateway) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0) {
-        return ngx_http_socketio_invalid(cf, &value[1]);
-    }
-
-    slcf->gateway = ngx_http_socketio_gateway(cf, &value[1]);
-    if (slcf->gateway == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_http_socketio_place(cf, &slcf->place);
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    slcf->location = clcf->name;
-    clcf->handler = ngx_sio_handshake_handler;
-
-    return NGX_CONF_OK;
 }
 
 
@@ -269,6 +256,8 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
      *     slcf->gateway = NULL;
      *     slcf->place = { NULL, 0 };
      *     slcf->location = { 0, NULL };
+     *     slcf->status = NULL;
+     *     slcf->transports = 0;
      *     slcf->user_claim = { 0, NULL };
      *     slcf->ready = { 0, NULL };
      *     slcf->ready_packet = { 0, NULL };
@@ -282,6 +271,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
     slcf->rooms = NGX_CONF_UNSET_PTR;
     slcf->ping_interval = NGX_CONF_UNSET_MSEC;
     slcf->ping_timeout = NGX_CONF_UNSET_MSEC;
+    slcf->upgrade_timeout = NGX_CONF_UNSET_MSEC;
     slcf->connect_timeout = NGX_CONF_UNSET_MSEC;
     slcf->max_payload = NGX_CONF_UNSET_SIZE;
     slcf->send_queue = NGX_CONF_UNSET_SIZE;
@@ -296,6 +286,8 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_sio_loc_conf_t  *prev = parent;
     ngx_sio_loc_conf_t  *conf = child;
 
+    ngx_conf_merge_bitmask_value(conf->transports, prev->transports,
+                                 NGX_HTTP_SOCKETIO_TRANSPORTS);
     ngx_conf_merge_value(conf->auth, prev->auth, 1);
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
     ngx_conf_merge_str_value(conf->user_claim, prev->user_claim, "sub");
@@ -308,54 +300,14 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->ready_packet, prev->ready_packet, "");
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 25000);
     ngx_conf_merge_msec_value(conf->ping_timeout, prev->ping_timeout, 20000);
+    ngx_conf_merge_msec_value(conf->upgrade_timeout, prev->upgrade_timeout,
+                              10000);
     ngx_conf_merge_msec_value(conf->connect_timeout, prev->connect_timeout,
                               45000);
     ngx_conf_merge_size_value(conf->max_payload, prev->max_payload, 1000000);
     ngx_conf_merge_size_value(conf->send_queue, prev->send_queue, 1024 * 1024);
 
-    return ngx_http_socketio_merge_gateway(cf, prev, conf);
-}
-
-
-/*
- * Locations inside do not inherit the gateway, as with all handlers, but "if"
- * and "limit_except" are no locations to those who write them.
- */
-
-static char *
-ngx_http_socketio_merge_gateway(ngx_conf_t *cf, ngx_sio_loc_conf_t *prev,
-    ngx_sio_loc_conf_t *conf)
-{
-    ngx_sio_loc_conf_t        **slcfp;
-    ngx_sio_main_conf_t        *smcf;
-    ngx_http_core_loc_conf_t   *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (conf->gateway == NULL && clcf->noname) {
-        conf->gateway = prev->gateway;
-        conf->place = prev->place;
-        conf->location = prev->location;
-    }
-
-    if (conf->gateway == NULL) {
-        return NGX_CONF_OK;
-    }
-
-    if (clcf->lmt_excpt && clcf->handler == NULL) {
-        clcf->handler = ngx_sio_handshake_handler;
-    }
-
-    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_socketio_module);
-
-    slcfp = ngx_array_push(&smcf->locations);
-    if (slcfp == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *slcfp = conf;
-
-    return NGX_CONF_OK;
+    return ngx_http_socketio_merge_location(cf, prev, conf);
 }
 
 

@@ -15,6 +15,7 @@
  * From the text of the configuration to the structures of ngx_sio_conf.h:
  *
  *   conf.c           table of directives, merging, final checks
+ *   conf_location.c  what a location is: socketio, socketio_status
  *   conf_set.c       values of a location's directives
  *   conf_gateway.c   the socketio_gateway block
  *   conf_redis.c     the URL in it
@@ -45,6 +46,11 @@ char *ngx_http_socketio_gateway_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /* The same; conf: ngx_sio_loc_conf_t, for msec and size any at cmd->offset. */
+char *ngx_http_socketio(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_socketio_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_socketio_transports(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_socketio_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_user_claim(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -57,6 +63,19 @@ char *ngx_http_socketio_rooms(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_ready(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * Merges what a location is, and lifts nginx's limit of a body where clients
+ * are answered; NGX_CONF_OK or _ERROR.
+ */
+char *ngx_http_socketio_merge_location(ngx_conf_t *cf,
+    ngx_sio_loc_conf_t *prev, ngx_sio_loc_conf_t *conf);
+
+/*
+ * Says in the log which gateways begin with an empty zone because a reload has
+ * changed it.  For the master, while the cycle before this one still exists.
+ */
+void ngx_http_socketio_gateway_replaced(ngx_cycle_t *cycle);
 
 /*
  * Finds a gateway by its name, or adds one that is still to be described by
@@ -74,6 +93,12 @@ ngx_sio_redis_conf_t *ngx_http_socketio_redis(ngx_conf_t *cf, ngx_str_t *url);
 
 /* Logs an invalid argument of the directive at hand; NGX_CONF_ERROR. */
 char *ngx_http_socketio_invalid(ngx_conf_t *cf, ngx_str_t *value);
+
+/* Milliseconds of a time; NGX_ERROR if it is none, 0, or many days. */
+ngx_int_t ngx_http_socketio_time(ngx_str_t *value);
+
+/* True if all of a text is UTF-8. */
+ngx_uint_t ngx_http_socketio_utf8(ngx_str_t *text);
 
 /* The line that is being parsed. */
 void ngx_http_socketio_place(ngx_conf_t *cf, ngx_sio_place_t *place);

@@ -11,6 +11,7 @@
 
 #define NGX_HTTP_SOCKETIO_MIN_ZONE  (1024 * 1024)
 #define NGX_HTTP_SOCKETIO_MIN_LOG   (64 * 1024)
+#define NGX_HTTP_SOCKETIO_DRAIN     30000
 
 
 /* A block while it is being parsed. */
@@ -30,6 +31,8 @@ typedef struct {
 } ngx_http_socketio_param_t;
 
 
+static ngx_sio_gateway_conf_t *ngx_http_socketio_gateway_find(
+    ngx_sio_main_conf_t *smcf, ngx_str_t *name);
 static char *ngx_http_socketio_gateway_param(ngx_conf_t *cf,
     ngx_command_t *dummy, void *conf);
 static char *ngx_http_socketio_gateway_zone(ngx_conf_t *cf,
@@ -42,10 +45,16 @@ static char *ngx_http_socketio_gateway_prefix(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_node(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_recovery(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_drain(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_finish(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b);
 static char *ngx_http_socketio_gateway_shm(ngx_conf_t *cf,
     ngx_sio_gateway_conf_t *gateway);
+static ngx_sio_gateway_conf_t *ngx_http_socketio_gateway_before(
+    ngx_cycle_t *cycle, ngx_str_t *name);
 
 
 static ngx_http_socketio_param_t  ngx_http_socketio_params[] = {
@@ -54,6 +63,8 @@ static ngx_http_socketio_param_t  ngx_http_socketio_params[] = {
     { ngx_string("redis"), ngx_http_socketio_gateway_redis },
     { ngx_string("redis_prefix"), ngx_http_socketio_gateway_prefix },
     { ngx_string("node"), ngx_http_socketio_gateway_node },
+    { ngx_string("recovery"), ngx_http_socketio_gateway_recovery },
+    { ngx_string("drain"), ngx_http_socketio_gateway_drain },
     { ngx_null_string, NULL }
 };
 
@@ -62,21 +73,15 @@ ngx_sio_gateway_conf_t *
 ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
 {
     ngx_str_t                *nsp;
-    ngx_uint_t                i;
     ngx_sio_main_conf_t      *smcf;
     ngx_sio_gateway_conf_t   *gateway, **gp;
 
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_socketio_module);
 
-    gp = smcf->gateways.elts;
+    gateway = ngx_http_socketio_gateway_find(smcf, name);
 
-    for (i = 0; i < smcf->gateways.nelts; i++) {
-
-        if (gp[i]->name.len == name->len
-            && ngx_strncmp(gp[i]->name.data, name->data, name->len) == 0)
-        {
-            return gp[i];
-        }
+    if (gateway) {
+        return gateway;
     }
 
     gateway = ngx_pcalloc(cf->pool, sizeof(ngx_sio_gateway_conf_t));
@@ -84,7 +89,18 @@ ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     gateway->zone_size = 0;
+     *     gateway->log_size = 0;
+     *     gateway->redis = NULL;
+     *     gateway->node = { 0, NULL };
+     *     gateway->recovery = 0;
+     */
+
     gateway->name = *name;
+    gateway->drain = NGX_HTTP_SOCKETIO_DRAIN;
     ngx_str_set(&gateway->redis_prefix, "socket.io");
     ngx_http_socketio_place(cf, &gateway->place);
 
@@ -108,6 +124,27 @@ ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
+static ngx_sio_gateway_conf_t *
+ngx_http_socketio_gateway_find(ngx_sio_main_conf_t *smcf, ngx_str_t *name)
+{
+    ngx_uint_t                i;
+    ngx_sio_gateway_conf_t  **gp;
+
+    gp = smcf->gateways.elts;
+
+    for (i = 0; i < smcf->gateways.nelts; i++) {
+
+        if (gp[i]->name.len == name->len
+            && ngx_strncmp(gp[i]->name.data, name->data, name->len) == 0)
+        {
+            return gp[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 char *
 ngx_http_socketio_gateway_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -118,7 +155,9 @@ ngx_http_socketio_gateway_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (value[1].len == 0) {
+    /* the name is shown as JSON */
+
+    if (value[1].len == 0 || !ngx_http_socketio_utf8(&value[1])) {
         return ngx_http_socketio_invalid(cf, &value[1]);
     }
 
@@ -311,6 +350,46 @@ ngx_http_socketio_gateway_node(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
 
 
 static char *
+ngx_http_socketio_gateway_recovery(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
+    ngx_str_t *value)
+{
+    ngx_int_t  ms;
+
+    if (ngx_strcmp(value->data, "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    ms = ngx_http_socketio_time(value);
+
+    if (ms == NGX_ERROR) {
+        return ngx_http_socketio_invalid(cf, value);
+    }
+
+    b->gateway->recovery = ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_socketio_gateway_drain(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
+    ngx_str_t *value)
+{
+    ngx_int_t  ms;
+
+    ms = ngx_http_socketio_time(value);
+
+    if (ms == NGX_ERROR) {
+        return ngx_http_socketio_invalid(cf, value);
+    }
+
+    b->gateway->drain = ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_socketio_gateway_finish(ngx_conf_t *cf, ngx_http_socketio_block_t *b)
 {
     ngx_sio_gateway_conf_t  *gateway;
@@ -376,4 +455,58 @@ ngx_http_socketio_gateway_shm(ngx_conf_t *cf, ngx_sio_gateway_conf_t *gateway)
     gateway->shm_zone->data = gateway;
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * A zone that outlived the reload is where it was, and one that did not is
+ * still mapped: it goes later.
+ */
+
+void
+ngx_http_socketio_gateway_replaced(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                i;
+    ngx_sio_main_conf_t      *smcf;
+    ngx_sio_gateway_conf_t   *old, **gateway;
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_socketio_module);
+
+    gateway = smcf->gateways.elts;
+
+    for (i = 0; i < smcf->gateways.nelts; i++) {
+
+        old = ngx_http_socketio_gateway_before(cycle->old_cycle,
+                                               &gateway[i]->name);
+
+        if (old && old->shm_zone->shm.addr != gateway[i]->shm_zone->shm.addr) {
+            ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                          "socketio zone of gateway \"%V\" was changed, "
+                          "it starts empty", &gateway[i]->name);
+        }
+    }
+}
+
+
+static ngx_sio_gateway_conf_t *
+ngx_http_socketio_gateway_before(ngx_cycle_t *cycle, ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    ngx_sio_main_conf_t  *smcf;
+
+    if (ngx_is_init_cycle(cycle)) {
+        return NULL;
+    }
+
+    /* there is no place for this module if it was not loaded then */
+
+    for (i = 0; cycle->modules[i] != &ngx_http_socketio_module; i++) {
+        if (cycle->modules[i] == NULL) {
+            return NULL;
+        }
+    }
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_socketio_module);
+
+    return smcf ? ngx_http_socketio_gateway_find(smcf, name) : NULL;
 }

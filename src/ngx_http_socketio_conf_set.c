@@ -8,6 +8,7 @@
 
 #include <ngx_sio_auth.h>
 
+#include <sio_eio.h>
 #include <sio_packet.h>
 #include <sio_utf8.h>
 
@@ -23,7 +24,45 @@ static char *ngx_http_socketio_ready_packet(ngx_conf_t *cf,
     ngx_sio_loc_conf_t *slcf);
 static ngx_sio_template_t *ngx_http_socketio_template(ngx_conf_t *cf,
     ngx_str_t *source);
-static ngx_uint_t ngx_http_socketio_utf8(ngx_str_t *text);
+
+
+char *
+ngx_http_socketio_transports(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_sio_loc_conf_t  *slcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i, transport;
+
+    if (slcf->transports) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "polling") == 0) {
+            transport = 1 << SIO_EIO_POLLING;
+
+        } else if (ngx_strcmp(value[i].data, "websocket") == 0) {
+            transport = 1 << SIO_EIO_WEBSOCKET;
+
+        } else {
+            return ngx_http_socketio_invalid(cf, &value[i]);
+        }
+
+        if (slcf->transports & transport) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate transport \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        slcf->transports |= transport;
+    }
+
+    return NGX_CONF_OK;
+}
 
 
 char *
@@ -298,15 +337,30 @@ ngx_http_socketio_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    ms = ngx_parse_time(&value[1], 0);
+    ms = ngx_http_socketio_time(&value[1]);
 
-    if (ms == NGX_ERROR || ms == 0 || ms > NGX_HTTP_SOCKETIO_MAX_MSEC) {
+    if (ms == NGX_ERROR) {
         return ngx_http_socketio_invalid(cf, &value[1]);
     }
 
     *msp = ms;
 
     return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_socketio_time(ngx_str_t *value)
+{
+    ngx_int_t  ms;
+
+    ms = ngx_parse_time(value, 0);
+
+    if (ms == 0 || ms > NGX_HTTP_SOCKETIO_MAX_MSEC) {
+        return NGX_ERROR;
+    }
+
+    return ms;
 }
 
 
@@ -357,7 +411,7 @@ ngx_http_socketio_template(ngx_conf_t *cf, ngx_str_t *source)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_socketio_utf8(ngx_str_t *text)
 {
     uint32_t  state;

@@ -6,6 +6,7 @@
 
 #include "ngx_http_socketio_conf.h"
 
+#include <ngx_sio_fault.h>
 #include <ngx_sio_gateway.h>
 
 
@@ -56,6 +57,8 @@ ngx_http_socketio_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_socketio_gateway_replaced(cycle);
+
     return ngx_sio_gateway_init_module(cycle);
 }
 
@@ -77,6 +80,12 @@ ngx_http_socketio_init_process(ngx_cycle_t *cycle)
     if (smcf == NULL || smcf->gateways.nelts == 0) {
         return NGX_OK;
     }
+
+#if (NGX_SIO_FAULTS)
+    if (ngx_sio_fault_init_worker(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+#endif
 
     return ngx_sio_gateway_init_worker(cycle, smcf);
 }

@@ -6,51 +6,15 @@
 
 #include "ngx_sio_client.h"
 #include "ngx_sio_connect.h"
-#include "ngx_sio_dispatch.h"
-#include "ngx_sio_receive.h"
 #include "ngx_sio_rooms.h"
 
-#include <sio_eio.h>
 
-
-#define NGX_SIO_CLIENT_TLS_RECORD  16384
-
-
-static void ngx_sio_client_on_message(ngx_sio_ws_t *ws, ngx_uint_t opcode,
-    u_char *data, size_t len);
-static void ngx_sio_client_on_pong(ngx_sio_ws_t *ws, u_char *frames,
-    size_t len);
-static void ngx_sio_client_on_writable(ngx_sio_ws_t *ws);
-static void ngx_sio_client_on_gone(ngx_sio_ws_t *ws);
-static void ngx_sio_client_on_fault(ngx_sio_ws_t *ws, ngx_uint_t code);
-static void ngx_sio_client_on_shutdown(ngx_sio_ws_t *ws);
-static void ngx_sio_client_ping_handler(ngx_sio_deadline_t *d);
-static void ngx_sio_client_pong_handler(ngx_sio_deadline_t *d);
-static void ngx_sio_client_deadline(ngx_sio_client_t *sc, ngx_msec_t interval,
-    ngx_sio_deadline_pt handler);
-static void ngx_sio_client_behind(ngx_sio_client_t *sc, u_char *buf,
-    ngx_sio_message_t *msg, ngx_uint_t n, size_t sent);
-static ngx_int_t ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf,
-    ngx_sio_message_t *msg, size_t pos);
-static void ngx_sio_client_caught_up(ngx_sio_client_t *sc);
-static void ngx_sio_client_discard(ngx_sio_client_t *sc);
-static ngx_int_t ngx_sio_client_rescue_one(ngx_sio_client_t *sc,
-    uint64_t below);
-static void ngx_sio_client_sacrifice(ngx_sio_gateway_t *gw);
+static void ngx_sio_client_handed(ngx_sio_client_t *sc,
+    ngx_sio_message_t *msg, ngx_uint_t n);
 static void ngx_sio_client_free(ngx_sio_client_t *sc);
 
 
-static const ngx_sio_ws_handler_t  ngx_sio_client_handler = {
-    ngx_sio_client_on_message,
-    ngx_sio_client_on_pong,
-    ngx_sio_client_on_writable,
-    ngx_sio_client_on_gone,
-    ngx_sio_client_on_fault,
-    ngx_sio_client_on_shutdown
-};
-
-
-static const char  *ngx_sio_client_reasons[] = {
+const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS] = {
     "transport close",
     "transport error",
     "ping timeout",
@@ -65,36 +29,39 @@ static const char  *ngx_sio_client_reasons[] = {
 
 ngx_sio_client_t *
 ngx_sio_client_create(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
-    ngx_connection_t *c, uint32_t session, ngx_str_t *bearer)
+    const ngx_sio_transport_t *transport, size_t size)
 {
     ngx_sio_client_t  *sc;
 
-    sc = ngx_calloc(sizeof(ngx_sio_client_t), c->log);
+    sc = ngx_calloc(size, gw->log);
     if (sc == NULL) {
         return NULL;
     }
 
     sc->gateway = gw;
     sc->conf = slcf;
-    sc->session = session;
+    sc->transport = transport;
     sc->state = NGX_SIO_CLIENT_OPEN;
-
-    if (ngx_sio_connect_create(sc) != NGX_OK) {
-        ngx_free(sc);
-        return NULL;
-    }
-
-    sc->bearer = bearer;
+    sc->log = gw->log;
 
     ngx_queue_insert_tail(&gw->clients, &sc->link);
     gw->nclients++;
 
-    ngx_sio_ws_init(&sc->ws, c, &ngx_sio_client_handler, slcf->max_payload);
-
-    ngx_sio_client_deadline(sc, slcf->ping_interval,
-                            ngx_sio_client_ping_handler);
-
     return sc;
+}
+
+
+void
+ngx_sio_client_forget(ngx_sio_client_t *sc)
+{
+    if (sc->in_everyone) {
+        ngx_sio_client_exit(sc);
+    }
+
+    ngx_queue_remove(&sc->link);
+    sc->gateway->nclients--;
+
+    ngx_free(sc);
 }
 
 
@@ -102,191 +69,6 @@ ngx_sio_session_sh_t *
 ngx_sio_client_session(ngx_sio_client_t *sc)
 {
     return sc->session ? &sc->gateway->zone->sessions[sc->session] : NULL;
-}
-
-
-static void
-ngx_sio_client_on_message(ngx_sio_ws_t *ws, ngx_uint_t opcode, u_char *data,
-    size_t len)
-{
-    ngx_sio_client_t  *sc;
-
-    sc = ngx_sio_client_of(ws);
-
-    if (opcode == SIO_WS_TEXT) {
-        ngx_sio_receive_text(sc, data, len);
-
-    } else {
-        ngx_sio_receive_binary(sc, data, len);
-    }
-}
-
-
-/* A peer that does not read gets no pong, and must not cost memory. */
-
-static void
-ngx_sio_client_on_pong(ngx_sio_ws_t *ws, u_char *frames, size_t len)
-{
-    ngx_sio_message_t  msg;
-
-    msg.ref = 0;
-    msg.start = 0;
-    msg.len = (uint32_t) len;
-    msg.drop = 1;
-
-    ngx_sio_client_write(ngx_sio_client_of(ws), frames, &msg, 1);
-}
-
-
-static void
-ngx_sio_client_on_writable(ngx_sio_ws_t *ws)
-{
-    size_t              rescued;
-    ngx_int_t           rc;
-    ngx_sio_client_t   *sc;
-    ngx_sio_gateway_t  *gw;
-
-    sc = ngx_sio_client_of(ws);
-    gw = sc->gateway;
-
-    if (sc->out == NULL || sc->state == NGX_SIO_CLIENT_CLOSED) {
-        return;
-    }
-
-    rescued = sc->out->rescued;
-
-    rc = ngx_sio_out_drain(sc->out, ws->connection, ngx_sio_dispatch_fetch);
-
-    gw->rescued -= rescued - sc->out->rescued;
-
-    switch (rc) {
-
-    case NGX_OK:
-        ngx_sio_client_caught_up(sc);
-
-        if (sc->leaving) {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_SERVER);
-        }
-
-        return;
-
-    case NGX_AGAIN:
-        return;
-
-    case NGX_DECLINED:
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
-        return;
-
-    default:
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_CLOSE);
-        return;
-    }
-}
-
-
-static void
-ngx_sio_client_on_gone(ngx_sio_ws_t *ws)
-{
-    ngx_sio_client_close(ngx_sio_client_of(ws), NGX_SIO_CLOSE_TRANSPORT_CLOSE);
-}
-
-
-static void
-ngx_sio_client_on_fault(ngx_sio_ws_t *ws, ngx_uint_t code)
-{
-    ngx_sio_client_t  *sc;
-
-    sc = ngx_sio_client_of(ws);
-
-    sc->code = (uint16_t) code;
-
-    ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_ERROR);
-}
-
-
-static void
-ngx_sio_client_on_shutdown(ngx_sio_ws_t *ws)
-{
-    ngx_sio_client_t   *sc;
-    ngx_sio_gateway_t  *gw;
-
-    sc = ngx_sio_client_of(ws);
-    gw = sc->gateway;
-
-    ngx_sio_client_close(sc, NGX_SIO_CLOSE_SHUTDOWN);
-
-    /* a leaving worker may have no further turn to do it in */
-    ngx_sio_client_free_closed(gw);
-}
-
-
-/* The next ping is due one interval after the last pong. */
-
-static void
-ngx_sio_client_ping_handler(ngx_sio_deadline_t *d)
-{
-    ngx_sio_client_t  *sc;
-
-    sc = ngx_queue_data(d, ngx_sio_client_t, heartbeat);
-
-    sc->pinged = 1;
-    sc->extended = 0;
-
-    ngx_sio_client_deadline(sc, sc->conf->ping_timeout,
-                            ngx_sio_client_pong_handler);
-
-    ngx_sio_client_send(sc, (u_char *) "2", 1);
-}
-
-
-static void
-ngx_sio_client_pong_handler(ngx_sio_deadline_t *d)
-{
-    ngx_sio_client_t  *sc;
-
-    sc = ngx_queue_data(d, ngx_sio_client_t, heartbeat);
-
-    ngx_sio_client_close(sc, NGX_SIO_CLOSE_PING_TIMEOUT);
-}
-
-
-void
-ngx_sio_client_pong(ngx_sio_client_t *sc)
-{
-    sc->pinged = 0;
-
-    ngx_sio_client_deadline(sc, sc->conf->ping_interval,
-                            ngx_sio_client_ping_handler);
-}
-
-
-void
-ngx_sio_client_alive(ngx_sio_client_t *sc)
-{
-    /* the first packet while a pong is due extends the wait, once */
-
-    if (sc->pinged && !sc->extended) {
-        sc->extended = 1;
-        ngx_sio_client_deadline(sc, sc->conf->ping_timeout,
-                                ngx_sio_client_pong_handler);
-    }
-}
-
-
-static void
-ngx_sio_client_deadline(ngx_sio_client_t *sc, ngx_msec_t interval,
-    ngx_sio_deadline_pt handler)
-{
-    ngx_sio_deadline_queue_t  *q;
-
-    q = ngx_sio_deadline_queue(interval, handler);
-
-    if (q == NULL) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
-    }
-
-    ngx_sio_deadline_set(q, &sc->heartbeat);
 }
 
 
@@ -302,6 +84,7 @@ ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg, const u_char *p,
 
     msg->len = (uint32_t) (last - buf) - msg->start;
     msg->ref = 0;
+    msg->next = 0;
     msg->drop = 0;
 
     return last;
@@ -339,271 +122,119 @@ void
 ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n)
 {
-    size_t             sent, size;
-    ssize_t            rc;
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
+    ngx_sio_gateway_t  *gw;
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
     }
 
-    if (sc->out) {
-        for (i = 0; i < n; i++) {
-            if (ngx_sio_client_owe(sc, buf, &msg[i], 0) != NGX_OK) {
-                return;
-            }
-        }
+    gw = sc->gateway;
 
-        return;
-    }
+    ngx_sio_gateway_stat(gw, EVENTS_OUT, n);
+    ngx_sio_gateway_stat(gw, BYTES_OUT,
+                         msg[n - 1].start + msg[n - 1].len - msg[0].start);
 
-    c = sc->ws.connection;
-    size = msg[n - 1].start + msg[n - 1].len - msg[0].start;
-    sent = 0;
+    sc->transport->write(sc, buf, msg, n);
 
-    /* TLS takes one record at a time */
-
-    while (sent < size && c->write->ready) {
-
-        rc = c->send(c, buf + msg[0].start + sent, size - sent);
-
-        if (rc == NGX_ERROR) {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_CLOSE);
-            return;
-        }
-
-        if (rc == NGX_AGAIN) {
-            break;
-        }
-
-        sent += rc;
-    }
-
-    if (sent < size) {
-        ngx_sio_client_behind(sc, buf, msg, n, sent);
+    if (gw->conf->recovery) {
+        ngx_sio_client_handed(sc, msg, n);
     }
 }
 
 
 /*
- * The kernel took sent bytes of the messages and not all.  Under TLS the bytes
- * of a record that OpenSSL has begun must come again as they were, so they are
- * kept; all else is owed from the byte on that was not sent.
+ * Noted after the write: if this process dies in between, the client has seen
+ * more than its session tells, and says so when it comes back.
  */
 
 static void
-ngx_sio_client_behind(ngx_sio_client_t *sc, u_char *buf,
-    ngx_sio_message_t *msg, ngx_uint_t n, size_t sent)
+ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
+    ngx_uint_t n)
 {
-    size_t             from, end;
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
+    ngx_uint_t             first;
+    ngx_sio_session_sh_t  *ss;
 
-    c = sc->ws.connection;
+    ss = ngx_sio_client_session(sc);
 
-    sc->out = ngx_sio_out_create(sc, c->log);
-    if (sc->out == NULL) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    if (ss == NULL || (ss->flags & NGX_SIO_RECOVERABLE) == 0) {
         return;
     }
 
-    sc->ws.behind = 1;
-    ngx_queue_insert_tail(&sc->gateway->slow, &sc->out->link);
+    for (first = 0; first < n && msg[first].next == 0; first++) { /* void */ }
 
-    from = msg[0].start + sent;
-    end = msg[n - 1].start + msg[n - 1].len;
-
-#if (NGX_HTTP_SSL)
-
-    if (c->ssl) {
-        end = ngx_min(end, from + NGX_SIO_CLIENT_TLS_RECORD);
-
-        if (ngx_sio_out_rest(sc->out, buf + from, end - from, c->log)
-            != NGX_OK)
-        {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-            return;
-        }
-
-        from = end;
+    if (first == n) {
+        return;
     }
 
-#endif
-
-    for (i = 0; i < n; i++) {
-
-        if (msg[i].start + msg[i].len <= from) {
-            continue;
-        }
-
-        if (ngx_sio_client_owe(sc, buf, &msg[i],
-                               from - ngx_min(from, msg[i].start))
-            != NGX_OK)
-        {
-            return;
-        }
+    while (msg[n - 1].next == 0) {
+        n--;
     }
 
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_CLOSE);
-    }
+    ngx_sio_session_handed(sc->gateway->zone, ss, msg[first].ref,
+                           msg[n - 1].next);
 }
 
 
-/*
- * Owes a message, of which pos bytes are sent or kept.  NGX_OK; NGX_DECLINED if
- * the client is closed.
- */
-
-static ngx_int_t
-ngx_sio_client_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
-    size_t pos)
+ngx_int_t
+ngx_sio_client_enter(ngx_sio_client_t *sc)
 {
-    ngx_sio_out_t      *out;
-    ngx_sio_gateway_t  *gw;
+    uint32_t               ref, failed;
+    ngx_sio_zone_t        *z;
+    ngx_sio_rooms_t       *rooms;
+    ngx_sio_member_sh_t   *m;
+    ngx_sio_session_sh_t  *ss;
 
-    out = sc->out;
-    gw = sc->gateway;
+    z = sc->gateway->zone;
+    rooms = sc->gateway->rooms;
+    ss = ngx_sio_client_session(sc);
+    ref = NGX_SIO_NO_MEMBER;
 
-    if (msg->drop && pos == 0) {
+    while ((m = ngx_sio_session_walk(z, ss, &ref)) != NULL) {
+
+        if (ngx_sio_rooms_join(rooms, sc, z->rooms[m->room].hash, m->room, ref)
+            != NGX_OK)
+        {
+            break;
+        }
+    }
+
+    if (m == NULL && ngx_sio_rooms_enter(rooms, sc) == NGX_OK) {
+
+        /* from here on its rooms are those at this worker's cursor */
+
+        ngx_sio_store(&ss->applied, NGX_SIO_AT_CURSOR);
+
+        sc->state = NGX_SIO_CLIENT_CONNECTED;
         return NGX_OK;
     }
 
-    /* a single message may be larger than the queue */
+    failed = m ? ref : NGX_SIO_NO_MEMBER;
+    ref = NGX_SIO_NO_MEMBER;
 
-    if (out->backlog && out->backlog + msg->len > sc->conf->send_queue) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
-        return NGX_DECLINED;
+    while (ngx_sio_session_walk(z, ss, &ref) && ref != failed) {
+        ngx_sio_rooms_leave(rooms, sc, ref);
     }
 
-    if (ngx_sio_out_add(out, msg->ref, buf + msg->start, msg->len, pos,
-                        gw->log)
-        != NGX_OK)
-    {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return NGX_DECLINED;
-    }
-
-    if (msg->ref) {
-        gw->oldest = ngx_min(gw->oldest, msg->ref);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_sio_client_caught_up(ngx_sio_client_t *sc)
-{
-    ngx_sio_client_discard(sc);
-
-    sc->ws.behind = 0;
-}
-
-
-/* Frees what is owed; unless all was sent, the stream ends here. */
-
-static void
-ngx_sio_client_discard(ngx_sio_client_t *sc)
-{
-    sc->gateway->rescued -= sc->out->rescued;
-
-    ngx_queue_remove(&sc->out->link);
-    ngx_sio_out_free(sc->out);
-
-    sc->out = NULL;
+    return NGX_ERROR;
 }
 
 
 void
-ngx_sio_client_rescue(ngx_sio_gateway_t *gw, uint64_t below)
+ngx_sio_client_exit(ngx_sio_client_t *sc)
 {
-    uint64_t           oldest;
-    ngx_queue_t       *q, *next;
-    ngx_sio_out_t     *out;
-    ngx_sio_client_t  *sc;
-
-    if (gw->oldest >= below) {
-        return;
-    }
-
-    /* somewhat more, so that this is not done for every record */
-
-    below += gw->zone->sh->log_size / 32;
-
-    gw->oldest = (uint64_t) -1;
-
-    for (q = ngx_queue_head(&gw->slow);
-         q != ngx_queue_sentinel(&gw->slow);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-
-        out = ngx_queue_data(q, ngx_sio_out_t, link);
-        sc = out->data;
-
-        if (ngx_sio_client_rescue_one(sc, below) != NGX_OK) {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
-            ngx_sio_client_discard(sc);
-            continue;
-        }
-
-        oldest = ngx_sio_out_oldest(out);
-        gw->oldest = ngx_min(gw->oldest, oldest);
-
-        if (gw->rescued > gw->zone->sh->log_size) {
-
-            /* the one that takes most of the budget, maybe the next */
-
-            ngx_sio_client_sacrifice(gw);
-            next = ngx_queue_head(&gw->slow);
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_sio_client_rescue_one(ngx_sio_client_t *sc, uint64_t below)
-{
-    size_t              rescued;
-    ngx_int_t           rc;
-    ngx_sio_gateway_t  *gw;
+    uint32_t               ref;
+    ngx_sio_gateway_t     *gw;
+    ngx_sio_session_sh_t  *ss;
 
     gw = sc->gateway;
-    rescued = sc->out->rescued;
+    ss = ngx_sio_client_session(sc);
+    ref = NGX_SIO_NO_MEMBER;
 
-    rc = ngx_sio_out_rescue(sc->out, below, ngx_sio_dispatch_fetch, gw->log);
-
-    gw->rescued += sc->out->rescued - rescued;
-
-    return rc;
-}
-
-
-static void
-ngx_sio_client_sacrifice(ngx_sio_gateway_t *gw)
-{
-    ngx_queue_t    *q;
-    ngx_sio_out_t  *out, *most;
-
-    most = NULL;
-
-    for (q = ngx_queue_head(&gw->slow);
-         q != ngx_queue_sentinel(&gw->slow);
-         q = ngx_queue_next(q))
-    {
-        out = ngx_queue_data(q, ngx_sio_out_t, link);
-
-        if (most == NULL || out->rescued > most->rescued) {
-            most = out;
-        }
+    while (ngx_sio_session_walk(gw->zone, ss, &ref)) {
+        ngx_sio_rooms_leave(gw->rooms, sc, ref);
     }
 
-    if (most) {
-        ngx_sio_client_close(most->data, NGX_SIO_CLOSE_SLOW);
-        ngx_sio_client_discard(most->data);
-    }
+    ngx_sio_rooms_exit(gw->rooms, sc);
 }
 
 
@@ -621,18 +252,10 @@ ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close)
 
     ngx_sio_client_send(sc, (u_char *) "41", 2);
 
-    if (close && sc->out == NULL) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_SERVER);
-        return;
-    }
-
     ngx_sio_client_disconnect(sc);
 
-    if (close) {
-        sc->leaving = 1;
-        ngx_sio_ws_stop(&sc->ws);
-        ngx_sio_client_deadline(sc, sc->conf->ping_timeout,
-                                ngx_sio_client_pong_handler);
+    if (close && sc->state != NGX_SIO_CLIENT_CLOSED) {
+        sc->transport->leave(sc);
     }
 }
 
@@ -640,10 +263,8 @@ ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close)
 void
 ngx_sio_client_disconnect(ngx_sio_client_t *sc)
 {
-    uint32_t               ref;
-    ngx_sio_zone_t        *z;
-    ngx_sio_gateway_t     *gw;
-    ngx_sio_session_sh_t  *ss;
+    ngx_sio_zone_t     *z;
+    ngx_sio_gateway_t  *gw;
 
     gw = sc->gateway;
     z = gw->zone;
@@ -657,27 +278,62 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
         sc->state = NGX_SIO_CLIENT_OPEN;
     }
 
-    ss = ngx_sio_client_session(sc);
-
-    if (ss == NULL || !sc->in_everyone) {
+    if (sc->session == 0 || !sc->in_everyone) {
         return;
     }
 
-    ref = NGX_MAX_UINT32_VALUE;
+    ngx_sio_client_exit(sc);
 
-    while (ngx_sio_session_walk(z, ss, &ref)) {
-        ngx_sio_rooms_leave(gw->rooms, sc, ref);
-    }
+    if (ngx_sio_session_disconnect(z, sc->session, sc->owner) != NGX_OK) {
 
-    ngx_sio_rooms_exit(gw->rooms, sc);
-
-    if (ngx_sio_session_disconnect(z, sc->session) != NGX_OK) {
-        ngx_log_error(NGX_LOG_WARN, gw->log, 0,
-                      "socketio zone of gateway \"%V\" is locked",
-                      &gw->conf->name);
+        /* locked, or somebody else's by now */
 
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
+}
+
+
+ngx_uint_t
+ngx_sio_client_parks(ngx_sio_close_e reason)
+{
+    return reason != NGX_SIO_CLOSE_PARSE_ERROR
+           && reason != NGX_SIO_CLOSE_SERVER;
+}
+
+
+void
+ngx_sio_client_part(ngx_sio_client_t *sc)
+{
+    ngx_int_t              rc;
+    ngx_msec_t             window;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = sc->gateway->zone;
+    ss = ngx_sio_client_session(sc);
+    window = sc->gateway->conf->recovery;
+
+    if (ss == NULL) {
+        return;
+    }
+
+    if (window && !sc->broken && ngx_sio_client_parks(sc->reason)
+        && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE))
+    {
+        rc = ngx_sio_session_park(z, sc->session, sc->owner, sc->closed_at,
+                                  ngx_sio_zone_now() + window);
+
+    } else {
+        rc = ngx_sio_session_close(z, sc->session, sc->owner);
+    }
+
+    if (rc == NGX_BUSY) {
+        ngx_log_error(NGX_LOG_WARN, sc->gateway->log, 0,
+                      "socketio zone of gateway \"%V\" is locked",
+                      &sc->gateway->conf->name);
+    }
+
+    sc->session = 0;
 }
 
 
@@ -694,8 +350,9 @@ ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason)
 
     sc->state = NGX_SIO_CLIENT_CLOSED;
     sc->reason = reason;
+    sc->closed_at = gw->cursor;
 
-    ngx_sio_ws_stop(&sc->ws);
+    sc->transport->stop(sc);
 
     ngx_queue_remove(&sc->link);
     ngx_queue_insert_tail(&gw->closed, &sc->link);
@@ -719,55 +376,38 @@ ngx_sio_client_free_closed(ngx_sio_gateway_t *gw)
 static void
 ngx_sio_client_free(ngx_sio_client_t *sc)
 {
-    ngx_uint_t          code, level;
-    ngx_connection_t   *c;
+    ngx_uint_t          level;
     ngx_sio_gateway_t  *gw;
 
     gw = sc->gateway;
-    c = sc->ws.connection;
 
     /* our limit, or the client's own doing */
     level = (sc->reason == NGX_SIO_CLOSE_SLOW) ? NGX_LOG_WARN : NGX_LOG_INFO;
 
-    ngx_log_error(level, c->log, 0, "socketio client closed: %s",
-                  ngx_sio_client_reasons[sc->reason]);
+    ngx_log_error(level, sc->log, 0, "socketio client closed: %s",
+                  ngx_sio_close_reasons[sc->reason]);
+
+    gw->worker->stats[NGX_SIO_STAT_CLOSE + sc->reason]++;
 
     ngx_queue_remove(&sc->link);
     gw->nclients--;
-
-    ngx_sio_deadline_clear(&sc->heartbeat);
 
     if (sc->connect) {
         ngx_sio_connect_abort(sc);
     }
 
-    ngx_sio_client_disconnect(sc);
-
-    if (sc->session) {
-        (void) ngx_sio_session_close(gw->zone, sc->session);
+    if (ngx_sio_zone_lost(gw->zone)) {
+        ngx_sio_gateway_emptied(gw);
+        sc->session = 0;
     }
 
-    code = sc->code;
-
-    if (sc->reason == NGX_SIO_CLOSE_TRANSPORT_CLOSE
-        || sc->reason == NGX_SIO_CLOSE_SLOW)
-    {
-        code = NGX_SIO_WS_ABORT;
-    }
-
-    if (sc->out) {
-        ngx_sio_client_discard(sc);
-    }
-
-    if (sc->ws.behind) {
-        code = NGX_SIO_WS_ABORT;
+    if (sc->session && sc->in_everyone) {
+        ngx_sio_client_exit(sc);
     }
 
     if (sc->bearer) {
         ngx_free(sc->bearer);
     }
 
-    ngx_sio_ws_close(&sc->ws, code);
-
-    ngx_free(sc);
+    sc->transport->end(sc);
 }

@@ -13,15 +13,18 @@
 #include <ngx_sio_deadline.h>
 #include <ngx_sio_out.h>
 #include <ngx_sio_session.h>
+#include <ngx_sio_stats.h>
 #include <ngx_sio_ws.h>
+#include <sio_eio.h>
 
 
 /*
- * One connected client: the object to know first.
+ * One client as this worker sees it: the object to know first.
  *
- * It is made when a WebSocket is detached from its request, and lives as long
- * as the transport.  What survives it, or must be seen by other workers, is in
- * its session record in the zone.
+ * It stands for a WebSocket, from its detachment to its end; for a pending
+ * poll, while the request is held; or for a POST, while its packets are handled
+ * and, after a CONNECT, until the rooms are there.  What survives it, or must
+ * be seen by other workers, is in the session record in the zone.
  *
  * Life:  OPEN -> CONNECTING -> CONNECTED -> CLOSED, and from CONNECTED back to
  * OPEN if the client leaves the namespace.  ngx_sio_client_close() only marks
@@ -48,15 +51,34 @@ typedef enum {
     NGX_SIO_CLOSE_SERVER,          /* disconnected by the backend */
     NGX_SIO_CLOSE_SHUTDOWN,
     NGX_SIO_CLOSE_SLOW,            /* over socketio_send_queue */
-    NGX_SIO_CLOSE_UNAVAILABLE      /* temporary trouble: it will come back */
+    NGX_SIO_CLOSE_UNAVAILABLE,     /* temporary trouble: it will come back */
+    NGX_SIO_CLOSE_REASONS
 } ngx_sio_close_e;
 
+extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 
-typedef struct ngx_sio_connect_s  ngx_sio_connect_t;
+
+typedef struct ngx_sio_connect_s    ngx_sio_connect_t;
+typedef struct ngx_sio_probe_s      ngx_sio_probe_t;
+typedef struct ngx_sio_transport_s  ngx_sio_transport_t;
+
+
+/* A message in a buffer, framed. */
+
+typedef struct {
+    uint64_t                  ref;             /* log offset; 0: not there */
+    uint64_t                  next;            /* behind it in the log, if it
+                                                  is an event that a client can
+                                                  go on from; else 0 */
+    uint32_t                  start;           /* in the buffer */
+    uint32_t                  len;
+    ngx_uint_t                drop;            /* volatile: owed to nobody */
+} ngx_sio_message_t;
 
 
 struct ngx_sio_client_s {
     ngx_sio_ws_t              ws;              /* first: see client_of() */
+    const ngx_sio_transport_t  *transport;
 
     /* what a fan-out touches */
 
@@ -72,7 +94,12 @@ struct ngx_sio_client_s {
 
     uint64_t                  sid_hash;        /* the local index of ids */
     ngx_sio_client_t         *sid_next;
+    ngx_sio_client_t         *owned_next;      /* by Engine.IO id */
 
+    uint64_t                  owner;           /* ticket of the session */
+    u_char                    eio_sid[NGX_SIO_SID_LEN];
+                                               /* if others may look for it */
+    uint64_t                  closed_at;       /* the cursor at its close */
     uint32_t                  session;         /* index in the zone; 0: lost */
     uint8_t                   state;           /* ngx_sio_client_state_e */
     uint8_t                   attachments;     /* binary messages to come */
@@ -81,43 +108,85 @@ struct ngx_sio_client_s {
     unsigned                  pinged:1;        /* a pong is due */
     unsigned                  extended:1;      /*   and got its extra time */
     unsigned                  in_everyone:1;
+    unsigned                  in_owned:1;
+    unsigned                  in_arriving:1;
     unsigned                  leaving:1;       /* closed when all is sent */
+    unsigned                  broken:1;        /* its rooms may be wrong: it is
+                                                  not to be recovered */
     unsigned                  illegal:1;       /* the packet with attachments
                                                   has a wrong placeholder */
 
     ngx_sio_deadline_t        heartbeat;       /* next ping, or pong due */
     ngx_queue_t               link;            /* gateway->clients, or closed */
+    ngx_queue_t               arrive;          /* gateway->arriving */
     ngx_sio_connect_t        *connect;         /* until it is CONNECTED */
+    ngx_sio_probe_t          *probe;           /* a WebSocket that is to take a
+                                                  polling session over */
     ngx_str_t                *bearer;          /* heap; token of the header */
+    ngx_log_t                *log;             /* of its connection, while there
+                                                  is one */
 };
 
 
 #define ngx_sio_client_of(p)  ((ngx_sio_client_t *) (p))
 
 
+/* What makes the transports differ; an object that it is in begins with sc. */
+
+struct ngx_sio_transport_s {
+    sio_eio_transport_e       kind;
+    void                    (*write)(ngx_sio_client_t *sc, u_char *buf,
+                                  ngx_sio_message_t *msg, ngx_uint_t n);
+    void                    (*pong)(ngx_sio_client_t *sc);
+    void                    (*alive)(ngx_sio_client_t *sc);
+    void                    (*disconnect)(ngx_sio_client_t *sc);
+                                               /* the client says it leaves */
+    void                    (*kick)(ngx_sio_client_t *sc, ngx_uint_t close);
+                                               /* it was disconnected while it
+                                                  was being connected */
+    void                    (*leave)(ngx_sio_client_t *sc);
+                                               /* close it when all that was
+                                                  written is sent */
+    void                    (*release)(ngx_sio_client_t *sc);
+                                               /* another worker wants the
+                                                  session */
+    ngx_int_t               (*connect)(ngx_sio_client_t *sc,
+                                  ngx_sio_session_socket_t *socket,
+                                  ngx_str_t *reply);
+                                               /* make it a socket and tell it;
+                                                  NGX_OK, NGX_AGAIN: later,
+                                                  NGX_ERROR */
+    void                    (*arrived)(ngx_sio_client_t *sc, uint64_t left);
+                                               /* see arrive.h; left: what is
+                                                  behind this is for later */
+    void                    (*stop)(ngx_sio_client_t *sc);
+                                               /* it is being closed: no input
+                                                  any more */
+    void                    (*end)(ngx_sio_client_t *sc);
+                                               /* the same at last: parts with
+                                                  the session, frees sc */
+};
+
+
 /*
- * Makes the client of a detached connection for an open session and starts its
- * deadlines.  Takes bearer over (heap, or NULL).  Returns NULL without memory:
- * then the caller still owns connection, session and bearer.
+ * Puts a client into the gateway's list; what is zero stays zero.  size: of the
+ * object that begins with it.  Returns NULL without memory.
  */
 ngx_sio_client_t *ngx_sio_client_create(ngx_sio_gateway_t *gw,
-    ngx_sio_loc_conf_t *slcf, ngx_connection_t *c, uint32_t session,
-    ngx_str_t *bearer);
+    ngx_sio_loc_conf_t *slcf, const ngx_sio_transport_t *transport,
+    size_t size);
+
+/*
+ * Takes a client out of the lists again without closing it, for one whose
+ * session goes to somebody else, or stays where it is.  Frees it.
+ */
+void ngx_sio_client_forget(ngx_sio_client_t *sc);
 
 /*
  * Sends one text message after all that is queued for the client.  Does not
  * free it; on failure the client is closed.
  */
 void ngx_sio_client_send(ngx_sio_client_t *sc, const u_char *p, size_t len);
-
-/* A message in a buffer, framed. */
-
-typedef struct {
-    uint64_t                  ref;             /* log offset; 0: not there */
-    uint32_t                  start;           /* in the buffer */
-    uint32_t                  len;
-    ngx_uint_t                drop;            /* volatile: owed to nobody */
-} ngx_sio_message_t;
 
 /* Frames a text message at p behind msg->start; returns its end. */
 u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
@@ -127,19 +196,21 @@ u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
 #define ngx_sio_client_frame_len(len)  (SIO_WS_HEADER + (len))
 
 /*
- * Sends n messages that lie back to back in buf, in one write.  What the
- * kernel does not take is owed, by reference, or by copy if a message has
- * none.  A client that is owed too much is closed.
+ * Sends n messages that lie back to back in buf, in one write.  A client that
+ * is owed too much is closed.
  */
 void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
 
 /*
- * Copies for the slow what the log may overwrite soon: references below the
- * given offset.  While the copies take more than the size of the log, the
- * client with most of them is closed.
+ * Enters a client that is a socket into this worker's index, with the rooms of
+ * its session, as of the cursor; it is CONNECTED then.  NGX_OK or NGX_ERROR:
+ * then it is not in the index.
  */
-void ngx_sio_client_rescue(ngx_sio_gateway_t *gw, uint64_t below);
+ngx_int_t ngx_sio_client_enter(ngx_sio_client_t *sc);
+
+/* Takes it out again; its session and its rooms there stay as they are. */
+void ngx_sio_client_exit(ngx_sio_client_t *sc);
 
 /* Sends DISCONNECT and ends the socket, or with close the transport too. */
 void ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close);
@@ -149,6 +220,12 @@ void ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close);
  * Sends nothing.
  */
 void ngx_sio_client_disconnect(ngx_sio_client_t *sc);
+
+/*
+ * Parts with the session of a client that is being freed: its socket is parked
+ * if it can be recovered, else the session ends.
+ */
+void ngx_sio_client_part(ngx_sio_client_t *sc);
 
 /*
  * Marks a client closed and posts its end; may be called at any time, any
@@ -162,9 +239,8 @@ void ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason);
  */
 void ngx_sio_client_free_closed(ngx_sio_gateway_t *gw);
 
-/* A pong came; another packet came, which shows life while one is due. */
-void ngx_sio_client_pong(ngx_sio_client_t *sc);
-void ngx_sio_client_alive(ngx_sio_client_t *sc);
+/* True if a socket that ends for this reason may be recovered. */
+ngx_uint_t ngx_sio_client_parks(ngx_sio_close_e reason);
 
 /* The client's record in the zone; NULL if the zone was emptied since. */
 ngx_sio_session_sh_t *ngx_sio_client_session(ngx_sio_client_t *sc);

@@ -55,7 +55,14 @@ ngx_sio_command_run(ngx_sio_gateway_t *gw, const sio_record_t *rec)
 
             /* after all that was published before */
             ngx_sio_dispatch_flush_client(gw, sc[i]);
-            ngx_sio_client_kick(sc[i], rec->flags & SIO_RECORD_CLOSE);
+
+            if (rec->flags & SIO_RECORD_QUIET) {
+                ngx_sio_client_disconnect(sc[i]);
+
+            } else {
+                ngx_sio_client_kick(sc[i], rec->flags & SIO_RECORD_CLOSE);
+            }
+
             break;
         }
     }
@@ -70,6 +77,7 @@ ngx_sio_command_collect(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
 
     if (sio_buf_append(list, &sc, sizeof(ngx_sio_client_t *)) != SIO_OK) {
         /* its rooms would no longer be right */
+        sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
 }
@@ -92,7 +100,8 @@ ngx_sio_command_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         room.name.data = (u_char *) name.data;
         room.name.len = name.len;
 
-        rc = ngx_sio_session_join(gw->zone, sc->session, &room, rec->offset);
+        rc = ngx_sio_session_join(gw->zone, sc->session, sc->owner, &room,
+                                  rec->offset + rec->size);
 
         if (rc == NGX_DONE) {
             continue;
@@ -107,12 +116,14 @@ ngx_sio_command_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
                                   room.member)
                != NGX_OK)
         {
-            (void) ngx_sio_session_leave(gw->zone, sc->session, room.member);
+            (void) ngx_sio_session_leave(gw->zone, sc->session, sc->owner,
+                                         room.member, 0);
             rc = NGX_ERROR;
         }
 
         if (rc != NGX_OK) {
             /* better to come again than to miss a room */
+            sc->broken = 1;
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
             return;
         }
@@ -155,7 +166,11 @@ ngx_sio_command_leave(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
 
         ngx_sio_rooms_leave(gw->rooms, sc, ref);
 
-        if (ngx_sio_session_leave(gw->zone, sc->session, ref) != NGX_OK) {
+        if (ngx_sio_session_leave(gw->zone, sc->session, sc->owner, ref,
+                                  rec->offset + rec->size)
+            != NGX_OK)
+        {
+            sc->broken = 1;
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
             return;
         }

@@ -47,6 +47,10 @@ typedef struct {
     ngx_sio_redis_conf_t     *redis;           /* NULL: standalone */
     ngx_str_t                 redis_prefix;    /* "socket.io" */
     ngx_str_t                 node;            /* empty: auto */
+    ngx_msec_t                recovery;        /* how long a lost client may
+                                                  come back; 0: off */
+    ngx_msec_t                drain;           /* a leaving worker closes its
+                                                  clients within this */
     ngx_array_t               namespaces;      /* ngx_str_t; [0] is "/" */
 
     ngx_shm_zone_t           *shm_zone;
@@ -118,6 +122,10 @@ typedef struct {
     ngx_sio_place_t           place;           /* of "socketio" */
     ngx_str_t                 location;        /* its name */
 
+    ngx_sio_gateway_conf_t   *status;          /* socketio_status; or NULL */
+
+    ngx_uint_t                transports;      /* set of sio_eio_transport_e, as
+                                                  bits 1 << transport */
     ngx_flag_t                auth;
     ngx_array_t              *keys;            /* ngx_sio_auth_key_t */
     ngx_str_t                 user_claim;      /* "sub" */
@@ -130,6 +138,7 @@ typedef struct {
 
     ngx_msec_t                ping_interval;
     ngx_msec_t                ping_timeout;
+    ngx_msec_t                upgrade_timeout;
     ngx_msec_t                connect_timeout;
     size_t                    max_payload;
     size_t                    send_queue;

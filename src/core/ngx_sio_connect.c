@@ -6,8 +6,11 @@
 
 #include "ngx_sio_connect.h"
 #include "ngx_sio_auth.h"
+#include "ngx_sio_dispatch.h"
 #include "ngx_sio_joining.h"
+#include "ngx_sio_recover.h"
 #include "ngx_sio_rooms.h"
+#include "ngx_sio_wire.h"
 
 #include <ngx_sio_lease.h>
 #include <sio_utf8.h>
@@ -19,6 +22,7 @@
 
 struct ngx_sio_connect_s {
     ngx_sio_client_t         *client;     /* NULL: it is gone, replies come */
+    ngx_sio_gateway_t        *gateway;
     ngx_sio_deadline_t        timeout;    /* socketio_connect_timeout */
 
     /* from here on: only while CONNECTING */
@@ -35,6 +39,8 @@ struct ngx_sio_connect_s {
     ngx_uint_t                asked;      /* the room sets are read, or being
                                              read */
     ngx_sio_joining_t         joining;
+    ngx_sio_recover_t         recover;
+    u_char                    pid[NGX_SIO_SID_LEN];
 };
 
 
@@ -48,26 +54,26 @@ static ngx_int_t ngx_sio_connect_names(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_expand(ngx_sio_connect_t *cn,
     ngx_sio_template_t *t, ngx_array_t *list);
 static ngx_int_t ngx_sio_connect_sets(ngx_sio_connect_t *cn);
-static ngx_int_t ngx_sio_connect_reply(void *data, redisReply *reply);
+static ngx_int_t ngx_sio_connect_set(void *data, redisReply *reply);
 static ngx_int_t ngx_sio_connect_add_names(ngx_sio_connect_t *cn,
     redisReply *reply);
 static ngx_uint_t ngx_sio_connect_is_name(redisReply *item);
 static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
-static void ngx_sio_connect_answer(ngx_sio_client_t *sc, u_char *sid);
+static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
+static void ngx_sio_connect_done(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_trim(ngx_sio_gateway_t *gw);
 
 
 ngx_int_t
-ngx_sio_connect_create(ngx_sio_client_t *sc)
+ngx_sio_connect_create(ngx_sio_client_t *sc, ngx_msec_t timeout)
 {
     ngx_sio_connect_t         *cn;
     ngx_sio_deadline_queue_t  *q;
 
-    q = ngx_sio_deadline_queue(sc->conf->connect_timeout,
-                               ngx_sio_connect_timeout);
+    q = ngx_sio_deadline_queue(timeout, ngx_sio_connect_timeout);
     if (q == NULL) {
         return NGX_ERROR;
     }
@@ -78,6 +84,7 @@ ngx_sio_connect_create(ngx_sio_client_t *sc)
     }
 
     cn->client = sc;
+    cn->gateway = sc->gateway;
     sc->connect = cn;
 
     ngx_sio_deadline_set(q, &cn->timeout);
@@ -106,7 +113,7 @@ ngx_sio_connect_limit(ngx_sio_deadline_t *d)
     cn = ngx_queue_data(d, ngx_sio_connect_t, limit);
     sc = cn->client;
 
-    ngx_log_error(NGX_LOG_INFO, sc->ws.connection->log, 0,
+    ngx_log_error(NGX_LOG_INFO, sc->log, 0,
                   "socketio client waited too long for %s",
                   cn->waiting ? "its room set" : "the feed or Redis");
 
@@ -135,6 +142,7 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
         }
 
         cn->client = sc;
+        cn->gateway = sc->gateway;
         sc->connect = cn;
     }
 
@@ -155,6 +163,8 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
     }
 
     cn->pool = pool;
+
+    ngx_sio_recover_begin(&cn->recover, sc->gateway, auth);
 
     switch (ngx_sio_connect_begin(cn)) {
 
@@ -204,8 +214,23 @@ ngx_sio_connect_refuse(ngx_sio_client_t *sc, ngx_sio_auth_result_e result)
 
     error = ngx_sio_auth_error(result);
 
-    ngx_log_error(NGX_LOG_INFO, sc->ws.connection->log, 0,
+    ngx_log_error(NGX_LOG_INFO, sc->log, 0,
                   "socketio client refused: %V", error);
+
+    switch (result) {
+
+    case NGX_SIO_AUTH_MISSING:
+        ngx_sio_gateway_stat(sc->gateway, AUTH_MISSING, 1);
+        break;
+
+    case NGX_SIO_AUTH_EXPIRED:
+        ngx_sio_gateway_stat(sc->gateway, AUTH_EXPIRED, 1);
+        break;
+
+    default:
+        ngx_sio_gateway_stat(sc->gateway, AUTH_INVALID, 1);
+        break;
+    }
 
     p = ngx_snprintf(buf, sizeof(buf), "44%V", error);
 
@@ -234,7 +259,11 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
         return rc;
     }
 
-    if (ngx_sio_gateway_sid(gw, cn->joining.sid) != NGX_OK) {
+    rc = gw->conf->recovery
+         ? ngx_sio_gateway_pid(gw, cn->pid, cn->joining.sid)
+         : ngx_sio_gateway_sid(gw, cn->joining.sid);
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -249,6 +278,7 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
 
     cn->since = gw->cursor;
     cn->asked = 0;
+    cn->recover.claim.again = ngx_sio_connect_again;
     ngx_queue_insert_tail(&gw->connecting, &cn->link);
     ngx_sio_deadline_set(q, &cn->limit);
 
@@ -358,7 +388,7 @@ ngx_sio_connect_sets(ngx_sio_connect_t *cn)
 
         if (ngx_sio_redis_command(gw->redis, 2, argv, len,
                                   NGX_SIO_CONNECT_LIMIT,
-                                  ngx_sio_connect_reply, cn)
+                                  ngx_sio_connect_set, cn)
             != NGX_OK)
         {
             cn->asked = 0;
@@ -373,7 +403,7 @@ ngx_sio_connect_sets(ngx_sio_connect_t *cn)
 
 
 static ngx_int_t
-ngx_sio_connect_reply(void *data, redisReply *reply)
+ngx_sio_connect_set(void *data, redisReply *reply)
 {
     ngx_sio_connect_t  *cn = data;
 
@@ -395,7 +425,7 @@ ngx_sio_connect_reply(void *data, redisReply *reply)
         return NGX_OK;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->ws.connection->log, 0,
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->log, 0,
                    "socketio room set, %ui to come", cn->waiting);
 
     if (reply == NULL) {
@@ -486,11 +516,25 @@ ngx_sio_connect_is_name(redisReply *item)
 }
 
 
+static void
+ngx_sio_connect_again(ngx_sio_claim_t *cl)
+{
+    ngx_sio_connect_t  *cn;
+
+    cn = ngx_queue_data(cl, ngx_sio_connect_t, recover.claim);
+
+    if (cn->client->state == NGX_SIO_CLIENT_CONNECTING) {
+        ngx_sio_connect_proceed(cn);
+    }
+}
+
+
 /* Completes the connection if nothing is missing any more. */
 
 static void
 ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
 {
+    ngx_int_t           rc;
     ngx_sio_client_t   *sc;
     ngx_sio_gateway_t  *gw;
 
@@ -501,6 +545,25 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
         return;
     }
 
+    if (cn->recover.active) {
+
+        rc = ngx_sio_recover_try(&cn->recover, sc, &cn->identity);
+
+        if (rc == NGX_OK) {
+            ngx_sio_connect_done(cn);
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+    }
+
     /* the sets are read after the feed is live: see the order of a backend */
 
     if (!cn->asked
@@ -509,7 +572,7 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
         return;
     }
 
-    if (ngx_sio_connect_complete(cn) != NGX_OK) {
+    if (ngx_sio_connect_complete(cn) == NGX_ERROR) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
 }
@@ -551,28 +614,89 @@ ngx_sio_connect_resume(ngx_sio_gateway_t *gw)
 }
 
 
+/* NGX_OK; NGX_AGAIN: it is tried again later; NGX_ERROR. */
+
 static ngx_int_t
 ngx_sio_connect_complete(ngx_sio_connect_t *cn)
 {
-    u_char              sid[NGX_SIO_SID_LEN];
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = cn->client->gateway;
+
+    if (ngx_sio_joining_rooms(&cn->joining, &cn->names, cn->pool) != NGX_OK
+        || ngx_sio_joining_apply(&cn->joining, gw, cn->since) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_sio_connect_enter(cn);
+
+    if (rc == NGX_OK) {
+        ngx_sio_connect_done(cn);
+    }
+
+    return rc;
+}
+
+
+/* As of this worker's cursor, and as its transport does it. */
+
+static ngx_int_t
+ngx_sio_connect_enter(ngx_sio_connect_t *cn)
+{
+    u_char                     buf[NGX_SIO_CONNECT_REPLY];
+    ngx_int_t                  rc;
+    ngx_str_t                  reply;
+    ngx_sio_client_t          *sc;
+    ngx_sio_gateway_t         *gw;
+    ngx_sio_session_socket_t   socket;
+
+    sc = cn->client;
+    gw = sc->gateway;
+
+    socket.sid = cn->joining.sid;
+    socket.nsp = 0;
+    socket.recoverable = (gw->conf->recovery != 0);
+    socket.user = &cn->identity.user;
+    socket.rooms = cn->joining.rooms.elts;
+    socket.nrooms = cn->joining.rooms.nelts;
+    socket.since = gw->cursor;
+
+    reply.data = buf;
+    reply.len = ngx_sio_connect_reply(buf, cn->joining.sid,
+                                      socket.recoverable ? cn->pid : NULL)
+                - buf;
+
+    rc = sc->transport->connect(sc, &socket, &reply);
+
+    if (rc == NGX_ERROR && !ngx_sio_zone_lost(gw->zone)) {
+        ngx_sio_gateway_full(gw);
+    }
+
+    return rc;
+}
+
+
+/* The client is a socket, and was told so; it may be freed here. */
+
+static void
+ngx_sio_connect_done(ngx_sio_connect_t *cn)
+{
     ngx_uint_t          kicked;
     ngx_sio_client_t   *sc;
     ngx_sio_gateway_t  *gw;
 
     sc = cn->client;
     gw = sc->gateway;
-
-    if (ngx_sio_joining_rooms(&cn->joining, &cn->names, cn->pool) != NGX_OK
-        || ngx_sio_joining_apply(&cn->joining, gw, cn->since) != NGX_OK
-        || ngx_sio_connect_enter(cn) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(sid, cn->joining.sid, NGX_SIO_SID_LEN);
     kicked = cn->joining.kicked;
 
-    sc->state = NGX_SIO_CLIENT_CONNECTED;
+    ngx_sio_gateway_stat(gw, CONNECTED, 1);
+
+    if (sc->state != NGX_SIO_CLIENT_CLOSED) {
+        sc->state = NGX_SIO_CLIENT_CONNECTED;
+    }
+
     sc->connect = NULL;
 
     ngx_sio_deadline_clear(&cn->timeout);
@@ -581,102 +705,70 @@ ngx_sio_connect_complete(ngx_sio_connect_t *cn)
 
     ngx_sio_connect_trim(gw);
 
-    ngx_sio_connect_answer(sc, sid);
-
     if (kicked) {
-        ngx_sio_client_kick(sc, kicked == 2);
+        sc->transport->kick(sc, kicked == 2);
     }
 
-    return NGX_OK;
+    sc->transport->arrived(sc, 0);
 }
 
 
-/* Into the zone, then into the worker's index, as of its cursor. */
-
-static ngx_int_t
-ngx_sio_connect_enter(ngx_sio_connect_t *cn)
+u_char *
+ngx_sio_connect_reply(u_char *p, const u_char *sid, const u_char *pid)
 {
-    ngx_int_t           rc;
-    ngx_uint_t          i, n;
-    ngx_sio_room_t     *room;
-    ngx_sio_client_t   *sc;
-    ngx_sio_gateway_t  *gw;
+    p = ngx_sprintf(p, "40{\"sid\":\"%*s\"", (size_t) NGX_SIO_SID_LEN, sid);
 
-    sc = cn->client;
+    if (pid) {
+        p = ngx_sprintf(p, ",\"pid\":\"%*s\"", (size_t) NGX_SIO_SID_LEN,
+                        pid);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+/*
+ * With recovery it is the first event that carries an offset, so that even a
+ * client that gets no other can tell where it was.
+ */
+
+void
+ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at)
+{
+    u_char                *p, *buf;
+    ngx_str_t             *ready;
+    ngx_sio_gateway_t     *gw;
+    ngx_sio_session_sh_t  *ss;
+
     gw = sc->gateway;
-
-    room = cn->joining.rooms.elts;
-    n = cn->joining.rooms.nelts;
-
-    rc = ngx_sio_session_connect(gw->zone, sc->session, cn->joining.sid, 0,
-                                 &cn->identity.user, room, n, gw->cursor);
-
-    if (rc != NGX_OK) {
-
-        if (rc == NGX_DECLINED && !ngx_sio_zone_lost(gw->zone)) {
-            ngx_sio_gateway_full(gw);
-        }
-
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (ngx_sio_rooms_join(gw->rooms, sc, room[i].hash, room[i].room,
-                               room[i].member)
-            != NGX_OK)
-        {
-            break;
-        }
-    }
-
-    if (i == n && ngx_sio_rooms_enter(gw->rooms, sc) == NGX_OK) {
-        return NGX_OK;
-    }
-
-    while (i--) {
-        ngx_sio_rooms_leave(gw->rooms, sc, room[i].member);
-    }
-
-    (void) ngx_sio_session_disconnect(gw->zone, sc->session);
-
-    return NGX_ERROR;
-}
-
-
-/* The reply and the ready event, in one write. */
-
-static void
-ngx_sio_connect_answer(ngx_sio_client_t *sc, u_char *sid)
-{
-    u_char             *p, *buf, text[64];
-    size_t              size;
-    ngx_str_t          *ready;
-    ngx_uint_t          n;
-    ngx_sio_message_t   msg[2];
-
     ready = &sc->conf->ready_packet;
-    size = ngx_sio_client_frame_len(sizeof(text))
-           + ngx_sio_client_frame_len(ready->len);
+    ss = ngx_sio_client_session(sc);
 
-    buf = ngx_alloc(size, sc->gateway->log);
+    if (ready->len == 0 || ss == NULL) {
+        return;
+    }
+
+    if ((ss->flags & NGX_SIO_RECOVERABLE) == 0) {
+        ngx_sio_client_send(sc, ready->data, ready->len);
+        return;
+    }
+
+    buf = ngx_alloc(ready->len + NGX_SIO_WIRE_TAIL, gw->log);
     if (buf == NULL) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
 
-    p = ngx_snprintf(text, sizeof(text), "40{\"sid\":\"%*s\"}",
-                     (size_t) NGX_SIO_SID_LEN, sid);
+    p = ngx_cpymem(buf, ready->data, ready->len - 1);
+    p = ngx_sio_wire_offset(gw, p, at);
 
-    n = 0;
-    msg[n].start = 0;
-    p = ngx_sio_client_frame(buf, &msg[n++], text, p - text);
+    ngx_sio_client_send(sc, buf, p - buf);
 
-    if (ready->len) {
-        msg[n].start = (uint32_t) (p - buf);
-        (void) ngx_sio_client_frame(buf, &msg[n++], ready->data, ready->len);
+    if (ss->last < at) {
+        ngx_sio_store(&ss->last, at);
     }
-
-    ngx_sio_client_write(sc, buf, msg, n);
 
     ngx_free(buf);
 }
@@ -710,6 +802,10 @@ ngx_sio_connect_release(ngx_sio_connect_t *cn)
 {
     if (cn->pool == NULL) {
         return;
+    }
+
+    if (cn->recover.active) {
+        ngx_sio_recover_end(&cn->recover, cn->gateway);
     }
 
     ngx_sio_deadline_clear(&cn->limit);

@@ -26,13 +26,25 @@
 
 
 /*
- * Makes the state that a client has until it is connected, and starts its
- * socketio_connect_timeout.  NGX_OK or NGX_ERROR.
+ * Makes the state that a client has until it is connected, for which it has
+ * timeout ms.  NGX_OK or NGX_ERROR.
  */
-ngx_int_t ngx_sio_connect_create(ngx_sio_client_t *sc);
+ngx_int_t ngx_sio_connect_create(ngx_sio_client_t *sc, ngx_msec_t timeout);
 
 /* A CONNECT packet for "/"; auth is its payload or NULL.  May close sc. */
 void ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth);
+
+/* Writes a CONNECT reply; pid may be NULL.  Returns what is behind. */
+#define NGX_SIO_CONNECT_REPLY  96
+
+u_char *ngx_sio_connect_reply(u_char *p, const u_char *sid,
+    const u_char *pid);
+
+/*
+ * Sends the ready event, if there is one, to a client that is a socket from an
+ * offset on.
+ */
+void ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at);
 
 /* Gives up what a client that is being freed waits for. */
 void ngx_sio_connect_abort(ngx_sio_client_t *sc);

@@ -5,9 +5,13 @@
 
 
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_arrive.h"
 #include "ngx_sio_command.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_owned.h"
 #include "ngx_sio_rooms.h"
+#include "ngx_sio_slow.h"
+#include "ngx_sio_wire.h"
 
 
 #define NGX_SIO_DISPATCH_STAGE  262144    /* bytes staged in one turn */
@@ -53,8 +57,6 @@ struct ngx_sio_dispatch_s {
     ngx_array_t               dirty;      /* ngx_sio_client_t *: have runs */
     ngx_pool_t               *pool;
 
-    sio_buf_t                 record;     /* tables and names of a record */
-
     uint64_t                  mark;       /* serial of the segment */
     uint32_t                  segment;    /* its first message */
     ngx_sio_dispatch_audience_t  audience;
@@ -65,15 +67,12 @@ static void ngx_sio_dispatch_handler(ngx_event_t *ev);
 static ngx_int_t ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_dispatch_record(ngx_sio_gateway_t *gw,
     uint64_t off, sio_record_t *rec);
-static sio_record_t *ngx_sio_dispatch_load(ngx_sio_gateway_t *gw,
-    uint64_t off, sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
-static size_t ngx_sio_dispatch_framed(const sio_record_t *rec);
-static ngx_int_t ngx_sio_dispatch_frame(ngx_sio_zone_t *z,
-    const sio_record_t *rec, size_t at, u_char *p, size_t len);
+static ngx_int_t ngx_sio_dispatch_session(ngx_sio_gateway_t *gw,
+    sio_record_t *rec);
 static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc,
@@ -171,6 +170,10 @@ ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
 
         sends += gw->dispatch->dirty.nelts;
 
+        if (rc != NGX_DECLINED) {
+            ngx_sio_arrive_resume(gw);
+        }
+
         if (rc == NGX_DECLINED) {
 
             if (ngx_sio_dispatch_overrun(gw) != NGX_OK) {
@@ -252,7 +255,7 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
      * stands in the other 7/32 before the cursor is safe when it is published.
      */
 
-    ngx_sio_client_rescue(gw, gw->cursor - z->sh->log_size / 32 * 7);
+    ngx_sio_slow_rescue(gw, gw->cursor - z->sh->log_size / 32 * 7);
 
     if (ngx_sio_log_advance(z, gw->slot, gw->cursor) != NGX_OK) {
         return NGX_DECLINED;
@@ -282,7 +285,7 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
         return NGX_OK;
     }
 
-    image = ngx_sio_dispatch_load(gw, off, rec);
+    image = ngx_sio_wire_load(gw, off, rec);
     if (image == NULL) {
         return NGX_DECLINED;
     }
@@ -304,33 +307,12 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
 
         return NGX_OK;
 
+    case SIO_RECORD_SESSION:
+        return ngx_sio_dispatch_session(gw, image);
+
     default:
         return NGX_OK;
     }
-}
-
-
-/* Copies a record up to its parts; NULL if it was overrun. */
-
-static sio_record_t *
-ngx_sio_dispatch_load(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
-{
-    size_t      len;
-    sio_buf_t  *b;
-
-    b = &gw->dispatch->record;
-    b->len = 0;
-
-    len = sio_record_parts_at(rec);
-
-    if (!sio_record_sane(rec, ngx_sio_log_max_record(gw->zone))
-        || sio_buf_reserve(b, len) != SIO_OK
-        || ngx_sio_log_copy(gw->zone, off, 0, b->data, len) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return (sio_record_t *) b->data;
 }
 
 
@@ -410,11 +392,10 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
     d = gw->dispatch;
     stage = &d->stage;
 
-    len = ngx_sio_dispatch_framed(rec);
+    len = ngx_sio_wire_len(gw, rec);
 
     if (sio_buf_reserve(stage, len) != SIO_OK
-        || ngx_sio_dispatch_frame(gw->zone, rec, 0, stage->data + stage->len,
-                                  len)
+        || ngx_sio_wire_write(gw, rec, 0, stage->data + stage->len, len)
            != NGX_OK)
     {
         return NGX_DECLINED;
@@ -425,10 +406,7 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
         return NGX_DECLINED;
     }
 
-    msg->ref = rec->offset;
-    msg->start = (uint32_t) stage->len;
-    msg->len = (uint32_t) len;
-    msg->drop = rec->flags & SIO_RECORD_VOLATILE;
+    ngx_sio_wire_message(gw, rec, msg, stage->len, len);
 
     stage->len += len;
 
@@ -436,101 +414,53 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
 }
 
 
-/* The length of a record's parts as WebSocket messages. */
-
-static size_t
-ngx_sio_dispatch_framed(const sio_record_t *rec)
-{
-    size_t           len;
-    unsigned         i;
-    const uint32_t  *lens;
-
-    lens = sio_record_part_lens(rec);
-    len = rec->parts_len;
-
-    for (i = 0; i < rec->parts; i++) {
-        len += sio_ws_header_len(lens[i]);
-    }
-
-    return len;
-}
-
-
-/*
- * Writes bytes [at, at + len) of a record's WebSocket messages to p.  The first
- * part of a packet is text, the others are its attachments.
- */
+/* A record for one session: for its owner, if that is this worker. */
 
 static ngx_int_t
-ngx_sio_dispatch_frame(ngx_sio_zone_t *z, const sio_record_t *rec, size_t at,
-    u_char *p, size_t len)
+ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 {
-    u_char           head[SIO_WS_HEADER];
-    size_t           n, from;
-    unsigned         i;
-    const uint32_t  *lens;
+    uint64_t           next, ref;
+    sio_str_t          name;
+    ngx_sio_client_t  *sc;
 
-    lens = sio_record_part_lens(rec);
-    from = sio_record_parts_at(rec);
+    name = sio_record_name(rec, 0);
 
-    for (i = 0; i < rec->parts && len; i++) {
+    sc = ngx_sio_owned_find(gw, sio_record_hashes(rec)[0], name.data,
+                            name.len);
 
-        n = sio_ws_header(head, i ? SIO_WS_BINARY : SIO_WS_TEXT, lens[i]);
+    if (sc == NULL && rec->rooms > 1 && (rec->flags & SIO_RECORD_RELEASE)) {
 
-        if (at < n) {
-            n = ngx_min(n - at, len);
-            p = ngx_cpymem(p, head + at, n);
-            len -= n;
-            at = 0;
+        name = sio_record_name(rec, 1);
 
-        } else {
-            at -= n;
-        }
+        sc = ngx_sio_rooms_sid(gw->rooms, sio_record_hashes(rec)[1],
+                               name.data, name.len);
+    }
 
-        if (at < lens[i]) {
-            n = ngx_min(lens[i] - at, len);
+    if (sc == NULL || sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return NGX_OK;
+    }
 
-            if (ngx_sio_log_copy(z, rec->offset, from + at, p, n) != NGX_OK) {
-                return NGX_DECLINED;
-            }
+    /* after all that was published before */
 
-            p += n;
-            len -= n;
-            at = 0;
+    ngx_sio_dispatch_segment(gw);
+    ngx_sio_dispatch_flush_client(gw, sc);
 
-        } else {
-            at -= lens[i];
-        }
+    if (rec->flags & SIO_RECORD_CLOSE) {
+        ngx_sio_client_close(sc, ngx_min(rec->arg,
+                                         NGX_SIO_CLOSE_REASONS - 1));
 
-        from += lens[i];
+    } else if (rec->flags & SIO_RECORD_RELEASE) {
+        sc->transport->release(sc);
+
+    } else if (rec->flags & SIO_RECORD_CONNECTED) {
+        ngx_sio_arrive_again(sc, rec->offset);
+
+    } else {
+        ref = rec->offset;
+        return ngx_sio_wire_missed(gw, sc, &ref, 1, (size_t) -1, &next);
     }
 
     return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_sio_dispatch_fetch(void *data, uint64_t ref, size_t at, u_char *p,
-    size_t len)
-{
-    ngx_sio_client_t *sc = data;
-
-    sio_record_t        rec, *image;
-    ngx_sio_gateway_t  *gw;
-
-    gw = sc->gateway;
-
-    if (ngx_sio_log_next(gw->zone, &ref, &rec) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    image = ngx_sio_dispatch_load(gw, ref, &rec);
-
-    if (image == NULL || at + len > ngx_sio_dispatch_framed(image)) {
-        return NGX_DECLINED;
-    }
-
-    return ngx_sio_dispatch_frame(gw->zone, image, at, p, len);
 }
 
 

@@ -48,9 +48,5 @@ void ngx_sio_dispatch_addressed(ngx_sio_gateway_t *gw,
 void ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw,
     ngx_sio_client_t *sc);
 
-/* ngx_sio_out_fetch_pt: frames a record of the log again; data: a client. */
-ngx_int_t ngx_sio_dispatch_fetch(void *data, uint64_t ref, size_t at,
-    u_char *p, size_t len);
-
 
 #endif /* _NGX_SIO_DISPATCH_H_INCLUDED_ */

@@ -6,18 +6,26 @@
 
 #include "ngx_sio_gateway.h"
 #include "ngx_sio_client.h"
+#include "ngx_sio_beat.h"
+#include "ngx_sio_claim.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_drain.h"
+#include "ngx_sio_owned.h"
+#include "ngx_sio_poll.h"
 #include "ngx_sio_rooms.h"
 
 #include <sio_eio.h>
 
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <sys/eventfd.h>
 
 
 #define NGX_SIO_GATEWAY_BELLS    128       /* process slots with a doorbell */
 #define NGX_SIO_GATEWAY_SWEEP    100       /* ms */
+#define NGX_SIO_GATEWAY_CHECK    10        /* sweeps between looks for sessions
+                                              that others have ended */
 #define NGX_SIO_GATEWAY_WARN     60000     /* ms between lines on a full zone */
 
 
@@ -53,6 +61,14 @@ static ngx_uint_t          ngx_sio_gateway_have_bells;
 static ngx_sio_gateway_t  *ngx_sio_gateways;
 static ngx_uint_t          ngx_sio_gateway_n;
 static ngx_connection_t   *ngx_sio_gateway_bell_connection;
+
+/* What a worker without a slot counts for. */
+
+static ngx_sio_worker_sh_t  ngx_sio_gateway_no_worker;
+
+/* The record that is being appended: kept, because most are small. */
+
+static sio_buf_t            ngx_sio_gateway_record;
 
 
 static const ngx_sio_redis_handler_t  ngx_sio_gateway_command_handler = {
@@ -239,17 +255,27 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
     ngx_queue_init(&gw->connecting);
     ngx_queue_init(&gw->commands);
     ngx_queue_init(&gw->slow);
+    ngx_queue_init(&gw->arriving);
+    ngx_queue_init(&gw->claiming);
+    ngx_queue_init(&gw->answers);
 
     gw->ident.fd = (ngx_socket_t) -1;
 
     ngx_sio_gateway_event(gw, &gw->sweep, ngx_sio_gateway_sweep);
     ngx_sio_gateway_event(gw, &gw->close, ngx_sio_gateway_close);
+    ngx_sio_gateway_event(gw, &gw->answer, ngx_sio_poll_handler);
+    ngx_sio_gateway_event(gw, &gw->claim, ngx_sio_claim_handler);
+    ngx_sio_gateway_event(gw, &gw->drain, ngx_sio_drain_handler);
     gw->sweep.cancelable = 1;
+    gw->claim.cancelable = 1;
+
+    gw->worker = &ngx_sio_gateway_no_worker;
 
     gw->rooms = ngx_sio_rooms_create(gw);
+    gw->owned = ngx_sio_owned_create(gw);
     gw->dispatch = ngx_sio_dispatch_create(gw);
 
-    if (gw->rooms == NULL || gw->dispatch == NULL) {
+    if (gw->rooms == NULL || gw->owned == NULL || gw->dispatch == NULL) {
         return NGX_ERROR;
     }
 
@@ -297,13 +323,14 @@ ngx_sio_gateway_enter(ngx_sio_gateway_t *gw)
     /* the view was made by the master, maybe long ago */
     z->epoch = ngx_sio_load(&z->sh->epoch);
 
-    gw->slot = ngx_sio_worker_enter(z, ngx_process_slot);
+    gw->slot = ngx_sio_worker_enter(z, ngx_process_slot, gw->conf->recovery);
 
     if (gw->slot == 0) {
         return;
     }
 
-    gw->cursor = z->sh->workers[gw->slot - 1].cursor;
+    gw->worker = &z->sh->workers[gw->slot - 1];
+    gw->cursor = gw->worker->cursor;
 
     /* arms the doorbell */
     ngx_sio_dispatch_post(gw);
@@ -432,6 +459,97 @@ ngx_sio_gateway_sid(ngx_sio_gateway_t *gw, u_char *sid)
 }
 
 
+ngx_int_t
+ngx_sio_gateway_pid(ngx_sio_gateway_t *gw, u_char *pid, u_char *sid)
+{
+    if (ngx_sio_gateway_sid(gw, pid) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_sio_gateway_sid_of(pid, sid);
+
+    return NGX_OK;
+}
+
+
+/* Nobody finds the secret id from the public one. */
+
+void
+ngx_sio_gateway_sid_of(const u_char *pid, u_char *sid)
+{
+    u_char    digest[SHA256_DIGEST_LENGTH];
+    uint32_t  rest;
+
+    (void) SHA256(pid, NGX_SIO_SID_LEN, digest);
+
+    rest = (uint32_t) digest[12] << 16 | digest[13] << 8 | digest[14];
+
+    sio_eio_sid(sid, digest, rest);
+}
+
+
+ngx_int_t
+ngx_sio_gateway_tell(ngx_sio_gateway_t *gw, const u_char *eio_sid,
+    ngx_uint_t flags, uint64_t arg, sio_str_t *part, ngx_uint_t parts)
+{
+    sio_str_t      name;
+    sio_message_t  m;
+
+    ngx_memzero(&m, sizeof(sio_message_t));
+
+    name.data = eio_sid;
+    name.len = NGX_SIO_SID_LEN;
+
+    m.type = SIO_RECORD_SESSION;
+    m.flags = (uint8_t) flags;
+    m.arg = arg;
+    m.rooms = 1;
+    m.names = &name;
+    m.part = part;
+    m.parts = (uint16_t) parts;
+
+    return ngx_sio_gateway_append(gw, &m, NULL);
+}
+
+
+ngx_int_t
+ngx_sio_gateway_append(ngx_sio_gateway_t *gw, sio_message_t *m,
+    uint64_t *behind)
+{
+    sio_rc_t          rc;
+    ngx_int_t         appended;
+    sio_buf_t        *b;
+    ngx_sio_append_t  a;
+
+    b = &ngx_sio_gateway_record;
+    b->len = 0;
+
+    rc = sio_record_encode(b, m, gw->zone->sh->seed,
+                           ngx_sio_log_max_record(gw->zone));
+    if (rc != SIO_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&a, sizeof(ngx_sio_append_t));
+    a.data = b->data;
+    a.len = b->len;
+
+    appended = ngx_sio_log_append(gw->zone, &a);
+
+    if (appended != NGX_OK) {
+        return (appended == NGX_ERROR) ? NGX_ERROR : NGX_AGAIN;
+    }
+
+    if (behind) {
+        *behind = a.first + b->len;
+    }
+
+    ngx_sio_gateway_ring(gw);
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_sio_gateway_sweep(ngx_event_t *ev)
 {
@@ -444,7 +562,7 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
         ngx_sio_gateway_enter(gw);
 
     } else {
-        n = ngx_sio_worker_reap(gw->zone);
+        n = ngx_sio_worker_reap(gw->zone, gw->conf->recovery);
 
         if (n) {
             ngx_log_error(NGX_LOG_NOTICE, gw->log, 0,
@@ -460,8 +578,14 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
             ngx_sio_dispatch_post(gw);
         }
 
-        /* those for whom Redis had no room a moment ago */
+        /* those for whom Redis or the log had no room a moment ago */
         ngx_sio_connect_resume(gw);
+
+        ngx_sio_beat_sweep(gw);
+
+        if (gw->sweeps++ % NGX_SIO_GATEWAY_CHECK == 0) {
+            ngx_sio_owned_check(gw);
+        }
     }
 
     ngx_add_timer(ev, NGX_SIO_GATEWAY_SWEEP);
@@ -563,38 +687,17 @@ ngx_sio_gateway_command_lost(void *data)
 
 
 /*
- * The worker has to leave.  Its clients are closed, which their connections
- * are told as well; the feed stays for the moment in which another worker gets
- * ready to go on with it, and so does the slot, which it needs.
+ * The worker has to leave.  The feed stays for the moment in which another
+ * worker gets ready to go on with it, and so does the slot, which it needs.
  */
 
 static void
 ngx_sio_gateway_shutdown(void)
 {
-    ngx_uint_t          i;
-    ngx_queue_t        *q;
-    ngx_sio_gateway_t  *gw;
+    ngx_uint_t  i;
 
     for (i = 0; i < ngx_sio_gateway_n; i++) {
-        gw = &ngx_sio_gateways[i];
-
-        if (gw->closing) {
-            continue;
-        }
-
-        gw->closing = 1;
-
-        while (!ngx_queue_empty(&gw->clients)) {
-            q = ngx_queue_head(&gw->clients);
-            ngx_sio_client_close(ngx_queue_data(q, ngx_sio_client_t, link),
-                                 NGX_SIO_CLOSE_SHUTDOWN);
-        }
-
-        ngx_sio_client_free_closed(gw);
-
-        if (gw->feed) {
-            ngx_sio_feed_leave(gw->feed);
-        }
+        ngx_sio_drain_begin(&ngx_sio_gateways[i]);
     }
 }
 
@@ -620,7 +723,8 @@ ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
         }
 
         if (gw->slot) {
-            ngx_sio_worker_leave(gw->zone, gw->slot);
+            gw->worker = &ngx_sio_gateway_no_worker;
+            ngx_sio_worker_leave(gw->zone, gw->slot, gw->conf->recovery);
             gw->slot = 0;
         }
     }

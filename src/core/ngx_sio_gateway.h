@@ -14,6 +14,7 @@
 #include <ngx_event.h>
 
 #include <ngx_sio_log.h>
+#include <ngx_sio_stats.h>
 #include <ngx_sio_worker.h>
 
 
@@ -23,10 +24,17 @@
  *
  * Everything else in this folder gets one of these and works on its part:
  *
- *   client     one connected client
+ *   request    what an HTTP request wants of the gateway
+ *   client     one client; websocket, poll, post: its transports
+ *   probe      a WebSocket that takes a polling session over
+ *   receive    packets from clients
  *   connect    from the CONNECT packet to the reply
+ *   recover    the same for a socket that comes back
  *   rooms      which of this worker's clients are in a room
  *   dispatch   from the log to the clients
+ *   arrive     a session comes to this worker
+ *   beat       heartbeats of sessions that poll
+ *   drain      a worker that leaves
  *   feed       from Redis to the log
  */
 
@@ -34,6 +42,7 @@
 typedef struct ngx_sio_client_s   ngx_sio_client_t;
 typedef struct ngx_sio_rooms_s    ngx_sio_rooms_t;
 typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
+typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
 
 
 struct ngx_sio_gateway_s {
@@ -41,6 +50,7 @@ struct ngx_sio_gateway_s {
     ngx_sio_zone_t           *zone;
     ngx_log_t                *log;
     ngx_uint_t                slot;            /* from 1; 0: no slot (yet) */
+    ngx_sio_worker_sh_t      *worker;          /* of the slot, never NULL */
     uint64_t                  cursor;          /* next record to deliver */
 
     ngx_sio_rooms_t          *rooms;
@@ -55,6 +65,16 @@ struct ngx_sio_gateway_s {
                                                   their "since" */
     ngx_queue_t               commands;        /* what they may have missed */
 
+    ngx_queue_t               arriving;        /* clients whose sessions are
+                                                  ahead of the cursor */
+    ngx_queue_t               claiming;        /* who waits for a session that
+                                                  another worker has yet to
+                                                  let go */
+    ngx_event_t               claim;           /*   tries again */
+    ngx_queue_t               answers;         /* polls that have something */
+    ngx_event_t               answer;          /*   answers them */
+    ngx_sio_owned_t          *owned;           /* clients by Engine.IO id */
+
     ngx_queue_t               slow;            /* by out->link: clients that
                                                   are behind */
     uint64_t                  oldest;          /* no reference of theirs is
@@ -66,10 +86,14 @@ struct ngx_sio_gateway_s {
 
     ngx_event_t               sweep;           /* 100 ms: reaps the dead, looks
                                                   at the log without a bell */
+    ngx_uint_t                sweeps;          /* how many there were */
     ngx_connection_t          ident;           /* data of the events, for debug
                                                   logs */
 
     ngx_uint_t                closing;         /* the worker is leaving */
+    ngx_event_t               drain;           /*   and closes its clients, */
+    ngx_msec_t                drain_from;      /*   since then, */
+    ngx_uint_t                drain_of;        /*   of so many */
 };
 
 
@@ -102,6 +126,32 @@ void ngx_sio_gateway_ring(ngx_sio_gateway_t *gw);
  * other of this node has.  NGX_OK, or NGX_ERROR without random bytes.
  */
 ngx_int_t ngx_sio_gateway_sid(ngx_sio_gateway_t *gw, u_char *sid);
+
+/*
+ * Appends a message for the session of that Engine.IO id to the log, and wakes
+ * its owner.  part: packets of Engine.IO.  NGX_OK; NGX_AGAIN if the log has no
+ * room for now; NGX_ERROR (memory, too large).
+ */
+ngx_int_t ngx_sio_gateway_tell(ngx_sio_gateway_t *gw, const u_char *eio_sid,
+    ngx_uint_t flags, uint64_t arg, sio_str_t *part, ngx_uint_t parts);
+
+/*
+ * Appends one record to the log and wakes the others.  *behind, if not NULL,
+ * becomes the offset behind it.  Returns as above.
+ */
+ngx_int_t ngx_sio_gateway_append(ngx_sio_gateway_t *gw, sio_message_t *m,
+    uint64_t *behind);
+
+/*
+ * Makes the ids of a socket that can be recovered: pid is secret, and sid
+ * follows from it (..._sid_of()), so that a socket is found by either.
+ */
+ngx_int_t ngx_sio_gateway_pid(ngx_sio_gateway_t *gw, u_char *pid, u_char *sid);
+void ngx_sio_gateway_sid_of(const u_char *pid, u_char *sid);
+
+/* Counts; see stats.h. */
+#define ngx_sio_gateway_stat(gw, name, n)                                     \
+    ((gw)->worker->stats[NGX_SIO_STAT_##name] += (n))
 
 /*
  * Closes all clients because the records of the zone were emptied: what they

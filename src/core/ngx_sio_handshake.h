@@ -12,10 +12,19 @@
 
 
 /*
- * The content handler of a socketio location: answers the Engine.IO handshake
- * or refuses it, checking in the order of the reference, and makes a client.
+ * New sessions.  Both return what the content handler is to return; the second
+ * one's last argument is not used.
  */
-ngx_int_t ngx_sio_handshake_handler(ngx_http_request_t *r);
+ngx_int_t ngx_sio_handshake_poll(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
+    ngx_sio_loc_conf_t *slcf);
+ngx_int_t ngx_sio_handshake_websocket(ngx_http_request_t *r,
+    ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf, const u_char *eio_sid);
+
+/*
+ * The token of an Authorization header, on the heap; NULL if there is none, or
+ * no memory.
+ */
+ngx_str_t *ngx_sio_handshake_bearer(ngx_http_request_t *r);
 
 
 #endif /* _NGX_SIO_HANDSHAKE_H_INCLUDED_ */

@@ -32,7 +32,7 @@ ngx_sio_receive_text(ngx_sio_client_t *sc, u_char *data, size_t len)
     switch (data[0]) {
 
     case SIO_EIO_PONG:
-        ngx_sio_client_pong(sc);
+        sc->transport->pong(sc);
         return;
 
     case SIO_EIO_PING:
@@ -44,17 +44,17 @@ ngx_sio_receive_text(ngx_sio_client_t *sc, u_char *data, size_t len)
     case SIO_EIO_CLOSE:
     case SIO_EIO_UPGRADE:
     case SIO_EIO_NOOP:
-        ngx_sio_client_alive(sc);
+        sc->transport->alive(sc);
         return;
 
     case SIO_EIO_MESSAGE:
-        ngx_sio_client_alive(sc);
+        sc->transport->alive(sc);
         ngx_sio_receive_packet(sc, data + 1, len - 1);
         return;
 
     case 'b':
         /* base64, as on polling: the reference takes it here as well */
-        ngx_sio_client_alive(sc);
+        sc->transport->alive(sc);
         ngx_sio_receive_binary(sc, data + 1, len - 1);
         return;
 
@@ -68,7 +68,7 @@ ngx_sio_receive_text(ngx_sio_client_t *sc, u_char *data, size_t len)
 void
 ngx_sio_receive_binary(ngx_sio_client_t *sc, u_char *data, size_t len)
 {
-    ngx_sio_client_alive(sc);
+    sc->transport->alive(sc);
 
     if (sc->attachments == 0) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
@@ -92,7 +92,7 @@ ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
     sio_rc_t       rc;
     sio_packet_t   pk;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->ws.connection->log, 0,
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->log, 0,
                    "socketio packet of %uz bytes", len);
 
     /* the payload of most packets is checked, but not looked at */
@@ -190,7 +190,7 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
     switch (pk->type) {
 
     case SIO_DISCONNECT:
-        ngx_sio_client_disconnect(sc);
+        sc->transport->disconnect(sc);
         return;
 
     case SIO_CONNECT_ERROR:

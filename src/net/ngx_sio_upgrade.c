@@ -187,13 +187,17 @@ ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    b = NULL;
 
-    b->last = ngx_cpymem(b->last, body, len);
-    b->flush = 1;
+    if (len) {
+        b = ngx_create_temp_buf(r->pool, len);
+        if (b == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        b->last = ngx_cpymem(b->last, body, len);
+        b->flush = 1;
+    }
 
     out.buf = b;
     out.next = NULL;
@@ -210,6 +214,10 @@ ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
+    }
+
+    if (b == NULL) {
+        return ngx_http_send_special(r, NGX_HTTP_FLUSH);
     }
 
     return ngx_http_output_filter(r, &out);

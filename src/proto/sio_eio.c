@@ -5,6 +5,7 @@
 
 
 #include "sio_eio.h"
+#include "sio_base64.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -217,14 +218,7 @@ void
 sio_eio_sid(unsigned char *p, const unsigned char random[12],
     uint32_t counter)
 {
-    unsigned       i;
-    uint32_t       v;
     unsigned char  id[15];
-
-    /* "+" and "/" are changed the other way round than in base64url */
-
-    static const char  digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "abcdefghijklmnopqrstuvwxyz0123456789-_";
 
     memcpy(id, random, 12);
 
@@ -232,12 +226,5 @@ sio_eio_sid(unsigned char *p, const unsigned char random[12],
     id[13] = counter >> 8 & 0xff;
     id[14] = counter & 0xff;
 
-    for (i = 0; i < sizeof(id); i += 3) {
-        v = id[i] << 16 | id[i + 1] << 8 | id[i + 2];
-
-        *p++ = digits[v >> 18];
-        *p++ = digits[v >> 12 & 0x3f];
-        *p++ = digits[v >> 6 & 0x3f];
-        *p++ = digits[v & 0x3f];
-    }
+    sio_base64_encode_url(p, id, sizeof(id));
 }

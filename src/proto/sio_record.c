@@ -17,6 +17,8 @@
 _Static_assert(sizeof(sio_record_t) == 64, "layout of sio_record_t");
 
 
+static int sio_record_counts(const sio_record_t *rec);
+static int sio_record_kind(const sio_record_t *rec);
 static sio_rc_t sio_record_measure(sio_record_t *rec, const sio_message_t *m,
     size_t max);
 static void sio_record_write(unsigned char *p, const sio_record_t *rec,
@@ -39,6 +41,15 @@ sio_record_encode(sio_buf_t *b, const sio_message_t *m, uint64_t seed,
     rec.except = m->except;
     rec.args = m->args;
     rec.parts = m->parts;
+    rec.arg = m->arg;
+
+    if (!sio_record_counts(&rec)) {
+        return SIO_LIMIT;
+    }
+
+    if (!sio_record_kind(&rec)) {
+        return SIO_ERROR;
+    }
 
     rc = sio_record_measure(&rec, m, max);
 
@@ -57,6 +68,28 @@ sio_record_encode(sio_buf_t *b, const sio_message_t *m, uint64_t seed,
 }
 
 
+static int
+sio_record_counts(const sio_record_t *rec)
+{
+    return sio_record_names(rec) <= SIO_RECORD_NAMES
+           && rec->parts <= SIO_RECORD_PARTS;
+}
+
+
+/* What is for one session names it, and at most its socket. */
+
+static int
+sio_record_kind(const sio_record_t *rec)
+{
+    if (rec->type == SIO_RECORD_SESSION) {
+        return (rec->rooms == 1 || rec->rooms == 2)
+               && rec->except == 0 && rec->args == 0;
+    }
+
+    return rec->type < SIO_RECORD_SESSION;
+}
+
+
 /* Checks the lengths of names and parts and adds them up. */
 
 static sio_rc_t
@@ -64,12 +97,6 @@ sio_record_measure(sio_record_t *rec, const sio_message_t *m, size_t max)
 {
     size_t    size;
     unsigned  i;
-
-    if (sio_record_names(rec) > SIO_RECORD_NAMES
-        || rec->parts > SIO_RECORD_PARTS)
-    {
-        return SIO_LIMIT;
-    }
 
     for (i = 0; i < sio_record_names(rec); i++) {
 
@@ -189,15 +216,14 @@ sio_record_sane(const sio_record_t *rec, size_t max)
     unsigned  n;
 
     if (rec->size == 0 || rec->size % SIO_RECORD_ALIGN || rec->size > max
-        || rec->type > SIO_RECORD_FEED)
+        || !sio_record_counts(rec) || !sio_record_kind(rec))
     {
         return 0;
     }
 
     n = sio_record_names(rec);
 
-    if (n > SIO_RECORD_NAMES || rec->parts > SIO_RECORD_PARTS
-        || rec->names_len < n || rec->names_len > n * SIO_ROOM_LEN
+    if (rec->names_len < n || rec->names_len > n * SIO_ROOM_LEN
         || (rec->parts == 0 && rec->parts_len > 0))
     {
         return 0;

@@ -38,15 +38,23 @@ typedef enum {
     SIO_RECORD_JOIN,            /* args: rooms that the addressed enter */
     SIO_RECORD_LEAVE,           /* args: rooms that the addressed leave */
     SIO_RECORD_DISCONNECT,      /* the addressed are sent DISCONNECT */
-    SIO_RECORD_FEED             /* the feed came, went, or moved: flags */
+    SIO_RECORD_FEED,            /* the feed came, went, or moved: flags */
+    SIO_RECORD_SESSION          /* for the owner of the session whose Engine.IO
+                                   id is the only room; parts: packets of
+                                   Engine.IO, all of them text */
 } sio_record_type_e;
 
 
 #define SIO_RECORD_VOLATILE  0x01    /* EMIT: drop it for a busy client */
-#define SIO_RECORD_CLOSE     0x02    /* DISCONNECT: close the transport too */
+#define SIO_RECORD_CLOSE     0x02    /* DISCONNECT: close the transport too;
+                                        SESSION: close it for reason "arg" */
 #define SIO_RECORD_UP        0x04    /* FEED: the feed delivers from here on */
 #define SIO_RECORD_DOWN      0x08    /* FEED: it does not, until the next UP */
 #define SIO_RECORD_GAP       0x10    /* FEED: messages before this were lost */
+#define SIO_RECORD_QUIET     0x20    /* DISCONNECT: the client knows, it left */
+#define SIO_RECORD_CONNECTED 0x40    /* SESSION: it has become a socket */
+#define SIO_RECORD_RELEASE   0x80    /* SESSION: let it go; its socket's id is
+                                        the second room, if it has one */
 
 
 typedef struct {
@@ -65,7 +73,7 @@ typedef struct {
     uint32_t     since;         /*   messages since that heartbeat */
     uint32_t     lease;         /*   epoch of the lease it was written under */
     uint64_t     time;          /* monotonic milliseconds of the append */
-    uint64_t     reserved;
+    uint64_t     arg;           /* SESSION with CLOSE: why */
 } sio_record_t;
 
 
@@ -79,6 +87,7 @@ typedef struct {
     uint16_t     except;        /* names[rooms .. rooms + except) */
     uint16_t     args;          /* the rest of names */
     uint16_t     parts;
+    uint64_t     arg;
     sio_str_t   *names;
     sio_str_t   *part;
 } sio_message_t;
@@ -116,7 +125,8 @@ typedef struct {
  * Appends the record of m to b, hashed with seed, its size padded, offset and
  * position zero.  SIO_OK; SIO_NOMEM; SIO_LIMIT if the record were larger than
  * max bytes or has too many names or parts; SIO_ERROR for a name that is
- * empty or longer than SIO_ROOM_LEN.  On failure b is as it was.
+ * empty or longer than SIO_ROOM_LEN, for a type that there is not, and for a
+ * SESSION with other names than one or two rooms.  On failure b is as it was.
  */
 sio_rc_t sio_record_encode(sio_buf_t *b, const sio_message_t *m,
     uint64_t seed, size_t max);

@@ -10,18 +10,16 @@
 
 
 /*
- * Order of the work: references are counted from the sessions, names without
- * any are freed, the others claim their chunks, chunks without an owner are
- * freed, and then all caches are written.  Nothing here relies on anything
- * that it has not looked at, and each store leaves something that the next
- * repair would make the same of, because this process may be killed as well.
+ * Order of the work: what was interrupted in a session is finished or undone,
+ * references are counted from the sessions, names without any are freed, the
+ * others claim their chunks, chunks without an owner are freed, and then all
+ * caches are written.  Nothing here relies on anything that it has not looked
+ * at, and each store leaves something that the next repair would make the same
+ * of, because this process may be killed as well.
  *
  * Owners read their own sessions without a lock meanwhile, so what is right is
  * not written to.
  */
-
-#define NGX_SIO_REPAIR_OWNED    1      /* the chunk has its owner */
-#define NGX_SIO_REPAIR_UNUSED   2      /* it had, but there was nothing in it */
 
 
 static ngx_int_t ngx_sio_repair_records(ngx_sio_zone_t *z);
@@ -30,6 +28,9 @@ static ngx_int_t ngx_sio_repair_refs(ngx_sio_names_t *names);
 static ngx_int_t ngx_sio_repair_sessions(ngx_sio_zone_t *z);
 static ngx_int_t ngx_sio_repair_session(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
+static void ngx_sio_repair_parts(ngx_sio_session_sh_t *ss);
+static void ngx_sio_repair_parked(ngx_sio_session_sh_t *ss);
+static void ngx_sio_repair_no_socket(ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_repair_user(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_repair_chunks(ngx_sio_zone_t *z,
@@ -44,10 +45,6 @@ static ngx_sio_chunk_sh_t *ngx_sio_repair_claim(ngx_sio_zone_t *z,
 static void ngx_sio_repair_empty(ngx_sio_zone_t *z);
 static void ngx_sio_repair_empty_names(ngx_sio_names_t *names);
 static void ngx_sio_repair_free_session(ngx_sio_session_sh_t *ss);
-static void ngx_sio_repair_caches(ngx_sio_zone_t *z);
-static void ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z);
-static void ngx_sio_repair_cache_names(ngx_sio_names_t *names);
-static void ngx_sio_repair_cache_chunks(ngx_sio_zone_t *z);
 
 
 ngx_int_t
@@ -108,6 +105,8 @@ ngx_sio_repair_reset(ngx_sio_zone_t *z)
 
         z->chunks[i].mark = 0;
     }
+
+    sh->live_members = 0;
 
     ngx_sio_step();
 
@@ -177,6 +176,12 @@ ngx_sio_repair_session(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 {
     ngx_uint_t  n;
 
+    ngx_sio_repair_parts(ss);
+
+    if (ss->state != NGX_SIO_LIVE) {
+        return NGX_OK;
+    }
+
     n = 0;
 
     if (ngx_sio_repair_user(z, ss) != NGX_OK
@@ -195,6 +200,69 @@ ngx_sio_repair_session(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * A connect, disconnect, park or adopt that was interrupted: the first byte of
+ * the id says whether there is a socket, and the flag whether a transport.
+ */
+
+static void
+ngx_sio_repair_parts(ngx_sio_session_sh_t *ss)
+{
+    if (ss->flags & NGX_SIO_PARKED) {
+
+        if (ss->sid[0] == 0) {
+            ngx_sio_repair_free_session(ss);
+            return;
+        }
+
+        ngx_sio_repair_parked(ss);
+    }
+
+    if (ss->sid[0] == 0) {
+        ngx_sio_repair_no_socket(ss);
+    }
+}
+
+
+static void
+ngx_sio_repair_parked(ngx_sio_session_sh_t *ss)
+{
+    if (ss->transport || ss->eio_sid[0]) {
+        ss->transport = 0;
+        ss->eio_sid[0] = 0;
+
+        ngx_sio_step();
+    }
+}
+
+
+static void
+ngx_sio_repair_no_socket(ngx_sio_session_sh_t *ss)
+{
+    ngx_uint_t  i;
+
+    if (ss->user) {
+        ss->user = 0;
+
+        ngx_sio_step();
+    }
+
+    if (ss->chunk) {
+        ss->chunk = 0;
+
+        ngx_sio_step();
+    }
+
+    for (i = 0; i < NGX_SIO_INLINE; i++) {
+        if (ss->member[i].room) {
+            ss->member[i].room = 0;
+
+            ngx_sio_step();
+        }
+    }
 }
 
 
@@ -273,6 +341,7 @@ static ngx_int_t
 ngx_sio_repair_members(ngx_sio_zone_t *z, ngx_sio_member_sh_t *m,
     ngx_uint_t places, ngx_uint_t *n)
 {
+    uint32_t    room;
     ngx_uint_t  i;
 
     for (i = 0; i < places; i++) {
@@ -281,11 +350,13 @@ ngx_sio_repair_members(ngx_sio_zone_t *z, ngx_sio_member_sh_t *m,
             continue;
         }
 
-        if (m[i].room > z->sh->top_room) {
+        room = ngx_sio_member_room(&m[i]);
+
+        if (room == 0 || room > z->sh->top_room) {
             return NGX_DECLINED;
         }
 
-        if (z->rooms[m[i].room].state != NGX_SIO_LIVE) {
+        if (z->rooms[room].state != NGX_SIO_LIVE) {
             m[i].room = 0;
 
             ngx_sio_step();
@@ -293,7 +364,8 @@ ngx_sio_repair_members(ngx_sio_zone_t *z, ngx_sio_member_sh_t *m,
             continue;
         }
 
-        z->rooms[m[i].room].refs++;
+        z->rooms[room].refs++;
+        z->sh->live_members += !(m[i].room & NGX_SIO_LEFT);
         (*n)++;
     }
 
@@ -422,6 +494,7 @@ ngx_sio_repair_empty(ngx_sio_zone_t *z)
 
     sh->top_session = ngx_min(sh->top_session, sh->nsessions);
     sh->top_chunk = ngx_min(sh->top_chunk, sh->nchunks);
+    sh->live_members = 0;
 
     for (i = 1; i <= sh->top_session; i++) {
         ngx_sio_repair_free_session(&z->sessions[i]);
@@ -473,140 +546,6 @@ ngx_sio_repair_free_session(ngx_sio_session_sh_t *ss)
     ngx_sio_step();
 
     ngx_sio_store(&ss->state, NGX_SIO_FREE);
-
-    ngx_sio_step();
-}
-
-
-/* From here on records are FREE or LIVE, and what they refer to is LIVE. */
-
-static void
-ngx_sio_repair_caches(ngx_sio_zone_t *z)
-{
-    ngx_sio_names_t  names;
-
-    ngx_sio_repair_cache_sessions(z);
-
-    names = ngx_sio_name_rooms(z);
-    ngx_sio_repair_cache_names(&names);
-
-    names = ngx_sio_name_users(z);
-    ngx_sio_repair_cache_names(&names);
-
-    ngx_sio_repair_cache_chunks(z);
-}
-
-
-/* The lists are built from the top, so that low records are used first. */
-
-static void
-ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z)
-{
-    uint32_t               i, *bucket;
-    ngx_sio_zone_sh_t     *sh;
-    ngx_sio_session_sh_t  *ss;
-
-    sh = z->sh;
-
-    ngx_memzero(z->eio_table, sh->session_buckets * sizeof(uint32_t));
-    ngx_memzero(z->sid_table, sh->session_buckets * sizeof(uint32_t));
-
-    sh->free_session = 0;
-    sh->live_sessions = 0;
-    sh->live_members = 0;
-
-    ngx_sio_step();
-
-    for (i = sh->top_session; i; i--) {
-
-        ss = &z->sessions[i];
-
-        if (ss->state == NGX_SIO_FREE) {
-            ss->next_eio = sh->free_session;
-            sh->free_session = i;
-            continue;
-        }
-
-        bucket = ngx_sio_session_eio_bucket(z, ss->eio_sid);
-        ss->next_eio = *bucket;
-        *bucket = i;
-
-        if (ss->sid[0]) {
-            bucket = ngx_sio_session_sid_bucket(z, ss->sid);
-            ss->next_sid = *bucket;
-            *bucket = i;
-        }
-
-        sh->live_sessions++;
-        sh->live_members += ss->members;
-
-        ngx_sio_step();
-    }
-}
-
-
-static void
-ngx_sio_repair_cache_names(ngx_sio_names_t *names)
-{
-    uint32_t            i, *bucket;
-    ngx_sio_name_sh_t  *n;
-
-    ngx_memzero(names->table, names->buckets * sizeof(uint32_t));
-
-    *names->free = 0;
-    *names->live = 0;
-
-    ngx_sio_step();
-
-    for (i = *names->top; i; i--) {
-
-        n = &names->records[i];
-
-        if (n->state == NGX_SIO_FREE) {
-            n->next = *names->free;
-            *names->free = i;
-            continue;
-        }
-
-        bucket = ngx_sio_name_bucket(names, n->hash, n->nsp);
-        n->next = *bucket;
-        *bucket = i;
-
-        (*names->live)++;
-
-        ngx_sio_step();
-    }
-}
-
-
-static void
-ngx_sio_repair_cache_chunks(ngx_sio_zone_t *z)
-{
-    uint32_t             i;
-    ngx_sio_zone_sh_t   *sh;
-    ngx_sio_chunk_sh_t  *c;
-
-    sh = z->sh;
-
-    sh->free_chunk = 0;
-    sh->live_chunks = 0;
-
-    for (i = sh->top_chunk; i; i--) {
-
-        c = &z->chunks[i];
-
-        if (c->mark == NGX_SIO_REPAIR_OWNED) {
-            sh->live_chunks++;
-            continue;
-        }
-
-        c->state = NGX_SIO_FREE;
-
-        ngx_sio_step();
-
-        c->next = sh->free_chunk;
-        sh->free_chunk = i;
-    }
 
     ngx_sio_step();
 }

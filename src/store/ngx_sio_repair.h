@@ -11,9 +11,14 @@
 #include "ngx_sio_zone.h"
 
 
+#define NGX_SIO_REPAIR_OWNED    1      /* mark: the chunk has its owner */
+#define NGX_SIO_REPAIR_UNUSED   2      /* it had, but there was nothing in it */
+
+
 /*
  * Makes the records whole again after a process died inside the zone lock,
- * which the caller holds: records that are not LIVE become FREE, memberships
+ * which the caller holds: records that are not LIVE become FREE, a session
+ * without socket id has no rooms, one that is PARKED no transport; memberships
  * are the truth for rooms, sessions for users and chunks; free lists, chains,
  * reference counts and totals are built anew.  Takes about 50 ms for
  * 100,000 sessions with 5 rooms each.
@@ -23,6 +28,9 @@
  * epoch changes, which makes every worker close all of its clients.
  */
 ngx_int_t ngx_sio_repair(ngx_sio_zone_t *z);
+
+/* Its second half: builds everything that only repeats the records. */
+void ngx_sio_repair_caches(ngx_sio_zone_t *z);
 
 /*
  * Checks every invariant, with the zone lock held, changing nothing.  Returns

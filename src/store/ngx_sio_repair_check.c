@@ -8,6 +8,8 @@
 #include "ngx_sio_name.h"
 #include "ngx_sio_session.h"
 
+#include <sio_eio.h>
+
 
 /*
  * The invariants once more, written down independently of repair and with
@@ -31,6 +33,9 @@ typedef struct {
     ngx_sio_repair_met_t      rooms;
     ngx_sio_repair_met_t      users;
     ngx_sio_repair_met_t      chunks;
+    uint64_t                  members;    /* that have not ended */
+    uint32_t                  polling;
+    uint32_t                  parked;
     ngx_uint_t                errors;
     char                     *text;
     size_t                    size;
@@ -44,10 +49,12 @@ static void ngx_sio_repair_check_done(ngx_sio_repair_met_t *met);
 static void ngx_sio_repair_check_error(ngx_sio_repair_check_t *ck,
     const char *text, uint32_t i);
 static void ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck);
-static ngx_uint_t ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck,
+static void ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck,
+    uint32_t i);
+static void ngx_sio_repair_check_rooms(ngx_sio_repair_check_t *ck,
     uint32_t i);
 static ngx_uint_t ngx_sio_repair_check_members(ngx_sio_repair_check_t *ck,
-    ngx_sio_member_sh_t *m, ngx_uint_t places);
+    ngx_sio_member_sh_t *m, ngx_uint_t places, ngx_uint_t *ended);
 static ngx_uint_t ngx_sio_repair_check_chunk(ngx_sio_repair_check_t *ck,
     uint32_t i);
 static void ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck);
@@ -164,12 +171,10 @@ static void
 ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck)
 {
     uint32_t            i, state, live;
-    uint64_t            members;
     ngx_sio_zone_sh_t  *sh;
 
     sh = ck->z->sh;
     live = 0;
-    members = 0;
 
     for (i = 1; i <= sh->top_session; i++) {
 
@@ -177,7 +182,8 @@ ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck)
 
         if (state == NGX_SIO_LIVE) {
             live++;
-            members += ngx_sio_repair_check_session(ck, i);
+            ngx_sio_repair_check_session(ck, i);
+            ngx_sio_repair_check_rooms(ck, i);
 
         } else if (state != NGX_SIO_FREE) {
             ngx_sio_repair_check_error(ck, "session in between", i);
@@ -188,21 +194,67 @@ ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck)
         ngx_sio_repair_check_error(ck, "number of sessions is wrong", live);
     }
 
-    if (sh->live_members != members) {
+    if (sh->live_polling != ck->polling) {
+        ngx_sio_repair_check_error(ck, "number of pollers is wrong",
+                                   ck->polling);
+    }
+
+    if (sh->live_parked != ck->parked) {
+        ngx_sio_repair_check_error(ck, "number of the parked is wrong",
+                                   ck->parked);
+    }
+
+    if (sh->live_members != ck->members) {
         ngx_sio_repair_check_error(ck, "number of memberships is wrong",
-                                   members);
+                                   ck->members);
     }
 }
 
 
-static ngx_uint_t
+static void
 ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
 {
-    uint32_t               c;
-    ngx_uint_t             n, more;
+    ngx_uint_t             slot, state;
     ngx_sio_session_sh_t  *ss;
 
     ss = &ck->z->sessions[i];
+
+    ck->polling += (ss->transport == SIO_EIO_POLLING);
+
+    if (ss->sid[0] == 0 && (ss->user || ss->members || ss->chunk)) {
+        ngx_sio_repair_check_error(ck, "no socket, but something of one", i);
+    }
+
+    if (ss->flags & NGX_SIO_PARKED) {
+        ck->parked++;
+
+        if (ss->sid[0] == 0 || ss->eio_sid[0] || ss->transport) {
+            ngx_sio_repair_check_error(ck, "parked, but not all of it", i);
+        }
+    }
+
+    slot = ngx_sio_owner_slot(ss->owner);
+    state = ngx_sio_owner_state(ss->owner);
+
+    if (slot > NGX_SIO_WORKERS
+        || state != (slot ? NGX_SIO_OWNER_LIVE : NGX_SIO_OWNER_NONE)
+        || (slot == 0 && ss->applied == NGX_SIO_AT_CURSOR))
+    {
+        ngx_sio_repair_check_error(ck, "session has a strange owner", i);
+    }
+}
+
+
+static void
+ngx_sio_repair_check_rooms(ngx_sio_repair_check_t *ck, uint32_t i)
+{
+    uint32_t               c;
+    ngx_uint_t             n, more, ended;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = &ck->z->sessions[i];
+
+    ended = 0;
 
     if (ss->user > ck->z->sh->top_user) {
         ngx_sio_repair_check_error(ck, "user is none", i);
@@ -211,7 +263,7 @@ ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
         ck->users.refs[ss->user]++;
     }
 
-    n = ngx_sio_repair_check_members(ck, ss->member, NGX_SIO_INLINE);
+    n = ngx_sio_repair_check_members(ck, ss->member, NGX_SIO_INLINE, &ended);
 
     for (c = ss->chunk; c; c = ck->z->chunks[c].next) {
 
@@ -220,7 +272,7 @@ ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
         }
 
         more = ngx_sio_repair_check_members(ck, ck->z->chunks[c].u.member,
-                                            NGX_SIO_CHUNK);
+                                            NGX_SIO_CHUNK, &ended);
         if (more == 0) {
             ngx_sio_repair_check_error(ck, "session has an empty chunk", i);
         }
@@ -232,14 +284,19 @@ ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
         ngx_sio_repair_check_error(ck, "session miscounts its rooms", i);
     }
 
-    return n;
+    if (ended > NGX_SIO_ENDED) {
+        ngx_sio_repair_check_error(ck, "session keeps too many rooms", i);
+    }
+
+    ck->members += n - ended;
 }
 
 
 static ngx_uint_t
 ngx_sio_repair_check_members(ngx_sio_repair_check_t *ck,
-    ngx_sio_member_sh_t *m, ngx_uint_t places)
+    ngx_sio_member_sh_t *m, ngx_uint_t places, ngx_uint_t *ended)
 {
+    uint32_t    room;
     ngx_uint_t  i, n;
 
     n = 0;
@@ -251,13 +308,16 @@ ngx_sio_repair_check_members(ngx_sio_repair_check_t *ck,
         }
 
         n++;
+        *ended += ((m[i].room & NGX_SIO_LEFT) != 0);
 
-        if (m[i].room > ck->z->sh->top_room) {
-            ngx_sio_repair_check_error(ck, "room is none", m[i].room);
+        room = ngx_sio_member_room(&m[i]);
+
+        if (room == 0 || room > ck->z->sh->top_room) {
+            ngx_sio_repair_check_error(ck, "room is none", room);
             continue;
         }
 
-        ck->rooms.refs[m[i].room]++;
+        ck->rooms.refs[room]++;
     }
 
     return n;
@@ -303,6 +363,7 @@ ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck)
         for (i = *bucket; i; i = z->sessions[i].next_eio) {
 
             if (i > z->sh->top_session || met->chained[i]++
+                || z->sessions[i].eio_sid[0] == 0
                 || ngx_sio_session_eio_bucket(z, z->sessions[i].eio_sid)
                    != bucket)
             {
@@ -338,7 +399,7 @@ ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck)
         ss = &z->sessions[i];
         n = (ss->state == NGX_SIO_LIVE);
 
-        if (met->chained[i] != n
+        if (met->chained[i] != (n && ss->eio_sid[0] != 0)
             || met->listed[i] == n
             || met->refs[i] != (n && ss->sid[0] != 0))
         {

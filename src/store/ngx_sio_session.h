@@ -14,15 +14,27 @@
 /*
  * Session records: one for each socket, with the rooms that it is in.
  *
- * A membership is named by a 32-bit reference that stays the same for its
- * life: below NGX_SIO_INLINE a place in the session, else chunk * 8 + place.
+ * A session belongs to one worker, while it has a WebSocket or a pending poll,
+ * or to nobody: between two polls, or parked, when its transport is lost and a
+ * client may come back for its socket.  Functions that change a session take
+ * the caller's ticket (the owner word, see zone.h) and return NGX_DECLINED if
+ * the session is no longer the caller's.  Those that end in _locked want the
+ * zone lock; the others take it, and return NGX_BUSY if it is not to be had:
+ * then nothing has changed.
  *
- * In a view whose sessions were lost (ngx_sio_zone_lost()) open and connect and
- * join refuse, leave and disconnect and close do nothing and return NGX_OK.
+ * Nothing is done to a session that is DEAD but to end it.
+ *
+ * A membership is named by a 32-bit reference that stays the same for its
+ * life: chunk * NGX_SIO_REF + place, where chunk 0 is the session itself.
+ *
+ * In a view whose sessions were lost (ngx_sio_zone_lost()) nothing is found,
+ * opened or changed: functions return 0 or NGX_DECLINED.
  */
 
 
 #define NGX_SIO_NO_MEMBER      0xffffffff
+#define NGX_SIO_ENDED          16              /* memberships that have ended,
+                                                  kept for each session */
 
 
 /* A room to join; hash is sio_hash(seed, name). */
@@ -35,56 +47,182 @@ typedef struct {
 } ngx_sio_room_t;
 
 
+/* A transport for which a session is made. */
+
+typedef struct {
+    const u_char        *eio_sid;    /* NGX_SIO_SID_LEN bytes */
+    ngx_uint_t           transport;  /* a sio_eio_transport_e */
+    uint32_t             ping_interval;       /* ms */
+    uint32_t             ping_timeout;        /* ms */
+    uint32_t             connect_timeout;     /* ms; 0: none */
+} ngx_sio_session_new_t;
+
+
 /*
- * Makes a session for a new transport, owned by slot.  eio_sid has
- * NGX_SIO_SID_LEN bytes.  Returns its index, or 0 if the zone is full or
- * locked; sh->refused is counted.
+ * Makes a session.  slot: its owner, whose cursor it moves with; 0: nobody's,
+ * then it starts at the head of the log and its deadline is one ping_interval
+ * from now.  *owner is the ticket.  Returns its index, or 0 if the zone is full
+ * or locked; sh->refused is counted.
  */
 uint32_t ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
-    const u_char *eio_sid, ngx_uint_t transport);
+    const ngx_sio_session_new_t *new, uint64_t *owner);
+
+/* True if the ticket still holds. */
+#define ngx_sio_session_mine(z, i, ticket)                                    \
+    (ngx_sio_load(&(z)->sessions[i].owner) == (ticket))
+
 
 /*
- * Makes it a socket of namespace nsp: sets its id and user (NULL or len 0:
- * none; a user is counted per namespace) and joins rooms, which must hold no
- * name twice, all from offset since on.  NGX_OK, or NGX_DECLINED if the zone is
- * full, a name impossible, or this is a socket already, NGX_BUSY if the zone is
- * locked: nothing has changed then.
+ * Finds the session of a transport, or the one with a socket's id; 0 if there
+ * is none.  By Engine.IO id only those are found that are not DEAD.
  */
-ngx_int_t ngx_sio_session_connect(ngx_sio_zone_t *z, uint32_t i,
-    const u_char *sid, uint16_t nsp, ngx_str_t *user, ngx_sio_room_t *rooms,
-    ngx_uint_t nrooms, uint64_t since);
-
-/*
- * Joins one room.  NGX_OK; NGX_DONE if it is a member already (the outputs
- * are set); NGX_DECLINED (full); NGX_BUSY.
- */
-ngx_int_t ngx_sio_session_join(ngx_sio_zone_t *z, uint32_t i,
-    ngx_sio_room_t *room, uint64_t since);
-
-/* Ends one membership.  NGX_OK or NGX_BUSY. */
-ngx_int_t ngx_sio_session_leave(ngx_sio_zone_t *z, uint32_t i,
-    uint32_t member);
-
-/*
- * Takes away socket id, user and rooms: the transport goes on without a
- * socket.  NGX_OK or NGX_BUSY.
- */
-ngx_int_t ngx_sio_session_disconnect(ngx_sio_zone_t *z, uint32_t i);
-
-/*
- * Ends the session and frees its record.  NGX_OK or NGX_BUSY: then the record
- * stays until the worker leaves or is reaped.
- */
-ngx_int_t ngx_sio_session_close(ngx_sio_zone_t *z, uint32_t i);
-
-/* The same for callers who hold the zone lock. */
-void ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i);
-void ngx_sio_session_close_locked(ngx_sio_zone_t *z, uint32_t i);
-
-/* Finds a session by its secret or public id: index or 0; zone lock. */
 uint32_t ngx_sio_session_by_eio_locked(ngx_sio_zone_t *z,
     const u_char *eio_sid);
 uint32_t ngx_sio_session_by_sid_locked(ngx_sio_zone_t *z, const u_char *sid);
+
+/*
+ * Takes a session that is nobody's.  NGX_OK with the ticket; NGX_AGAIN if it
+ * has an owner, whose word is in *owner; NGX_DECLINED if there is no such
+ * session, or it is DEAD.  The positions stay as they are.
+ */
+ngx_int_t ngx_sio_session_claim_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t slot, uint64_t *owner);
+
+/*
+ * Takes a session from an owner who is dead, fenced, or does not let go;
+ * *owner is its word, and becomes the ticket.  If it moved with the cursor of
+ * that owner, "applied" and "seen" become that cursor.  NGX_OK, or
+ * NGX_DECLINED if the word is no longer that, or the session is DEAD.
+ */
+ngx_int_t ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t slot, uint64_t *owner);
+
+/*
+ * Lets a session go: the caller has done for it what the log has up to
+ * offset at.  That is what "seen" becomes, and "applied" if it moved with the
+ * cursor; another "applied" stays, because it was set on behalf of the owner,
+ * who does not know of it yet.  NGX_OK; NGX_DECLINED: it is the caller's no
+ * more, or was DEAD and has been closed; NGX_BUSY: it stays the caller's.
+ */
+ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner, uint64_t at);
+
+/*
+ * The transport is lost, the socket waits until the deadline: lets the session
+ * go as above and takes away its Engine.IO id and what belongs to the
+ * transport.  One without a socket stays as it is (NGX_DECLINED).  The _locked
+ * one asks for no ticket.
+ */
+ngx_int_t ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at, uint64_t deadline);
+void ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline);
+
+/*
+ * Gives the socket of one session, which is closed, to another that has none:
+ * id, namespace, user, rooms, and all positions but "seen"; "applied" becomes
+ * at.  References stay the same, CONNECTING ends.  The caller has a ticket of
+ * the one that gives; the other may be anybody's, who is told by a record.
+ * NGX_OK, or NGX_DECLINED if one of them is not what it should be.
+ */
+ngx_int_t ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to,
+    uint32_t from, uint64_t at);
+
+
+/* What makes a session a socket. */
+
+typedef struct {
+    const u_char        *sid;
+    uint16_t             nsp;
+    ngx_uint_t           recoverable;
+    ngx_str_t           *user;       /* NULL or len 0: none */
+    ngx_sio_room_t      *rooms;      /* no name twice */
+    ngx_uint_t           nrooms;
+    uint64_t             since;      /* they hold from this offset on */
+} ngx_sio_session_socket_t;
+
+/*
+ * Makes the session a socket; a user is counted per namespace.  "applied",
+ * "born", "last" and the base become since; CONNECTING ends.  NGX_OK, or
+ * NGX_DECLINED if the zone is full (sh->refused is counted), a name impossible,
+ * or this is a socket already: nothing has changed then.  The _locked one asks
+ * for no ticket.
+ */
+ngx_int_t ngx_sio_session_connect(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner, ngx_sio_session_socket_t *socket);
+ngx_int_t ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_sio_session_socket_t *socket);
+
+/*
+ * Joins one room from an offset on.  NGX_OK; NGX_DONE if it is a member already
+ * (the outputs are set); NGX_DECLINED (full, lost, or no socket).
+ */
+ngx_int_t ngx_sio_session_join(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    ngx_sio_room_t *room, uint64_t since);
+
+/*
+ * Ends one membership at an offset.  If the session is RECOVERABLE and until
+ * is not 0, what it was is kept (NGX_SIO_LEFT, in its place) until the tail of
+ * the log has passed.  NGX_SIO_ENDED are kept: then the oldest goes, and the
+ * session gets NGX_SIO_FLOOR with base_from at its end.  NGX_OK, also if the
+ * reference is no membership, or one that has ended; NGX_DECLINED.
+ */
+ngx_int_t ngx_sio_session_leave(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint32_t member, uint64_t until);
+
+/*
+ * Takes away socket id, user and rooms: the transport goes on without a
+ * socket.  A session that is PARKED has none, and is closed.
+ */
+ngx_int_t ngx_sio_session_disconnect(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner);
+void ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i);
+
+/*
+ * Ends the session and frees its record.  NGX_BUSY: then the record stays until
+ * the worker leaves or is reaped.
+ */
+ngx_int_t ngx_sio_session_close(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner);
+void ngx_sio_session_close_locked(ngx_sio_zone_t *z, uint32_t i);
+
+/* Another transport, by an upgrade; the count of those that poll follows. */
+void ngx_sio_session_transport_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t transport);
+
+/*
+ * The caller's worker handles a POST of the session: NGX_OK, or NGX_BUSY if
+ * another one is at it, be it in the same worker; NGX_DECLINED if there is no
+ * such session, or it is DEAD.  ..._done() ends that; it is no error if the
+ * session is gone or somebody else's by then.
+ */
+ngx_int_t ngx_sio_session_post_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t slot);
+void ngx_sio_session_post_done_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t slot);
+
+/*
+ * Notes that an event was handed out: from is its offset, last the offset
+ * behind it.  Now and then the base is renewed, to "last" as it was and from.
+ * Owner; takes no lock.
+ */
+void ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
+    uint64_t from, uint64_t last);
+
+
+/*
+ * Walks the sessions that are nobody's, and calls each() with the zone lock
+ * held for those whose deadline has passed; it may close the session, or move
+ * its deadline.  Returns how many.  Sessions are looked at without the lock
+ * first, so that a walk that finds nothing disturbs nobody; what the lock is
+ * not to be had for is left to the next walk.
+ */
+typedef void (*ngx_sio_session_each_pt)(ngx_sio_zone_t *z, uint32_t i,
+    void *data);
+
+ngx_uint_t ngx_sio_session_expire(ngx_sio_zone_t *z, uint64_t now,
+    ngx_sio_session_each_pt each, void *data);
+
 
 /* The heads of the chains that the two ids belong to. */
 uint32_t *ngx_sio_session_eio_bucket(ngx_sio_zone_t *z,
@@ -101,10 +239,56 @@ ngx_sio_member_sh_t *ngx_sio_session_member(ngx_sio_zone_t *z,
 /*
  * Walks the memberships of a session: *ref is NGX_SIO_NO_MEMBER before the
  * first call.  Returns NULL behind the last.  Owner or zone lock.  What *ref
- * names must still be a membership at the next call.
+ * names must still be a membership at the next call.  The second one also
+ * gives those that have ended.
  */
 ngx_sio_member_sh_t *ngx_sio_session_walk(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss, uint32_t *ref);
+ngx_sio_member_sh_t *ngx_sio_session_walk_all(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss, uint32_t *ref);
+
+/* The room of a membership, ended or not; the end of one that has ended. */
+#define ngx_sio_member_room(m)  ((m)->room & ~NGX_SIO_LEFT)
+#define ngx_sio_member_end(m)                                                 \
+    ((m)->since + (uint64_t) (m)->pos * SIO_RECORD_ALIGN)
+
+/* True if it covers an offset. */
+ngx_uint_t ngx_sio_member_covers(const ngx_sio_member_sh_t *m, uint64_t off);
+
+
+/*
+ * What the functions above are made of, for them and for whoever has the lock.
+ */
+
+/* The record, if it is a session; the same, if the ticket holds; or NULL. */
+ngx_sio_session_sh_t *ngx_sio_session_live_locked(ngx_sio_zone_t *z,
+    uint32_t i);
+ngx_sio_session_sh_t *ngx_sio_session_mine_locked(ngx_sio_zone_t *z,
+    uint32_t i, uint64_t owner);
+
+/*
+ * Gives a session whose word is *owner to a slot, or to nobody with 0; *owner
+ * is the new ticket.  NGX_OK, or NGX_DECLINED and *owner is what was found.
+ */
+ngx_int_t ngx_sio_session_pass_locked(ngx_sio_session_sh_t *ss,
+    uint64_t *owner, ngx_uint_t slot);
+
+/* Takes away the Engine.IO id; socket id, user and rooms; all rooms. */
+void ngx_sio_session_no_eio_locked(ngx_sio_zone_t *z, uint32_t i);
+void ngx_sio_session_empty_locked(ngx_sio_zone_t *z, uint32_t i);
+void ngx_sio_session_drop_locked(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss);
+
+/* Frees a record, without a look at socket and rooms. */
+void ngx_sio_session_free_locked(ngx_sio_zone_t *z, uint32_t i);
+
+/* Adds a room that the session is not in.  NGX_OK or NGX_DECLINED. */
+ngx_int_t ngx_sio_session_add_locked(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss, ngx_sio_room_t *room, uint64_t since);
+
+/* Clears NGX_SIO_FLOOR if it means nothing any more. */
+void ngx_sio_session_floor_locked(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss);
 
 
 #endif /* _NGX_SIO_SESSION_H_INCLUDED_ */

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_worker.h"
 #include "ngx_sio_session.h"
+#include "ngx_sio_stats.h"
 
 
 /* A set of slots, bit 0 is slot 1, as in the rooms' sets of workers. */
@@ -26,11 +27,16 @@ static ngx_uint_t ngx_sio_worker_free_slot(ngx_sio_zone_t *z);
 static ngx_int_t ngx_sio_worker_occupy(ngx_sio_zone_t *z, ngx_uint_t slot,
     ngx_int_t process_slot);
 static ngx_uint_t ngx_sio_worker_try(pthread_mutex_t *alive);
-static ngx_uint_t ngx_sio_worker_reap_locked(ngx_sio_zone_t *z);
+static ngx_uint_t ngx_sio_worker_reap_locked(ngx_sio_zone_t *z,
+    ngx_msec_t window);
 static ngx_uint_t ngx_sio_worker_end_locked(ngx_sio_zone_t *z,
-    ngx_sio_worker_set_t *set);
+    ngx_sio_worker_set_t *set, ngx_msec_t window);
 static void ngx_sio_worker_end_sessions(ngx_sio_zone_t *z,
+    ngx_sio_worker_set_t *set, ngx_msec_t window);
+static void ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_worker_set_t *set);
+static void ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t at, ngx_msec_t window);
 static void ngx_sio_worker_end_rooms(ngx_sio_zone_t *z,
     ngx_sio_worker_set_t *set);
 static void ngx_sio_worker_end_roles(ngx_sio_zone_t *z,
@@ -38,7 +44,8 @@ static void ngx_sio_worker_end_roles(ngx_sio_zone_t *z,
 
 
 ngx_uint_t
-ngx_sio_worker_enter(ngx_sio_zone_t *z, ngx_int_t process_slot)
+ngx_sio_worker_enter(ngx_sio_zone_t *z, ngx_int_t process_slot,
+    ngx_msec_t window)
 {
     ngx_uint_t  slot;
 
@@ -46,7 +53,7 @@ ngx_sio_worker_enter(ngx_sio_zone_t *z, ngx_int_t process_slot)
         return 0;
     }
 
-    (void) ngx_sio_worker_reap_locked(z);
+    (void) ngx_sio_worker_reap_locked(z, window);
 
     slot = ngx_sio_worker_free_slot(z);
 
@@ -110,7 +117,9 @@ ngx_sio_worker_occupy(ngx_sio_zone_t *z, ngx_uint_t slot,
     w->generation++;
     w->pid = getpid();
     w->process_slot = process_slot;
-    w->connections = 0;
+    w->leaving = 0;
+    ngx_memzero(w->connections, sizeof(w->connections));
+    ngx_memzero(w->stats, sizeof(w->stats));
 
     ngx_sio_step();
 
@@ -173,7 +182,7 @@ ngx_sio_worker_alive(ngx_sio_zone_t *z, ngx_uint_t slot)
 
 
 void
-ngx_sio_worker_leave(ngx_sio_zone_t *z, ngx_uint_t slot)
+ngx_sio_worker_leave(ngx_sio_zone_t *z, ngx_uint_t slot, ngx_msec_t window)
 {
     ngx_sio_worker_set_t  set;
 
@@ -186,7 +195,7 @@ ngx_sio_worker_leave(ngx_sio_zone_t *z, ngx_uint_t slot)
      */
 
     if (ngx_sio_zone_lock(z) == NGX_OK) {
-        (void) ngx_sio_worker_end_locked(z, &set);
+        (void) ngx_sio_worker_end_locked(z, &set, window);
         ngx_sio_zone_unlock(z);
     }
 
@@ -195,7 +204,7 @@ ngx_sio_worker_leave(ngx_sio_zone_t *z, ngx_uint_t slot)
 
 
 ngx_uint_t
-ngx_sio_worker_reap(ngx_sio_zone_t *z)
+ngx_sio_worker_reap(ngx_sio_zone_t *z, ngx_msec_t window)
 {
     ngx_uint_t  n, slot, top;
 
@@ -213,7 +222,7 @@ ngx_sio_worker_reap(ngx_sio_zone_t *z)
         return 0;
     }
 
-    n = ngx_sio_worker_reap_locked(z);
+    n = ngx_sio_worker_reap_locked(z, window);
 
     ngx_sio_zone_unlock(z);
 
@@ -227,7 +236,7 @@ ngx_sio_worker_reap(ngx_sio_zone_t *z)
  */
 
 static ngx_uint_t
-ngx_sio_worker_reap_locked(ngx_sio_zone_t *z)
+ngx_sio_worker_reap_locked(ngx_sio_zone_t *z, ngx_msec_t window)
 {
     ngx_uint_t            slot, n;
     ngx_sio_worker_set_t  dead;
@@ -250,7 +259,7 @@ ngx_sio_worker_reap_locked(ngx_sio_zone_t *z)
         return 0;
     }
 
-    return ngx_sio_worker_end_locked(z, &dead);
+    return ngx_sio_worker_end_locked(z, &dead, window);
 }
 
 
@@ -261,12 +270,13 @@ ngx_sio_worker_reap_locked(ngx_sio_zone_t *z)
  */
 
 static ngx_uint_t
-ngx_sio_worker_end_locked(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set)
+ngx_sio_worker_end_locked(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
+    ngx_msec_t window)
 {
     ngx_uint_t            slot, n;
     ngx_sio_worker_sh_t  *w;
 
-    ngx_sio_worker_end_sessions(z, set);
+    ngx_sio_worker_end_sessions(z, set, window);
     ngx_sio_worker_end_rooms(z, set);
 
     if (ngx_sio_zone_log_lock(z) != NGX_OK) {
@@ -285,6 +295,8 @@ ngx_sio_worker_end_locked(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set)
 
         w = &z->sh->workers[slot - 1];
 
+        ngx_sio_stats_fold_locked(z, slot);
+
         __atomic_store_n(&w->armed, 0, __ATOMIC_RELAXED);
 
         ngx_sio_step();
@@ -302,12 +314,23 @@ ngx_sio_worker_end_locked(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set)
 }
 
 
+/*
+ * The sessions of the dead are those of the zone as it is now, whatever the
+ * caller's view thinks of its own.
+ */
+
 static void
-ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set)
+ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
+    ngx_msec_t window)
 {
     uint32_t               i;
+    uint64_t               at;
     ngx_uint_t             slot;
+    ngx_sio_zone_t         view;
     ngx_sio_session_sh_t  *ss;
+
+    view = *z;
+    view.epoch = ngx_sio_load(&z->sh->epoch);
 
     for (i = 1; i <= z->sh->top_session; i++) {
 
@@ -317,14 +340,94 @@ ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set)
             continue;
         }
 
+        if (ss->connecter || ss->poster) {
+            ngx_sio_worker_end_marks(&view, i, set);
+        }
+
         slot = ngx_sio_owner_slot(ngx_sio_load(&ss->owner));
 
         if (slot && slot <= NGX_SIO_WORKERS
             && ngx_sio_worker_set_has(set, slot))
         {
-            ngx_sio_session_close_locked(z, i);
+            at = ngx_sio_load(&z->sh->workers[slot - 1].cursor);
+            ngx_sio_worker_end_session(&view, i, at, window);
         }
     }
+}
+
+
+/*
+ * What somebody did on behalf of a session that may be another's.  Rooms that
+ * nobody waits for any more will never come: the session ends.
+ */
+
+static void
+ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
+    ngx_sio_worker_set_t *set)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = &z->sessions[i];
+
+    if (ss->poster && ss->poster <= NGX_SIO_WORKERS
+        && ngx_sio_worker_set_has(set, ss->poster))
+    {
+        ss->poster = 0;
+
+        ngx_sio_step();
+    }
+
+    if (ss->connecter == 0 || ss->connecter > NGX_SIO_WORKERS
+        || !ngx_sio_worker_set_has(set, ss->connecter))
+    {
+        return;
+    }
+
+    if (ss->flags & NGX_SIO_CONNECTING) {
+
+        if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
+            ngx_sio_session_close_locked(z, i);
+            return;
+        }
+
+        ss->flags |= NGX_SIO_DEAD;
+
+        ngx_sio_step();
+    }
+
+    ss->connecter = 0;
+
+    ngx_sio_step();
+}
+
+
+/* Who was parked already, and is just being recovered, gains no time. */
+
+static void
+ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    ngx_msec_t window)
+{
+    uint64_t               deadline;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = &z->sessions[i];
+
+    if (window == 0
+        || ss->sid[0] == 0
+        || !(ss->flags & NGX_SIO_RECOVERABLE)
+        || (ss->flags & NGX_SIO_DEAD))
+    {
+        ngx_sio_session_close_locked(z, i);
+        return;
+    }
+
+    deadline = ss->deadline;
+
+    if (!(ss->flags & NGX_SIO_PARKED) || deadline == 0) {
+        deadline = ngx_sio_zone_now() + window;
+    }
+
+    ngx_sio_session_park_locked(z, i, at, deadline);
 }
 
 

@@ -93,6 +93,7 @@ ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size, size_t log_size,
 
     sh->layout = NGX_SIO_ZONE_LAYOUT;
     sh->size = size;
+    sh->created = ngx_sio_zone_now();
     sh->log_size = log_size;
     sh->node_len = ngx_min(node->len, NGX_SIO_NODE_LEN);
     ngx_memcpy(sh->node, node->data, sh->node_len);

@@ -44,7 +44,7 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    1               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    2               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
@@ -84,20 +84,31 @@ typedef struct {
 _Static_assert(sizeof(ngx_sio_name_sh_t) == 96, "size of a name");
 
 
-/* One membership of a session; 16 bytes, room 0 is a hole. */
+/*
+ * One membership of a session; 16 bytes, room 0 is a hole.  It covers the
+ * records from offset "since" on.  One that has ended is kept while a client
+ * may ask for what it missed during it: it has NGX_SIO_LEFT in room, and "pos"
+ * is then its length in units of SIO_RECORD_ALIGN.  It still refers to its
+ * room.
+ */
 
 typedef struct {
     uint32_t                  room;            /* zone lock, written last */
     uint32_t                  pos;             /* owner: place in the worker's
-                                                  array of the room's members */
-    uint64_t                  since;           /* offset from which it holds */
+                                                  array of the room's members;
+                                                  or the length, see above */
+    uint64_t                  since;           /* zone lock */
 } ngx_sio_member_sh_t;
 
 _Static_assert(sizeof(ngx_sio_member_sh_t) == 16, "size of a membership");
 
 
-#define NGX_SIO_INLINE         8               /* memberships in the session */
+#define NGX_SIO_LEFT           0x80000000      /* bit of room: it has ended */
+
+#define NGX_SIO_INLINE         6               /* memberships in the session */
 #define NGX_SIO_CHUNK          7               /* memberships in a chunk */
+#define NGX_SIO_REF            8               /* references: chunk * 8 + place;
+                                                  chunk 0 is the session */
 
 
 /* Memberships beyond the session's own, or the rest of a long name. */
@@ -121,7 +132,9 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 /*
  * The owner word of a session: slot (from 1; 0 is nobody), state, generation.
  * Changed by compare-and-swap only; the generation grows with every change of
- * hands, and who finds another one than his own has lost the session.
+ * hands.  The word that a caller got when the session became its own is its
+ * ticket: who finds another word in the record has lost the session, and may
+ * not write to it any more.
  */
 
 #define ngx_sio_owner(slot, state, gen)                                       \
@@ -132,39 +145,103 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 
 #define NGX_SIO_OWNER_NONE     0               /* between two polls, parked */
 #define NGX_SIO_OWNER_LIVE     1
-#define NGX_SIO_OWNER_CLAIM    2               /* changing hands */
 
 
-/* A socket in a namespace, with its transport if it is the first.  256 bytes */
+/* "applied" of a session that moves with the cursor of its owner. */
+
+#define NGX_SIO_AT_CURSOR      ((uint64_t) -1)
+
+
+/* Flags of a session. */
+
+#define NGX_SIO_RECOVERABLE    0x0001          /* its socket can be recovered */
+#define NGX_SIO_PARKED         0x0002          /* the transport is lost, the
+                                                  socket waits for another */
+#define NGX_SIO_CLOSING        0x0004          /* the next poll is told so */
+#define NGX_SIO_DEAD           0x0008          /* ended by another worker, its
+                                                  owner has yet to notice */
+#define NGX_SIO_CONNECTING     0x0010          /* not a socket yet, but soon */
+#define NGX_SIO_UPGRADING      0x0020          /* a WebSocket probes */
+#define NGX_SIO_PINGED         0x0040          /* a pong is due */
+#define NGX_SIO_PING_DUE       0x0080          /*   and the ping unsent yet */
+#define NGX_SIO_EXTENDED       0x0100          /*   and got its extra time */
+#define NGX_SIO_ILLEGAL        0x0200          /* the packet with attachments
+                                                  has a wrong placeholder */
+#define NGX_SIO_FLOOR          0x0400          /* rooms before base_from are
+                                                  no longer known; base_last is
+                                                  0 then */
+
+
+/*
+ * A socket in a namespace, with its transport if it is the first.  256 bytes.
+ *
+ * "owner:" fields are written by the owner, or by anybody with the zone lock
+ * while there is none.
+ *
+ * Positions, all of them offsets of the log:
+ *
+ *   applied    the commands before it have been done to its rooms; doing some
+ *              of them again changes nothing
+ *   seen       the records for this session itself before it are handled
+ *   born       where the socket came to be: no event before it was its own
+ *   last       a client that got all that was handed out goes on here; no
+ *              event before it is for this socket any more
+ *   base_last  the same of an earlier moment: who stands there goes on at
+ *   base_from    this offset; so a client that was quiet for longer than the
+ *                log lasts can still say what it has got
+ */
 
 typedef struct {
     uint32_t                  state;           /* zone lock, written last */
-    uint32_t                  generation;      /* zone lock: grows with reuse */
+    uint32_t                  connecter;       /* zone lock: slot of the worker
+                                                  that waits for rooms on its
+                                                  behalf while CONNECTING */
     uint64_t                  owner;           /* CAS, see above */
-    uint64_t                  applied;         /* owner: its rooms are right up
-                                                  to this offset */
-    uint64_t                  last;            /* owner: offset of the last
-                                                  event that can be recovered
-                                                  from, 0 if none */
-    uint64_t                  deadline;        /* owner, sweeper: ms, 0: none */
+    uint64_t                  applied;         /* owner; NGX_SIO_AT_CURSOR */
+    uint64_t                  seen;            /* owner */
+    uint64_t                  last;            /* owner */
+    uint64_t                  base_last;       /* owner */
+    uint64_t                  base_from;       /* owner */
+    uint64_t                  deadline;        /* zone lock: ms; of a session
+                                                  without a WebSocket: the next
+                                                  ping, or what a missing pong
+                                                  or client ends; 0: none */
     u_char                    eio_sid[NGX_SIO_SID_LEN];
+                                               /* [0] is 0: it has none */
     u_char                    sid[NGX_SIO_SID_LEN];
-    u_char                    pid[NGX_SIO_SID_LEN];
+                                               /* [0] is 0: no socket */
     uint32_t                  user;            /* zone lock: index or 0 */
     uint32_t                  next_eio;        /* zone lock: chains of both */
     uint32_t                  next_sid;        /*   tables; free list: _eio */
     uint32_t                  parent;          /* zone lock: the session of the
                                                   transport, 0 if it is this */
     uint32_t                  chunk;           /* zone lock: first chunk */
-    uint16_t                  members;         /* zone lock: memberships */
+    uint32_t                  ping_interval;   /* ms; fixed */
+    uint32_t                  ping_timeout;    /* ms; fixed */
+    uint32_t                  connect_by;      /* low bits of the ms until which
+                                                  it has to be a socket; fixed,
+                                                  0: whenever it likes */
+    uint32_t                  poster;          /* zone lock: slot of the worker
+                                                  that handles a POST of it */
+    uint16_t                  members;         /* zone lock: memberships, also
+                                                  those that have ended */
     uint16_t                  nsp;
-    uint16_t                  transport;
-    uint16_t                  flags;
+    uint16_t                  flags;           /* zone lock */
+    uint8_t                   transport;       /* zone lock: a
+                                                  sio_eio_transport_e, or 0 if
+                                                  parked */
+    uint8_t                   attachments;     /* zone lock: binary messages to
+                                                  come, of a polling session */
+    uint32_t                  partial;         /* zone lock: the packet that
+                                                  they belong to */
+    uint64_t                  born;            /* zone lock, see above */
     ngx_sio_member_sh_t       member[NGX_SIO_INLINE];
 } ngx_sio_session_sh_t;
 
 _Static_assert(sizeof(ngx_sio_session_sh_t) == 256, "size of a session");
 
+
+#define NGX_SIO_STATS          48              /* counters of a worker */
 
 #define NGX_SIO_WORKER_LIVE    1
 #define NGX_SIO_WORKER_FENCED  2
@@ -182,7 +259,10 @@ typedef struct {
     uint32_t                  generation;      /* zone lock: grows with reuse */
     ngx_pid_t                 pid;             /* zone lock; for people only */
     ngx_int_t                 process_slot;    /* zone lock: its doorbell */
-    uint64_t                  connections;     /* owner: for the status page */
+    uint64_t                  leaving;         /* owner: it is shutting down */
+    uint64_t                  connections[2];  /* owner: WebSockets, polls */
+    uint64_t                  stats[NGX_SIO_STATS];
+                                               /* owner: see stats.h */
 
     uint64_t                  cursor           /* owner: all before this is */
                               ngx_sio_line_aligned;
@@ -255,10 +335,19 @@ typedef struct {
     uint32_t                  live_rooms;
     uint32_t                  live_users;
     uint32_t                  live_chunks;
+    uint32_t                  live_polling;    /*   sessions that poll */
+    uint32_t                  live_parked;
     uint64_t                  live_members;
 
     uint32_t                  emptying;        /* zone lock: repair has given
                                                   all records up */
+
+    uint64_t                  created;         /* ms, when it was formatted */
+    uint64_t                  swept;           /* atomic: ms of the last sweep
+                                                  of sessions without owner */
+    uint64_t                  stats[NGX_SIO_STATS];
+                                               /* zone lock: the counters of
+                                                  workers that are gone */
 
     uint64_t                  repairs;         /* zone lock: for status */
     uint64_t                  refused;         /* atomic: zone was full */

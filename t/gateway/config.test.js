@@ -10,6 +10,7 @@ const path = require('node:path');
 
 const { gateway } = require('./lib/gateway');
 const { Nginx, LOAD_MODULE } = require('./lib/nginx');
+const { request } = require('./lib/http');
 const { keyPair, sign } = require('./lib/token');
 const { until } = require('./lib/expect');
 
@@ -63,6 +64,9 @@ function check(text) {
 const located = (...lines) => ({
   location: ['socketio mew;', `socketio_jwt_key HS256 "${KEY}";`, ...lines],
 });
+/** A status page of the gateway, with these lines in its location. */
+const status = (name, where = '/status', lines = []) => [
+  `location = ${where} {`, `socketio_status ${name};`, ...lines, '}'];
 const blocked = (...lines) => ({ block: ['zone 16m;', ...lines] });
 const WITH_REDIS = 'redis redis://127.0.0.1:6379;';
 
@@ -73,7 +77,10 @@ test('accepted', async (t) => {
     ['a log of half the zone', blocked('log 8m;')],
     ['all of the gateway', blocked(
       'log 1m;', 'redis redis://127.0.0.1:6379/3;', 'redis_prefix "my.app";',
-      'node here-1;')],
+      'node here-1;', 'recovery 2m;', 'drain 90s;')],
+    ['no recovery, no time to drain',
+      blocked('recovery off;', 'drain 1ms;')],
+    ['recovery without Redis', blocked('recovery 500ms;')],
     ['the gateway by include', { block: [`include ${files.include};`] }],
     ['include beside others',
       { block: [WITH_REDIS, `include ${files.include};`, 'node n;'] }],
@@ -100,8 +107,24 @@ test('accepted', async (t) => {
       'socketio_rooms claim=rooms;', 'socketio_rooms claim=more;',
       'socketio_rooms redis=r:$socketio_user;', 'socketio_ready ready;',
       'socketio_ping_interval 25s;', 'socketio_ping_timeout 200ms;',
-      'socketio_connect_timeout 1m;', 'socketio_max_payload 2m;',
-      'socketio_send_queue 64k;')],
+      'socketio_upgrade_timeout 3s;', 'socketio_connect_timeout 1m;',
+      'socketio_max_payload 2m;', 'socketio_send_queue 64k;',
+      'socketio_transports polling websocket;')],
+    ...['polling', 'websocket', 'websocket polling'].map((transports) => [
+      `transports: ${transports}`,
+      located(`socketio_transports ${transports};`)]),
+    ['transports at http level', { http: ['socketio_transports polling;'] }],
+    ['transports at server level',
+      { server: ['socketio_transports polling;'] }],
+    ['a status page', { server: status('mew') }],
+    ['a status page in front of its gateway', {
+      http: ['server {', 'listen 127.0.0.1:2;', ...status('mew'), '}'],
+    }],
+    ['a status page inside of the location',
+      located(...status('mew', '/socket.io/status'))],
+    ['a status page with limits', { server: status('mew', '/status', [
+      'allow 127.0.0.1;', 'deny all;', 'limit_except GET {', 'deny all;',
+      '}']) }],
     ['no user room, no ready', located('socketio_user_room off;',
                                        'socketio_ready off;')],
     ['no leeway', located('socketio_jwt_leeway 0s;')],
@@ -174,13 +197,24 @@ const REFUSED = [
   ...[
     ['zone 16m;', 'zone'], ['log 1m;', 'log'], [WITH_REDIS, 'redis'],
     ['redis_prefix a;', 'redis_prefix'], ['node a;', 'node'],
+    ['recovery 1s;', 'recovery'], ['recovery off;', 'recovery'],
+    ['drain 1s;', 'drain'],
   ].map(([line, name]) => [
-    `${name} twice`,
+    `${line} twice`,
     name === 'zone' ? blocked(`${line} ${WRONG}`) : twice(blocked, line),
     name]),
   ...['a*', 'a?b', '[a', 'a]', 'a\\\\b'].map((prefix) => [
     `the prefix ${prefix}`, wrongBlock(`redis_prefix "${prefix}";`),
     prefix.replace('\\\\', '\\')]),
+
+  ...['recovery', 'drain'].flatMap((name) => [
+    ...['0', '0s', '-1', '5x', 'on', '""', '400d'].map((value) => [
+      `${name} ${value}`, wrongBlock(`${name} ${value};`),
+      value === '""' ? `"" in "${name}"` : value]),
+    [`${name} without value`, wrongBlock(`${name};`), name],
+    [`${name} with two values`, wrongBlock(`${name} 1s 2s;`), name],
+  ]),
+  ['drain off', wrongBlock('drain off;'), 'off'],
 
   ['a Redis URL of another scheme', wrongBlock('redis http://127.0.0.1;'),
     'http://127.0.0.1'],
@@ -243,8 +277,8 @@ const REFUSED = [
     variable]),
 
   ...['socketio_ping_interval', 'socketio_ping_timeout',
-      'socketio_connect_timeout', 'socketio_max_payload',
-      'socketio_send_queue'].flatMap((name) => [
+      'socketio_upgrade_timeout', 'socketio_connect_timeout',
+      'socketio_max_payload', 'socketio_send_queue'].flatMap((name) => [
     [`${name} 0`, wrongIn(`${name} 0;`), '0'],
     [`${name} -1`, wrongIn(`${name} -1;`), '-1'],
     [`${name} 5x`, wrongIn(`${name} 5x;`), '5x'],
@@ -253,9 +287,42 @@ const REFUSED = [
   ]),
   ...['socketio_jwt_user a;', 'socketio_user_room a;', 'socketio_ready a;',
       'socketio_jwt_leeway 1s;', 'socketio_auth on;', 'socketio mew;',
+      'socketio_transports polling;',
   ].map((line) => [`${line} twice`,
     line === 'socketio mew;' ? wrongIn(line) : twice(located, line),
     line.split(/[ ;]/)[0]]),
+  ...[['sse', 'sse'], ['polling sse', 'sse'], ['Polling', 'Polling'],
+      ['""', '"" in "socketio_transports"'], ['polling polling', 'polling'],
+      ['websocket websocket', 'websocket'],
+      ['polling websocket polling', 'socketio_transports'],
+  ].map(([values, token]) => [`socketio_transports ${values}`,
+    wrongIn(`socketio_transports ${values};`), token]),
+  ['no transports', wrongIn('socketio_transports;'), 'socketio_transports'],
+  ['transports in the gateway',
+    wrongBlock('socketio_transports polling;'), 'socketio_transports'],
+
+  ['a status page of an unknown gateway', {
+    server: ['location /status {', `socketio_status nobody; ${WRONG}`, '}'] },
+    'nobody'],
+  ['a status page of no gateway', {
+    server: ['location /status {', `socketio_status ""; ${WRONG}`, '}'] },
+    'socketio_status'],
+  ['a status page without gateway', {
+    server: ['location /status {', `socketio_status; ${WRONG}`, '}'] },
+    'socketio_status'],
+  ['a status page twice', {
+    server: status('mew', '/status', [`socketio_status mew; ${WRONG}`]) },
+    'socketio_status'],
+  ['a status page where clients are answered',
+    wrongIn('socketio_status mew;'), 'socketio_status'],
+  ['clients where the status page is', {
+    server: status('mew', '/status', [`socketio mew; ${WRONG}`]) },
+    'socketio'],
+  ['a status page at server level',
+    { server: [`socketio_status mew; ${WRONG}`] }, 'socketio_status'],
+  ['a status page in a condition', wrongIn(
+    'if ($arg_x) { socketio_status mew; }'), 'socketio_status'],
+
   ['a directive that does not exist', wrongIn('socketio_bogus on;'),
     'socketio_bogus'],
   ['the handler at server level', { server: [`socketio mew; ${WRONG}`] },
@@ -283,6 +350,18 @@ test('refused', async (t) => {
       assert.ok(!output.includes(HIDDEN), `a secret is in: ${output}`);
       assert.ok(lines.some((line) => output.includes(`${confFile}:${line}`)),
                 `none of the lines ${lines} in: ${output}`);
+    });
+  }
+});
+
+test('the name of a gateway is UTF-8', async (t) => {
+  for (const [name, good] of [['mew', true], ['m\xc3\xa9w', true],
+                              ['m\xe9w', false]]) {
+    await t.test(name, () => {
+      const text = configuration().replaceAll('mew', name);
+      const { ok, output } = check(Buffer.from(text, 'latin1'));
+      assert.equal(ok, good, output);
+      assert.match(output, good ? /successful/ : /\[emerg\] invalid value/);
     });
   }
 });
@@ -338,6 +417,104 @@ test('repeatable directives are inherited as a whole', async (t) => {
       assert.deepEqual(client.received('room').flat(), expected);
     });
   }
+});
+
+test('client_max_body_size holds for others only', async (t) => {
+  const gw = await gateway(t, {
+    redis: false,
+    http: { client_max_body_size: '10' },
+    location: {
+      'location /socket.io/files/': {},
+      'location /socket.io/large/': { client_max_body_size: '1k' },
+      'if ($arg_x)': { set: '$y 1' },
+    },
+    server: {
+      'location /limited/': {
+        socketio: 'mew', socketio_auth: 'off',
+        'limit_except GET': { deny: '10.1.2.3' },
+      },
+      'location /own/': {
+        socketio: 'mew', socketio_auth: 'off', client_max_body_size: '5',
+      },
+      'location /other/': {},
+    },
+  });
+  const unknown = '?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA';
+
+  for (const [path, size, status] of [
+    ['/socket.io/', 100, 400],
+    ['/socket.io/', 100000, 400],
+    ['/socket.io/?x=1', 100, 400],
+    ['/limited/', 100, 400],
+    ['/own/', 100, 400],
+    ['/socket.io/files/', 100, 413],
+    ['/socket.io/files/', 10, 404],
+    ['/socket.io/large/', 1000, 404],
+    ['/socket.io/large/', 1025, 413],
+    ['/other/', 100, 413],
+  ]) {
+    await t.test(`${size} bytes to ${path}`, async () => {
+      const args = path.includes('?') ? unknown.replace('?', '&') : unknown;
+      const answer = await gw.exchange(request('POST', path + args, {
+        body: 'x'.repeat(size) }));
+      assert.equal(answer.status, status);
+    });
+  }
+
+  for (const path of ['/socket.io/', '/socket.io/?x=1', '/limited/']) {
+    await t.test(`a body in chunks to ${path}`, async () => {
+      const [location, query] = path.split('?');
+      const session = await gw.polling({
+        path: location, query: query ? `&${query}` : '' });
+      const body = Array(100).fill('6').join('\x1e');
+      assert.equal((await session.post(body, { chunks: 50 })).body, 'ok');
+    });
+  }
+});
+
+test('a reload that changes the zone', async (t) => {
+  const gw = await gateway(t, { redis: false, block: { drain: '200ms' } });
+  const client = await gw.connect({ user: 'ann' });
+  const warnings = (name) => gw.nginx.log(
+    /\[warn\].*socketio zone of gateway "\w+" was changed, it starts empty/)
+    .filter((line) => line.includes(`"${name}"`)).length;
+
+  // What is changed, and how many warnings there are by then.
+  const rows = [
+    ['nothing', {}, 0],
+    ['other things', { recovery: '1s' }, 0],
+    ['the zone', { zone: '32m' }, 1],
+    ['nothing', {}, 1],
+    ['the log', { log: '1m' }, 2],
+    ['the log, to what it was', { log: null }, 3],
+  ];
+
+  for (const [what, block, count] of rows) {
+    await t.test(what, async () => {
+      Object.assign(gw.options.block, block);
+      gw.configure();
+      assert.ok(gw.nginx.check().ok, 'nginx -t');
+
+      const { connects } = client;
+      await gw.nginx.reload();
+      assert.equal(warnings('mew'), count);
+      await until(() => client.connects > connects, 'the client comes back');
+      await until(() => gw.nginx.workers({ leaving: true }).length === 1,
+                  'the old worker is gone');
+    });
+  }
+
+  await t.test('another gateway', async () => {
+    gw.options.http = { 'socketio_gateway other': { zone: '1m' } };
+    gw.configure();
+    await gw.nginx.reload();
+    assert.equal(warnings('other'), 0);
+    gw.options.http = { 'socketio_gateway other': { zone: '2m' } };
+    gw.configure();
+    await gw.nginx.reload();
+    assert.equal(warnings('other'), 1);
+    assert.equal(warnings('mew'), rows.at(-1)[2]);
+  });
 });
 
 test('every form of Redis URL reaches Redis', async (t) => {

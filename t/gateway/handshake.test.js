@@ -29,7 +29,6 @@ test('refusals of plain requests', async (t) => {
     ['GET', 'EIO=4', 0],
     ['GET', 'EIO=4&transport=', 0],
     ['GET', 'EIO=4&transport=foo', 0],
-    ['GET', 'EIO=4&transport=polling', 0],
     ['GET', 'EIO=4&transport=WEBSOCKET', 0],
     ['GET', 'EIO=4&transport=webtransport', 0],
     ['GET', 'EIO=4&transport=constructor', 0],

@@ -406,7 +406,7 @@ test('reload under a stream', async (t) => {
 
 for (const signal of ['SIGQUIT', 'SIGTERM']) {
   test(`${signal} with clients`, async (t) => {
-    const gw = await gateway(t, THREE);
+    const gw = await gateway(t, { ...THREE, block: { drain: '1s' } });
     const clients = await spread(gw);
     const opened = await gw.socket();
     const leaving = [...gw.nginx.workers(), gw.nginx.pid];

@@ -54,7 +54,7 @@ check(const sio_buf_t *b, size_t at, const sio_message_t *m)
     assert_int_equal(rec->since, 0);
     assert_int_equal(rec->lease, 0);
     assert_int_equal(rec->time, 0);
-    assert_int_equal(rec->reserved, 0);
+    assert_true(rec->arg == m->arg);
     assert_int_equal(rec->type, m->type);
     assert_int_equal(rec->flags, m->flags);
     assert_int_equal(rec->nsp, m->nsp);
@@ -247,6 +247,75 @@ test_layouts(void **state)
 }
 
 
+/* An Engine.IO id, a socket's id behind it if it has one, nothing else. */
+
+static void
+test_session(void **state)
+{
+    unsigned       i, rooms, except, args;
+    sio_buf_t      b;
+    sio_str_t      names[9], parts[SIO_RECORD_PARTS];
+    sio_message_t  m;
+
+    memset(&b, 0, sizeof(sio_buf_t));
+    memset(&m, 0, sizeof(sio_message_t));
+
+    for (i = 0; i < 9; i++) {
+        names[i] = str("bxSlDIguDLlZxhpzAAAA");
+    }
+
+    for (i = 0; i < SIO_RECORD_PARTS; i++) {
+        parts[i] = str("40{\"sid\":\"wM6ZkZjBYIfjZ1TOAAAB\"}");
+    }
+
+    m.type = SIO_RECORD_SESSION;
+    m.flags = SIO_RECORD_CLOSE | SIO_RECORD_CONNECTED | SIO_RECORD_RELEASE;
+    m.arg = UINT64_C(0x123456789abcdef0);
+    m.names = names;
+    m.part = parts;
+
+    for (rooms = 1; rooms <= 2; rooms++) {
+        m.rooms = rooms;
+
+        for (i = 0; i <= SIO_RECORD_PARTS; i++) {
+            m.parts = i;
+            b.len = 0;
+
+            assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_OK);
+            check(&b, 0, &m);
+        }
+    }
+
+    b.len = 0;
+    m.parts = 1;
+
+    for (i = 0; i < 64; i++) {
+        rooms = i & 3;
+        except = i >> 2 & 3;
+        args = i >> 4;
+
+        if (rooms > 0 && rooms < 3 && except == 0 && args == 0) {
+            continue;
+        }
+
+        m.rooms = rooms;
+        m.except = except;
+        m.args = args;
+
+        assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_ERROR);
+    }
+
+    m.rooms = 1;
+    m.except = 0;
+    m.args = 0;
+    m.type = SIO_RECORD_SESSION + 1;
+    assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_ERROR);
+
+    assert_int_equal(b.len, 0);
+    sio_buf_free(&b);
+}
+
+
 static void
 test_limits(void **state)
 {
@@ -395,7 +464,8 @@ test_sane(void **state)
     insane(size, 256);
     insane(size, 193);
     insane(size, UINT32_MAX);
-    insane(type, SIO_RECORD_FEED + 1);
+    insane(type, SIO_RECORD_SESSION);
+    insane(type, SIO_RECORD_SESSION + 1);
     insane(type, 255);
     insane(rooms, 1023);
     insane(except, 65535);
@@ -413,6 +483,28 @@ test_sane(void **state)
     rec = good;
     rec.names_len = 38;
     assert_true(sio_record_sane(&rec, MAX));
+
+    /* what is for a session says so, and says no more */
+
+    memset(&good, 0, sizeof(sio_record_t));
+
+    good.type = SIO_RECORD_SESSION;
+    good.rooms = 2;
+    good.parts = 1;
+    good.names_len = 40;
+    good.parts_len = 30;
+    good.size = 192;        /* 64 + 16 + 4 + 4 + 40 + 30 = 158 */
+
+    rec = good;
+    assert_true(sio_record_sane(&rec, MAX));
+    rec.rooms = 1;
+    assert_true(sio_record_sane(&rec, MAX));
+
+    insane(rooms, 0);
+    insane(rooms, 3);
+    insane(except, 1);
+    insane(args, 1);
+    insane(parts, SIO_RECORD_PARTS + 1);
 
     /* a pad record may have any length */
 
@@ -443,7 +535,7 @@ test_sane_random(void **state)
 
     for (i = 0; i < 200000; i++) {
         memset(&rec, 0, sizeof(sio_record_t));
-        rec.type = 1;
+        rec.type = rand() % (SIO_RECORD_SESSION + 1);
         rec.size = 64 * (rand() % 8);
         rec.rooms = rand() % 3;
         rec.except = rand() % 3;
@@ -476,6 +568,7 @@ main(void)
         cmocka_unit_test(test_emit),
         cmocka_unit_test(test_bare),
         cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_session),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_sane),

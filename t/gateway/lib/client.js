@@ -1,14 +1,15 @@
 'use strict';
 
-// Clients that remember what they got: the official one, and a bare one that
-// also shows the packets themselves.
+// Clients that remember what they got: the official one, and bare ones that
+// also show the packets themselves.
 
 const { io } = require('socket.io-client');
 
 const { WebSocketClient } = require('./ws');
+const { Polling, RS } = require('./polling');
 const { until } = require('./expect');
 
-/** What both kinds remember: the arguments of every event, by its name. */
+/** What all kinds remember: the arguments of every event, by its name. */
 class Inbox {
   constructor() {
     this.byName = new Map();
@@ -44,7 +45,7 @@ class Inbox {
   }
 }
 
-/** socket.io-client over WebSocket. */
+/** socket.io-client, over WebSocket unless options say else. */
 class Client extends Inbox {
   constructor(url, { name = 'client', auth, ...options } = {}) {
     super();
@@ -53,6 +54,8 @@ class Client extends Inbox {
     this.failures = [];
     this.disconnects = [];
     this.connects = 0;
+    this.recovered = [];        // of each connect: was the socket recovered
+    this.upgrades = 0;
 
     this.socket = io(url, {
       transports: ['websocket'],
@@ -63,7 +66,13 @@ class Client extends Inbox {
       rejectUnauthorized: false,
       ...options,
     });
-    this.socket.on('connect', () => { this.connects++; });
+    this.socket.on('connect', () => {
+      this.connects++;
+      this.recovered.push(Boolean(this.socket.recovered));
+    });
+    this.socket.io.on('open', () => {
+      this.socket.io.engine.on('upgrade', () => { this.upgrades++; });
+    });
     this.socket.on('disconnect', (reason) => this.disconnects.push(reason));
     this.socket.on('connect_error', (error) => {
       // Only a refusal by the server carries data.
@@ -80,6 +89,7 @@ class Client extends Inbox {
     return this.socket.id;
   }
 
+  /** The port of the WebSocket. */
   get localPort() {
     return this.socket.io.engine.transport.ws._socket.localPort;
   }
@@ -109,41 +119,54 @@ class Client extends Inbox {
     return this.disconnects[nth - 1];
   }
 
+  /** Waits until it is connected for the nth time. */
+  async connected(nth = 1, ms) {
+    await until(() => this.connects >= nth || this.refusals.length > 0,
+                () => `${this} connects for the ${nth}. time; failures: ${
+                  this.failures}`, ms);
+    if (this.connects < nth) {
+      throw new Error(`${this} was refused: ${this.refusals[0].message}`);
+    }
+    return this;
+  }
+
+  /** Gives its transport up, and stays away until back(). */
+  async away() {
+    this.stay();
+    this.socket.io.engine.close();
+    await until(() => !this.socket.connected, `${this} is away`);
+  }
+
+  /** From now on it does not come back by itself. */
+  stay() {
+    this.socket.io.reconnection(false);
+  }
+
+  /** Comes back; true if its socket was recovered. */
+  async back(ms) {
+    const { connects } = this;
+    this.socket.io.reconnection(true);
+    this.socket.connect();
+    await this.connected(connects + 1, ms);
+    return this.recovered.at(-1);
+  }
+
   close() {
     this.socket.disconnect();
   }
 }
 
-/** Socket.IO by hand over a raw WebSocket; answers pings, never reconnects. */
-class RawClient extends Inbox {
-  /**
-   * options: name, auth (object of the CONNECT packet; null: none is sent),
-   * onopen (called with the client before CONNECT), and those of ws.js.
-   */
-  static async open(where, options = {}) {
-    const { name = 'raw client', auth, onopen, ...rest } = options;
-    const client = new RawClient();
-    client.name = name;
-    client.ws = await WebSocketClient.open(where, rest);
-    client.localPort = client.ws.localPort;
-    client.packets = [];
-    onopen?.(client);
-    client.ws.onmessage = (message) => client.#message(message);
-    for (const message of client.ws.messages.splice(0)) {
-      client.#message(message);
-    }
-    if (auth !== null) {
-      client.ws.text(`40${auth ? JSON.stringify(auth) : ''}`);
-    }
-    return client;
+/** Socket.IO by hand: what packets mean to a client without a library. */
+class Bare extends Inbox {
+  constructor(name) {
+    super();
+    this.name = name;
+    this.packets = [];
+    this.connects = 0;
   }
 
   toString() {
     return this.name;
-  }
-
-  get closed() {
-    return this.ws.closed || Boolean(this.ws.closeCode);
   }
 
   /** Waits until it is in all of its rooms. */
@@ -151,18 +174,32 @@ class RawClient extends Inbox {
     await until(() => this.received('ready').length > 0 || this.closed,
                 () => `${this} is ready; packets: ${this.packets}`);
     if (this.received('ready').length === 0) {
-      throw new Error(`${this} was closed with ${this.ws.closeCode}`);
+      throw new Error(`${this} was closed: ${this.closeCode}`);
     }
     return this;
   }
 
-  close() {
-    this.ws.destroy();
+  /** Waits for the CONNECT reply. */
+  async connected() {
+    await until(() => this.connects > 0 || this.closed,
+                () => `${this} is connected; packets: ${this.packets}`);
+    if (this.connects === 0) {
+      throw new Error(`${this} was closed: ${this.closeCode}`);
+    }
+    return this;
   }
 
-  #message(message) {
+  /** What makes a CONNECT packet of an auth payload; null: none is sent. */
+  connect(auth) {
+    if (auth !== null) {
+      this.send(`40${auth ? JSON.stringify(auth) : ''}`);
+    }
+  }
+
+  /** Takes a packet of the server: text, or the bytes of a binary one. */
+  packet(message) {
     if (message === '2') {
-      this.ws.text('3');
+      this.send('3');
       return;
     }
     if (typeof message === 'string' && message.startsWith('0{')) {
@@ -174,17 +211,178 @@ class RawClient extends Inbox {
       this.packets.push(message);
     }
     if (typeof message !== 'string') {
-      return;
-    }
-    if (message.startsWith('40')) {
-      this.id = JSON.parse(message.slice(2)).sid;
+      this.#attachment(message);
+    } else if (message.startsWith('40')) {
+      const { sid, pid } = JSON.parse(message.slice(2));
+      this.id = sid;
+      this.pid = pid;
+      this.connects++;
       this.onconnect?.();
     } else if (message.startsWith('42')) {
-      const [event, ...args] = JSON.parse(message.slice(2));
-      this.record(event, args);
-      this.onevent?.(event, args);
+      this.#event(JSON.parse(message.slice(2)));
+    } else if (message.startsWith('45')) {
+      const [, count, json] = /^45(\d+)-(.*)$/.exec(message);
+      this.partial = { count: Number(count), json, parts: [] };
+    }
+  }
+
+  #attachment(bytes) {
+    const { count, json, parts } = this.partial;
+
+    if (parts.push(bytes) === count) {
+      this.partial = null;
+      this.#event(JSON.parse(json, (key, value) => (
+        value && value._placeholder ? parts[value.num] : value)));
+    }
+  }
+
+  #event([event, ...args]) {
+    const last = args.at(-1);
+
+    // The rule of the official client.
+    this.offset = typeof last === 'string' ? last : this.offset;
+    this.record(event, args);
+    this.onevent?.(event, args);
+  }
+}
+
+/** Over a raw WebSocket; answers pings, never reconnects. */
+class RawClient extends Bare {
+  /**
+   * options: name, auth (object of the CONNECT packet; null: none is sent),
+   * onopen (called with the client before CONNECT), and those of ws.js.
+   */
+  static async open(where, options = {}) {
+    const { name = 'raw client', auth, onopen, ...rest } = options;
+    const client = new RawClient(name);
+    client.ws = await WebSocketClient.open(where, rest);
+    client.localPort = client.ws.localPort;
+    onopen?.(client);
+    client.ws.onmessage = (message) => client.packet(message);
+    for (const message of client.ws.messages.splice(0)) {
+      client.packet(message);
+    }
+    client.connect(auth);
+    return client;
+  }
+
+  get closed() {
+    return this.ws.closed || Boolean(this.ws.closeCode);
+  }
+
+  get closeCode() {
+    return this.ws.closeCode;
+  }
+
+  send(packet) {
+    this.ws.text(packet);
+  }
+
+  close() {
+    this.ws.destroy();
+  }
+}
+
+/**
+ * Over long-polling, each request on a new connection, so that several workers
+ * have to do with it; answers pings, never reconnects.
+ */
+class PollingClient extends Bare {
+  /**
+   * options: name, auth, onopen as above, and those of polling.js.
+   */
+  static async open(where, options = {}) {
+    const { name = 'polling client', auth, onopen, ...rest } = options;
+    const client = new PollingClient(name);
+    client.session = await Polling.open(where, rest);
+    client.handshake = client.session.handshake;
+    client.posts = Promise.resolve();
+    client.polls = 0;
+    onopen?.(client);
+    client.running = client.#run();
+    client.connect(auth);
+    return client;
+  }
+
+  /** POSTs a packet; POSTs follow each other. */
+  send(packet) {
+    if (this.ws) {
+      this.ws.text(packet);
+      return this.posts;
+    }
+    this.posts = this.posts.then(() => this.session.send(packet))
+      .catch((error) => { this.failure = this.failure || error; });
+    return this.posts;
+  }
+
+  /**
+   * Upgrades to a WebSocket, as the official client does: polls until the
+   * probe was answered, and has the last poll answered before it changes over.
+   */
+  async upgrade() {
+    const { session } = this;
+    const ws = await WebSocketClient.open(session.where, {
+      path: session.path('websocket'),
+    });
+    this.probe = ws;
+    ws.text('2probe');
+    const answer = await ws.next();
+    if (answer !== '3probe') {
+      throw new Error(`${this}: ${answer} instead of 3probe`);
+    }
+
+    this.paused = true;
+    await this.running;
+    await this.posts;
+    if (this.closed) {
+      throw new Error(`${this} was closed: ${this.closeCode}`);
+    }
+    ws.onmessage = (message) => this.packet(message);
+    ws.ended.then(() => { this.closed = true; });
+    this.ws = ws;
+    this.localPort = ws.localPort;
+    ws.text('5');
+    return this;
+  }
+
+  close() {
+    this.paused = true;
+    this.session.close();
+    this.probe?.destroy();
+  }
+
+  async #run() {
+    while (!this.paused && !this.closed) {
+      let answer;
+      try {
+        answer = await this.session.get();
+      } catch (error) {
+        this.closed = true;
+        this.failure = this.failure || error;
+        return;
+      }
+      this.polls++;
+      if (answer.status !== 200) {
+        this.closed = true;
+        this.closeCode = answer.body || answer.status;
+        return;
+      }
+      this.#payload(answer.body);
+    }
+  }
+
+  #payload(body) {
+    for (const packet of body.split(RS)) {
+      if (packet === '1') {
+        this.closed = true;
+        this.closeCode = 1;
+      } else if (packet.startsWith('b')) {
+        this.packet(Buffer.from(packet.slice(1), 'base64'));
+      } else if (packet !== '6') {
+        this.packet(packet);
+      }
     }
   }
 }
 
-module.exports = { Client, RawClient };
+module.exports = { Client, RawClient, PollingClient };

@@ -3,15 +3,21 @@
 // nginx configurations for tests, from plain objects.
 
 /**
- * Directives of an object: a string is a value, an array a directive that is
- * repeated, null leaves it out.
+ * Directives of an object: a string is a value, an object a block, an array a
+ * directive that is repeated, null leaves it out.
  */
 function directives(values, indent = '') {
   return Object.entries(values)
     .filter(([, value]) => value !== null && value !== undefined)
-    .flatMap(([name, value]) => [].concat(value)
-      .map((text) => `${indent}${name} ${text};\n`))
+    .flatMap(([name, value]) => [].concat(value).map((one) => (
+      typeof one === 'object' ? block(name, one, indent)
+        : `${indent}${name} ${one};\n`)))
     .join('');
+}
+
+function block(head, values, indent) {
+  return `${indent}${head} {\n${
+    directives(values, `${indent}    `)}${indent}}\n`;
 }
 
 /**
@@ -21,8 +27,6 @@ function directives(values, indent = '') {
  * locations ({ path: directives }).
  */
 function render(s) {
-  const block = (head, values, indent) => (
-    `${indent}${head} {\n${directives(values, `${indent}    `)}${indent}}\n`);
   const gateways = Object.entries(s.gateways).map(([name, values]) => (
     block(`socketio_gateway ${name}`, values, '    ')));
   const locations = Object.entries(s.locations).map(([path, values]) => (

@@ -17,7 +17,8 @@ const { test } = require('node:test');
 const { Nginx, LOAD_MODULE } = require('./nginx');
 const { Redis } = require('./redis');
 const { Proxy } = require('./proxy');
-const { Client, RawClient } = require('./client');
+const { Client, RawClient, PollingClient } = require('./client');
+const { Polling } = require('./polling');
 const { WebSocketClient } = require('./ws');
 const { exchange } = require('./http');
 const { freePort, SocketOwners } = require('./processes');
@@ -115,11 +116,12 @@ class Gateway {
 
   /**
    * An official client that begins to connect: { user, rooms } make its
-   * token, auth replaces it; the rest are options of socket.io-client.
+   * token, auth replaces it; url: in place of the gateway's own; the rest are
+   * options of socket.io-client.
    */
-  client({ user, rooms, ...options } = {}) {
+  client({ user, rooms, url = this.url, ...options } = {}) {
     const auth = this.auth({ user, rooms });
-    const client = new Client(this.url, { name: user, auth, ...options });
+    const client = new Client(url, { name: user, auth, ...options });
     this.clients.push(client);
     return client;
   }
@@ -142,6 +144,33 @@ class Gateway {
     return (await this.rawClient(options)).ready();
   }
 
+  /** A client by long-polling that has sent CONNECT; auth null: it has not. */
+  async pollingClient({ user, rooms, ...options } = {}) {
+    const auth = this.auth({ user, rooms });
+    const client = await PollingClient.open(
+      this.where, { name: user, auth, ...options });
+    this.clients.push(client);
+    return client;
+  }
+
+  async pollingConnect(options) {
+    return (await this.pollingClient(options)).ready();
+  }
+
+  /** A session by long-polling that only is open. */
+  async polling(options) {
+    const session = await Polling.open(this.where, options);
+    this.closers.push(() => session.close());
+    return session;
+  }
+
+  /** The same, connected to "/" as this user, replies all read. */
+  async polled({ user = 'nobody', rooms = [], ...options } = {}) {
+    const session = await this.polling(options);
+    session.id = await session.join(this.auth({ user, rooms }));
+    return session;
+  }
+
   /** A WebSocket that only is open: nothing sent, open packet not read. */
   async socket(options) {
     const ws = await WebSocketClient.open(this.where, options);
@@ -157,6 +186,15 @@ class Gateway {
     ws.sid = JSON.parse((await ws.next()).slice(2)).sid;
     await ws.next();
     return ws;
+  }
+
+  /** A proxy in front of nginx, which has the url of its own. */
+  async front() {
+    const proxy = new Proxy(this.port);
+    await proxy.start();
+    proxy.url = `http://127.0.0.1:${proxy.port}`;
+    this.closers.push(() => proxy.close());
+    return proxy;
   }
 
   exchange(request) {
@@ -181,7 +219,7 @@ class Gateway {
     this.emitter.emit('marker', id);
     for (;;) {
       const message = await ws.next();
-      if (message === `42["marker","${id}"]`) {
+      if (message.startsWith(`42["marker","${id}"`)) {
         return before;
       }
       before.push(message);

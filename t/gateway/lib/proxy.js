@@ -1,6 +1,7 @@
 'use strict';
 
-// A TCP proxy in front of Redis that can hold answers back or cut lines.
+// A TCP proxy, in front of Redis or of nginx, that can hold answers back and
+// cut lines, for both ends or for one.
 
 const net = require('node:net');
 
@@ -47,6 +48,18 @@ class Proxy {
     }
   }
 
+  /**
+   * Resets the connections of the clients; those to the server stay open, and
+   * silent, as after the loss of a network.
+   */
+  lose() {
+    for (const line of this.lines) {
+      line.lost = true;
+      line.near.resetAndDestroy();
+      line.far.pause();
+    }
+  }
+
   close() {
     this.server.close();
     this.cut();
@@ -54,7 +67,7 @@ class Proxy {
 
   #accept(near) {
     const far = net.connect(this.target, '127.0.0.1');
-    const line = { near, far, held: false, answers: [] };
+    const line = { near, far, held: false, lost: false, answers: [] };
     this.lines.add(line);
 
     near.on('data', (chunk) => {
@@ -76,7 +89,12 @@ class Proxy {
     for (const [end, other] of [[near, far], [far, near]]) {
       end.setNoDelay(true);
       end.on('error', () => {});
-      end.on('close', () => { other.destroy(); this.lines.delete(line); });
+      end.on('close', () => {
+        if (end === far || !line.lost) {
+          other.destroy();
+          this.lines.delete(line);
+        }
+      });
     }
   }
 }

@@ -1,0 +1,244 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_arrive.h"
+#include "ngx_sio_dispatch.h"
+#include "ngx_sio_owned.h"
+#include "ngx_sio_wire.h"
+
+#include <ngx_sio_replay.h>
+
+
+static uint64_t ngx_sio_arrive_at(ngx_sio_client_t *sc);
+static void ngx_sio_arrive_now(ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
+    ngx_sio_replay_t *rp, uint64_t *left);
+static ngx_int_t ngx_sio_arrive_enter(ngx_sio_client_t *sc);
+
+
+void
+ngx_sio_arrive(ngx_sio_client_t *sc)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    if (ngx_sio_arrive_at(sc) <= gw->cursor) {
+        ngx_sio_arrive_now(sc);
+        return;
+    }
+
+    sc->in_arriving = 1;
+    ngx_queue_insert_tail(&gw->arriving, &sc->arrive);
+
+    ngx_sio_dispatch_post(gw);
+}
+
+
+/* Where the session stands, which may be ahead of this worker. */
+
+static uint64_t
+ngx_sio_arrive_at(ngx_sio_client_t *sc)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    if (ss->sid[0] == 0 || ss->applied == NGX_SIO_AT_CURSOR) {
+        return ss->seen;
+    }
+
+    return ngx_max(ss->seen, ss->applied);
+}
+
+
+void
+ngx_sio_arrive_again(ngx_sio_client_t *sc, uint64_t off)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    if (sc->in_arriving) {
+        /* it will meet the record on its way */
+        return;
+    }
+
+    ss = ngx_sio_client_session(sc);
+
+    if (sc->in_everyone) {
+        ngx_sio_client_exit(sc);
+        ngx_sio_store(&ss->applied, off);
+    }
+
+    ngx_sio_owned_remove(sc);
+
+    ngx_sio_store(&ss->seen, off);
+
+    sc->in_arriving = 1;
+    ngx_queue_insert_tail(&sc->gateway->arriving, &sc->arrive);
+}
+
+
+void
+ngx_sio_arrive_resume(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t       *q, *next;
+    ngx_sio_client_t  *sc;
+
+    for (q = ngx_queue_head(&gw->arriving);
+         q != ngx_queue_sentinel(&gw->arriving);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        sc = ngx_queue_data(q, ngx_sio_client_t, arrive);
+
+        if (sc->state != NGX_SIO_CLIENT_CLOSED
+            && ngx_sio_arrive_at(sc) <= gw->cursor)
+        {
+            ngx_sio_arrive_cancel(sc);
+            ngx_sio_arrive_now(sc);
+        }
+    }
+}
+
+
+void
+ngx_sio_arrive_cancel(ngx_sio_client_t *sc)
+{
+    if (sc->in_arriving) {
+        ngx_queue_remove(&sc->arrive);
+        sc->in_arriving = 0;
+    }
+}
+
+
+static void
+ngx_sio_arrive_now(ngx_sio_client_t *sc)
+{
+    uint64_t               left;
+    ngx_int_t              rc;
+    ngx_sio_replay_t       rp;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    ngx_memzero(&rp, sizeof(ngx_sio_replay_t));
+
+    rp.session = sc->session;
+    rp.owner = sc->owner;
+    rp.seen = ss->seen;
+    rp.applied = (ss->sid[0] == 0 || ss->applied == NGX_SIO_AT_CURSOR)
+                 ? ss->seen : ss->applied;
+    rp.events = ngx_max(rp.applied, ss->last);
+    rp.events = ngx_max(rp.events, ss->born);
+
+    rc = ngx_sio_arrive_replay(sc, &rp, &left);
+
+    sio_buf_free(&rp.refs);
+
+    if (rc == NGX_ERROR || sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+
+        /* the next poll goes on there */
+
+        ngx_sio_store(&ss->applied, left);
+        sc->transport->arrived(sc, left);
+        return;
+    }
+
+    if (ngx_sio_arrive_enter(sc) != NGX_OK) {
+        sc->broken = 1;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    if (rp.disconnect == 3) {
+        ngx_sio_client_disconnect(sc);
+
+    } else if (rp.disconnect) {
+        ngx_sio_client_kick(sc, rp.disconnect == 2);
+    }
+
+    if (rp.close) {
+        ngx_sio_client_close(sc, ngx_min(rp.reason,
+                                         NGX_SIO_CLOSE_REASONS - 1));
+    }
+
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return;
+    }
+
+    sc->transport->arrived(sc, 0);
+
+    if (rp.release) {
+        sc->transport->release(sc);
+    }
+}
+
+
+/*
+ * NGX_OK; NGX_AGAIN: there is more, from *left on, than the transport takes at
+ * once; NGX_ERROR: the client is closed.
+ */
+
+static ngx_int_t
+ngx_sio_arrive_replay(ngx_sio_client_t *sc, ngx_sio_replay_t *rp,
+    uint64_t *left)
+{
+    size_t              limit;
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    rc = ngx_sio_replay_run(gw->zone, gw->cursor, rp);
+
+    if (rc == NGX_OK) {
+        limit = (sc->transport->kind == SIO_EIO_POLLING)
+                ? sc->conf->send_queue : (size_t) -1;
+
+        rc = ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
+                                     rp->refs.len / sizeof(uint64_t), limit,
+                                     left);
+    }
+
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
+        return rc;
+    }
+
+    /* it cannot be told what it has missed: it has to begin anew */
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, sc->log, 0,
+                      "socketio session was left behind by the log");
+    }
+
+    sc->broken = 1;
+    ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_sio_arrive_enter(ngx_sio_client_t *sc)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    ngx_sio_owned_add(sc);
+
+    if (ss->sid[0]) {
+        return ngx_sio_client_enter(sc);
+    }
+
+    sc->state = (ss->flags & NGX_SIO_CONNECTING) ? NGX_SIO_CLIENT_CONNECTING
+                                                 : NGX_SIO_CLIENT_OPEN;
+    return NGX_OK;
+}

@@ -1,0 +1,150 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_beat.h"
+#include "ngx_sio_client.h"
+
+
+#define NGX_SIO_BEAT_SWEEP     100       /* ms */
+#define NGX_SIO_BEAT_DEFERRED  30000     /* ms; that long a poll may take to
+                                            fetch the news that it is over */
+
+
+static void ngx_sio_beat_expired(ngx_sio_zone_t *z, uint32_t i, void *data);
+
+
+ngx_sio_beat_e
+ngx_sio_beat_locked(ngx_sio_session_sh_t *ss, uint64_t now)
+{
+    /* the low bits of the time, which may have gone round */
+
+    if (ss->sid[0] == 0 && ss->connect_by
+        && (ss->flags & NGX_SIO_CONNECTING) == 0
+        && (int32_t) (ss->connect_by - (uint32_t) now) <= 0)
+    {
+        return NGX_SIO_BEAT_UNCONNECTED;
+    }
+
+    if (now < ss->deadline) {
+        return NGX_SIO_BEAT_NONE;
+    }
+
+    if (ss->flags & NGX_SIO_PINGED) {
+        return NGX_SIO_BEAT_TIMEOUT;
+    }
+
+    ss->flags |= NGX_SIO_PINGED|NGX_SIO_PING_DUE;
+    ss->deadline = now + ss->ping_timeout;
+
+    return NGX_SIO_BEAT_PING;
+}
+
+
+void
+ngx_sio_beat_pong_locked(ngx_sio_session_sh_t *ss)
+{
+    ss->flags &= ~(NGX_SIO_PINGED|NGX_SIO_PING_DUE|NGX_SIO_EXTENDED);
+    ss->deadline = ngx_sio_zone_now() + ss->ping_interval;
+}
+
+
+void
+ngx_sio_beat_alive_locked(ngx_sio_session_sh_t *ss)
+{
+    /* the first packet while a pong is due extends the wait, once */
+
+    if ((ss->flags & (NGX_SIO_PINGED|NGX_SIO_EXTENDED)) == NGX_SIO_PINGED) {
+        ss->flags |= NGX_SIO_EXTENDED;
+        ss->deadline = ngx_sio_zone_now() + ss->ping_timeout;
+    }
+}
+
+
+void
+ngx_sio_beat_sweep(ngx_sio_gateway_t *gw)
+{
+    uint64_t         now, swept;
+    ngx_sio_zone_t  *z;
+
+    z = gw->zone;
+    now = ngx_sio_zone_now();
+    swept = ngx_sio_load(&z->sh->swept);
+
+    if (now - swept < NGX_SIO_BEAT_SWEEP
+        || !__atomic_compare_exchange_n(&z->sh->swept, &swept, now, 0,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    {
+        return;
+    }
+
+    (void) ngx_sio_session_expire(z, now, ngx_sio_beat_expired, gw);
+}
+
+
+static void
+ngx_sio_beat_expired(ngx_sio_zone_t *z, uint32_t i, void *data)
+{
+    ngx_sio_gateway_t *gw = data;
+
+    ngx_sio_session_sh_t  *ss;
+
+    ss = &z->sessions[i];
+
+    if (ss->flags & NGX_SIO_PARKED) {
+        ngx_sio_session_close_locked(z, i);
+        return;
+    }
+
+    if (ss->flags & NGX_SIO_CLOSING) {
+        ngx_sio_beat_end_locked(gw, i, NGX_SIO_CLOSE_FORCED, 0);
+        return;
+    }
+
+    switch (ngx_sio_beat_locked(ss, ngx_sio_zone_now())) {
+
+    case NGX_SIO_BEAT_TIMEOUT:
+        ngx_sio_beat_end_locked(gw, i, NGX_SIO_CLOSE_PING_TIMEOUT, 0);
+        return;
+
+    case NGX_SIO_BEAT_UNCONNECTED:
+        ngx_sio_beat_end_locked(gw, i, NGX_SIO_CLOSE_FORCED, 1);
+        return;
+
+    default:
+        return;
+    }
+}
+
+
+void
+ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
+    ngx_uint_t deferred)
+{
+    uint64_t               now;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = gw->zone;
+    ss = &z->sessions[i];
+    now = ngx_sio_zone_now();
+
+    if (deferred) {
+        ss->flags |= NGX_SIO_CLOSING;
+        ss->deadline = now + NGX_SIO_BEAT_DEFERRED;
+        return;
+    }
+
+    gw->worker->stats[NGX_SIO_STAT_CLOSE + reason]++;
+
+    if (gw->conf->recovery && ngx_sio_client_parks(reason)
+        && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE))
+    {
+        ngx_sio_session_park_locked(z, i, ss->seen, now + gw->conf->recovery);
+        return;
+    }
+
+    ngx_sio_session_close_locked(z, i);
+}

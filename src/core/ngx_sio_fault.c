@@ -1,0 +1,113 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_fault.h"
+
+#include <ngx_sio_zone.h>
+
+#include <sys/mman.h>
+
+
+#if (NGX_SIO_FAULTS)
+
+
+static void ngx_sio_fault_at(const char *file, int line);
+
+
+static ngx_sio_fault_t  *ngx_sio_fault;
+
+
+ngx_int_t
+ngx_sio_fault_init_worker(ngx_cycle_t *cycle)
+{
+    char             *name;
+    void             *p;
+    ngx_fd_t          fd;
+    ngx_file_info_t   fi;
+
+    name = getenv("SIO_FAULTS");
+
+    if (name == NULL) {
+        return NGX_OK;
+    }
+
+    fd = ngx_open_file(name, NGX_FILE_RDWR, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE
+        || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
+        || ngx_file_size(&fi) < (off_t) sizeof(ngx_sio_fault_t))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "\"%s\" is no file of faults", name);
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) ngx_close_file(fd);
+        }
+
+        return NGX_ERROR;
+    }
+
+    p = mmap(NULL, sizeof(ngx_sio_fault_t), PROT_READ|PROT_WRITE, MAP_SHARED,
+             fd, 0);
+
+    (void) ngx_close_file(fd);
+
+    if (p == MAP_FAILED) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "mmap() \"%s\" failed", name);
+        return NGX_ERROR;
+    }
+
+    ngx_sio_fault = p;
+    ngx_sio_fault_step = ngx_sio_fault_at;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sio_fault_at(const char *file, int line)
+{
+    size_t                 len;
+    uint64_t               next;
+    ngx_sio_fault_t       *ft;
+    ngx_sio_fault_plan_t  *plan;
+
+    ft = ngx_sio_fault;
+
+    (void) __atomic_fetch_add(&ft->steps, 1, __ATOMIC_RELAXED);
+
+    next = ngx_sio_load(&ft->next);
+
+    if (next >= NGX_SIO_FAULT_PLANS) {
+        return;
+    }
+
+    plan = &ft->plan[next];
+
+    if (ngx_sio_load(&plan->left) <= 0
+        || strstr(file, (char *) plan->file) == NULL
+        || __atomic_fetch_sub(&plan->left, 1, __ATOMIC_SEQ_CST) != 1)
+    {
+        return;
+    }
+
+    len = ngx_strlen(file);
+
+    if (len >= NGX_SIO_FAULT_FILE) {
+        file += len - NGX_SIO_FAULT_FILE + 1;
+    }
+
+    (void) ngx_cpystrn(ft->file, (u_char *) file, NGX_SIO_FAULT_FILE);
+    ft->line = line;
+
+    ngx_sio_store(&ft->next, next + 1);
+
+    (void) kill(getpid(), SIGKILL);
+}
+
+
+#endif

@@ -1,0 +1,827 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_post.h"
+#include "ngx_sio_beat.h"
+#include "ngx_sio_connect.h"
+#include "ngx_sio_handshake.h"
+#include "ngx_sio_receive.h"
+
+#include <ngx_sio_http.h>
+#include <sio_payload.h>
+#include <sio_utf8.h>
+
+
+typedef struct {
+    ngx_sio_client_t      client;     /* first */
+    ngx_http_request_t   *request;    /* NULL: answered, or gone */
+    unsigned              ignored:1;  /* the session is being closed */
+    unsigned              ended:1;    /* closed, the request has yet to end */
+} ngx_sio_post_t;
+
+
+static ngx_int_t ngx_sio_post_enter(ngx_http_request_t *r, ngx_sio_post_t *p);
+static ngx_int_t ngx_sio_post_enter_locked(ngx_http_request_t *r,
+    ngx_sio_post_t *p);
+static ngx_uint_t ngx_sio_post_is_binary(ngx_http_request_t *r);
+static void ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
+    u_char *body, size_t len);
+static ngx_uint_t ngx_sio_post_is_alive(ngx_sio_post_t *p);
+static void ngx_sio_post_gone(void *data);
+static void ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len);
+static void ngx_sio_post_done(ngx_sio_post_t *p);
+static void ngx_sio_post_forget(ngx_sio_client_t *sc);
+static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left);
+static ngx_sio_session_sh_t *ngx_sio_post_session_locked(ngx_sio_client_t *sc,
+    uint32_t *session);
+static void ngx_sio_post_write(ngx_sio_client_t *sc, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n);
+static ngx_uint_t ngx_sio_post_parts(u_char *p, size_t len, sio_str_t *part);
+static void ngx_sio_post_pong(ngx_sio_client_t *sc);
+static void ngx_sio_post_alive(ngx_sio_client_t *sc);
+static void ngx_sio_post_disconnect(ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_post_say(ngx_sio_gateway_t *gw, const u_char *sid,
+    ngx_uint_t flags);
+static void ngx_sio_post_kick(ngx_sio_client_t *sc, ngx_uint_t close);
+static ngx_int_t ngx_sio_post_connect(ngx_sio_client_t *sc,
+    ngx_sio_session_socket_t *socket, ngx_str_t *reply);
+static ngx_int_t ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
+    ngx_sio_session_socket_t *socket, ngx_str_t *reply);
+static ngx_int_t ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_str_t *reply,
+    uint64_t *last);
+static void ngx_sio_post_stop(ngx_sio_client_t *sc);
+static void ngx_sio_post_end(ngx_sio_client_t *sc);
+static void ngx_sio_post_end_session(ngx_sio_post_t *p);
+
+
+static const ngx_sio_transport_t  ngx_sio_post_transport = {
+    SIO_EIO_POLLING,
+    ngx_sio_post_write,
+    ngx_sio_post_pong,
+    ngx_sio_post_alive,
+    ngx_sio_post_disconnect,
+    ngx_sio_post_kick,
+    ngx_sio_post_stop,                /* never in an index: nothing leaves */
+    ngx_sio_post_stop,                /*   or is released by it */
+    ngx_sio_post_connect,
+    ngx_sio_post_arrived,
+    ngx_sio_post_stop,
+    ngx_sio_post_end
+};
+
+
+ngx_int_t
+ngx_sio_post_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
+    ngx_sio_loc_conf_t *slcf, const u_char *eio_sid)
+{
+    ngx_int_t          rc;
+    ngx_sio_post_t    *p;
+    ngx_sio_client_t  *sc;
+
+    sc = ngx_sio_client_create(gw, slcf, &ngx_sio_post_transport,
+                               sizeof(ngx_sio_post_t));
+    if (sc == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = (ngx_sio_post_t *) sc;
+
+    ngx_memcpy(sc->eio_sid, eio_sid, NGX_SIO_SID_LEN);
+
+    rc = ngx_sio_post_enter(r, p);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    p->request = r;
+    sc->log = r->connection->log;
+    sc->bearer = ngx_sio_handshake_bearer(r);
+
+    return ngx_sio_http_read_body(r, slcf->max_payload, ngx_sio_post_body,
+                                  ngx_sio_post_gone, p);
+}
+
+
+/* NGX_DECLINED: read its body; else the result of the request. */
+
+static ngx_int_t
+ngx_sio_post_enter(ngx_http_request_t *r, ngx_sio_post_t *p)
+{
+    ngx_int_t          rc;
+    ngx_sio_client_t  *sc;
+
+    sc = &p->client;
+
+    if (ngx_sio_zone_lock(sc->gateway->zone) != NGX_OK) {
+        ngx_sio_client_forget(sc);
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    rc = ngx_sio_post_enter_locked(r, p);
+
+    ngx_sio_zone_unlock(sc->gateway->zone);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_DECLINED;
+
+    case NGX_ABORT:
+
+        /* the session ends, and with it whatever else is at it */
+
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_ERROR);
+        return ngx_sio_http_empty(r, NGX_HTTP_BAD_REQUEST);
+
+    case NGX_DONE:
+        ngx_sio_client_forget(sc);
+        return ngx_sio_http_error(r, SIO_EIO_BAD_REQUEST);
+
+    default: /* NGX_DECLINED */
+        ngx_sio_client_forget(sc);
+        return ngx_sio_http_error(r, SIO_EIO_UNKNOWN_SID);
+    }
+}
+
+
+/*
+ * NGX_OK; NGX_ABORT: this breaks the protocol; NGX_DONE: the session does not
+ * poll; NGX_DECLINED: there is none.
+ */
+
+static ngx_int_t
+ngx_sio_post_enter_locked(ngx_http_request_t *r, ngx_sio_post_t *p)
+{
+    uint32_t               i;
+    ngx_sio_client_t      *sc;
+    ngx_sio_session_sh_t  *ss;
+
+    sc = &p->client;
+    ss = ngx_sio_post_session_locked(sc, &i);
+
+    if (ss == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ss->transport != SIO_EIO_POLLING) {
+        return NGX_DONE;
+    }
+
+    if (ngx_sio_post_is_binary(r)
+        || ngx_sio_session_post_locked(sc->gateway->zone, i,
+                                       sc->gateway->slot)
+           != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    p->ignored = (ss->flags & NGX_SIO_CLOSING) != 0;
+
+    sc->attachments = ss->attachments;
+    sc->illegal = (ss->flags & NGX_SIO_ILLEGAL) != 0;
+
+    if (ss->flags & NGX_SIO_CONNECTING) {
+        sc->state = NGX_SIO_CLIENT_CONNECTING;
+
+    } else if (ss->sid[0]) {
+        sc->state = NGX_SIO_CLIENT_CONNECTED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Binary bodies are those of an older revision of the protocol. */
+
+static ngx_uint_t
+ngx_sio_post_is_binary(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    return type->len == sizeof("application/octet-stream") - 1
+           && ngx_strncmp(type->data, "application/octet-stream", type->len)
+              == 0;
+}
+
+
+static void
+ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
+    u_char *body, size_t len)
+{
+    ngx_sio_post_t *p = data;
+
+    if (rc != NGX_OK) {
+        rc = ngx_sio_http_empty(r, rc);
+
+    } else if (p->client.state == NGX_SIO_CLIENT_CLOSED
+               || !ngx_sio_post_is_alive(p))
+    {
+        /* it ended while this came in: no answer, as from the reference */
+        rc = NGX_HTTP_CLOSE;
+
+    } else {
+        ngx_sio_gateway_stat(p->client.gateway, BYTES_IN, len);
+
+        if (!p->ignored) {
+            ngx_sio_post_packets(p, body, len);
+        }
+
+        rc = ngx_sio_http_ok(r);
+    }
+
+    p->request = NULL;
+    p->client.log = p->client.gateway->log;
+
+    ngx_sio_post_done(p);
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+static ngx_uint_t
+ngx_sio_post_is_alive(ngx_sio_post_t *p)
+{
+    uint32_t         i;
+    ngx_sio_zone_t  *z;
+
+    z = p->client.gateway->zone;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return 0;
+    }
+
+    (void) ngx_sio_post_session_locked(&p->client, &i);
+
+    ngx_sio_zone_unlock(z);
+
+    return i != 0;
+}
+
+
+/* The client broke off, which ends its session. */
+
+static void
+ngx_sio_post_gone(void *data)
+{
+    ngx_sio_post_t *p = data;
+
+    p->request = NULL;
+    p->client.log = p->client.gateway->log;
+
+    ngx_sio_client_close(&p->client, NGX_SIO_CLOSE_TRANSPORT_ERROR);
+
+    ngx_sio_post_done(p);
+}
+
+
+static void
+ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len)
+{
+    uint32_t           state;
+    sio_buf_t          repaired;
+    sio_str_t          packet;
+    sio_payload_t      payload;
+    ngx_sio_client_t  *sc;
+
+    sc = &p->client;
+    state = SIO_UTF8_ACCEPT;
+
+    ngx_memzero(&repaired, sizeof(sio_buf_t));
+
+    /* bad UTF-8 is no error here, as it is none for the reference */
+
+    if (sio_utf8_feed(&state, body, len) != SIO_OK
+        || state != SIO_UTF8_ACCEPT)
+    {
+        if (sio_utf8_repair(&repaired, body, len) != SIO_OK) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+
+        body = repaired.data;
+        len = repaired.len;
+    }
+
+    sio_payload_init(&payload, body, len);
+
+    while (sc->state != NGX_SIO_CLIENT_CLOSED
+           && sio_payload_next(&payload, &packet) == SIO_OK)
+    {
+        ngx_sio_gateway_stat(sc->gateway, PACKETS_IN, 1);
+
+        if (packet.len == 1 && packet.data[0] == SIO_EIO_CLOSE) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_CLOSE);
+            break;
+        }
+
+        ngx_sio_receive_text(sc, (u_char *) packet.data, packet.len);
+    }
+
+    sio_buf_free(&repaired);
+}
+
+
+/*
+ * The request is over.  The object goes, unless it is to be closed, or waits
+ * for the rooms of a socket.
+ */
+
+static void
+ngx_sio_post_done(ngx_sio_post_t *p)
+{
+    uint32_t               i;
+    ngx_sio_zone_t        *z;
+    ngx_sio_client_t      *sc;
+    ngx_sio_session_sh_t  *ss;
+
+    sc = &p->client;
+    z = sc->gateway->zone;
+
+    if (ngx_sio_zone_lock(z) == NGX_OK) {
+
+        ss = ngx_sio_post_session_locked(sc, &i);
+
+        if (ss) {
+            ss->attachments = sc->attachments;
+
+            ss->flags &= ~NGX_SIO_ILLEGAL;
+            ss->flags |= sc->illegal ? NGX_SIO_ILLEGAL : 0;
+
+            if (sc->connect && sc->state == NGX_SIO_CLIENT_CONNECTING) {
+                ss->flags |= NGX_SIO_CONNECTING;
+                ss->connecter = sc->gateway->slot;
+            }
+
+            ngx_sio_session_post_done_locked(z, i, sc->gateway->slot);
+        }
+
+        ngx_sio_zone_unlock(z);
+    }
+
+    if (p->ended) {
+        ngx_sio_post_end(sc);
+
+    } else if (sc->state != NGX_SIO_CLIENT_CLOSED
+               && sc->state != NGX_SIO_CLIENT_CONNECTING)
+    {
+        ngx_sio_post_forget(sc);
+
+    } else if (sc->connect == NULL
+               && sc->state == NGX_SIO_CLIENT_CONNECTING)
+    {
+        /* another POST waits for the socket */
+        ngx_sio_post_forget(sc);
+    }
+}
+
+
+static void
+ngx_sio_post_forget(ngx_sio_client_t *sc)
+{
+    if (sc->connect) {
+        ngx_sio_connect_abort(sc);
+    }
+
+    if (sc->bearer) {
+        ngx_free(sc->bearer);
+    }
+
+    ngx_sio_client_forget(sc);
+}
+
+
+/* It is a socket: there is nothing more to do if the request is over, too. */
+
+static void
+ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
+{
+    ngx_sio_post_t  *p;
+
+    p = (ngx_sio_post_t *) sc;
+
+    if (p->request == NULL) {
+        ngx_sio_post_forget(sc);
+    }
+}
+
+
+static ngx_sio_session_sh_t *
+ngx_sio_post_session_locked(ngx_sio_client_t *sc, uint32_t *session)
+{
+    ngx_sio_zone_t  *z;
+
+    z = sc->gateway->zone;
+
+    *session = ngx_sio_zone_lost(z)
+               ? 0 : ngx_sio_session_by_eio_locked(z, sc->eio_sid);
+
+    return *session ? &z->sessions[*session] : NULL;
+}
+
+
+/* By way of the log, to whoever has the session. */
+
+static void
+ngx_sio_post_write(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
+    ngx_uint_t n)
+{
+    size_t      len;
+    sio_str_t   part[SIO_RECORD_PARTS];
+    ngx_uint_t  parts;
+
+    len = msg[n - 1].start + msg[n - 1].len - msg[0].start;
+    parts = ngx_sio_post_parts(buf + msg[0].start, len, part);
+
+    if (ngx_sio_gateway_tell(sc->gateway, sc->eio_sid, 0, 0, part, parts)
+        != NGX_OK)
+    {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+}
+
+
+/* The texts in frames that ngx_sio_client_frame() has made. */
+
+static ngx_uint_t
+ngx_sio_post_parts(u_char *p, size_t len, sio_str_t *part)
+{
+    u_char      *last;
+    ngx_uint_t   n;
+
+    last = p + len;
+    n = 0;
+
+    while (p < last && n < SIO_RECORD_PARTS) {
+
+        if (p[1] < 126) {
+            part[n].len = p[1];
+            p += 2;
+
+        } else if (p[1] == 126) {
+            part[n].len = (size_t) p[2] << 8 | p[3];
+            p += 4;
+
+        } else {
+            part[n].len = (size_t) p[6] << 24 | p[7] << 16 | p[8] << 8 | p[9];
+            p += 10;
+        }
+
+        part[n].data = p;
+        p += part[n++].len;
+    }
+
+    return n;
+}
+
+
+static void
+ngx_sio_post_pong(ngx_sio_client_t *sc)
+{
+    uint32_t               i;
+    ngx_sio_session_sh_t  *ss;
+
+    if (ngx_sio_zone_lock(sc->gateway->zone) != NGX_OK) {
+        return;
+    }
+
+    ss = ngx_sio_post_session_locked(sc, &i);
+
+    if (ss) {
+        ngx_sio_beat_pong_locked(ss);
+    }
+
+    ngx_sio_zone_unlock(sc->gateway->zone);
+}
+
+
+static void
+ngx_sio_post_alive(ngx_sio_client_t *sc)
+{
+    uint32_t               i;
+    ngx_sio_session_sh_t  *ss;
+
+    if (ngx_sio_zone_lock(sc->gateway->zone) != NGX_OK) {
+        return;
+    }
+
+    ss = ngx_sio_post_session_locked(sc, &i);
+
+    if (ss) {
+        ngx_sio_beat_alive_locked(ss);
+    }
+
+    ngx_sio_zone_unlock(sc->gateway->zone);
+}
+
+
+/*
+ * The client leaves the namespace.  If a poll is pending its worker has the
+ * socket in its index, and is told by a command.
+ */
+
+static void
+ngx_sio_post_disconnect(ngx_sio_client_t *sc)
+{
+    u_char                 sid[NGX_SIO_SID_LEN];
+    uint32_t               i;
+    ngx_int_t              rc;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = sc->gateway->zone;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    ss = ngx_sio_post_session_locked(sc, &i);
+    rc = NGX_OK;
+
+    if (ss && ss->sid[0]) {
+
+        if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
+            ngx_sio_session_disconnect_locked(z, i);
+
+        } else {
+            ngx_memcpy(sid, ss->sid, NGX_SIO_SID_LEN);
+            rc = NGX_AGAIN;
+        }
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    if (rc == NGX_AGAIN) {
+        rc = ngx_sio_post_say(sc->gateway, sid, SIO_RECORD_QUIET);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    sc->state = NGX_SIO_CLIENT_OPEN;
+}
+
+
+/* A DISCONNECT for the socket of that id. */
+
+static ngx_int_t
+ngx_sio_post_say(ngx_sio_gateway_t *gw, const u_char *sid, ngx_uint_t flags)
+{
+    sio_str_t      name;
+    sio_message_t  m;
+
+    ngx_memzero(&m, sizeof(sio_message_t));
+
+    name.data = sid;
+    name.len = NGX_SIO_SID_LEN;
+
+    m.type = SIO_RECORD_DISCONNECT;
+    m.flags = (uint8_t) flags;
+    m.rooms = 1;
+    m.names = &name;
+
+    return ngx_sio_gateway_append(gw, &m, NULL);
+}
+
+
+static void
+ngx_sio_post_kick(ngx_sio_client_t *sc, ngx_uint_t close)
+{
+    u_char                 sid[NGX_SIO_SID_LEN];
+    uint32_t               i;
+    ngx_sio_session_sh_t  *ss;
+
+    sid[0] = '\0';
+
+    if (ngx_sio_zone_lock(sc->gateway->zone) == NGX_OK) {
+
+        ss = ngx_sio_post_session_locked(sc, &i);
+
+        if (ss) {
+            ngx_memcpy(sid, ss->sid, NGX_SIO_SID_LEN);
+        }
+
+        ngx_sio_zone_unlock(sc->gateway->zone);
+    }
+
+    if (sid[0]) {
+        (void) ngx_sio_post_say(sc->gateway, sid,
+                                close ? SIO_RECORD_CLOSE : 0);
+    }
+}
+
+
+static ngx_int_t
+ngx_sio_post_connect(ngx_sio_client_t *sc, ngx_sio_session_socket_t *socket,
+    ngx_str_t *reply)
+{
+    ngx_int_t        rc;
+    ngx_sio_zone_t  *z;
+
+    z = sc->gateway->zone;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    rc = ngx_sio_post_connect_locked(sc, socket, reply);
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
+/*
+ * The rooms hold from this worker's cursor on.  What the log has behind it may
+ * already be the past of the session's owner, so the record that tells him
+ * makes him go through it again; events in it are none of the socket's.
+ */
+
+static ngx_int_t
+ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
+    ngx_sio_session_socket_t *socket, ngx_str_t *reply)
+{
+    uint32_t               i;
+    uint64_t               last;
+    ngx_int_t              rc;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = sc->gateway->zone;
+    ss = ngx_sio_post_session_locked(sc, &i);
+
+    if (ss == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ss->sid[0]) {
+        /* its owner has yet to take the last socket away */
+        return NGX_AGAIN;
+    }
+
+    if (ngx_sio_session_connect_locked(z, i, socket) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* until the client can learn of it, it goes if this process dies */
+
+    ss->flags |= NGX_SIO_CONNECTING;
+    ss->connecter = sc->gateway->slot;
+
+    rc = ngx_sio_post_tell(sc, reply, &last);
+
+    if (rc != NGX_OK) {
+        ngx_sio_session_disconnect_locked(z, i);
+        return rc;
+    }
+
+    ngx_sio_store(&ss->born, last);
+
+    ss->flags &= ~NGX_SIO_CONNECTING;
+    ss->connecter = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_str_t *reply, uint64_t *last)
+{
+    sio_str_t      name, part;
+    sio_message_t  m;
+
+    ngx_memzero(&m, sizeof(sio_message_t));
+
+    name.data = sc->eio_sid;
+    name.len = NGX_SIO_SID_LEN;
+    part.data = reply->data;
+    part.len = reply->len;
+
+    m.type = SIO_RECORD_SESSION;
+    m.flags = SIO_RECORD_CONNECTED;
+    m.rooms = 1;
+    m.names = &name;
+    m.parts = 1;
+    m.part = &part;
+
+    return ngx_sio_gateway_append(sc->gateway, &m, last);
+}
+
+
+ngx_int_t
+ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
+    ngx_str_t *reply)
+{
+    uint32_t               i;
+    uint64_t               last;
+    ngx_int_t              rc;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = sc->gateway->zone;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    ss = ngx_sio_post_session_locked(sc, &i);
+    rc = NGX_ERROR;
+
+    if (ss && ss->sid[0] == 0
+        && ngx_sio_session_adopt_locked(z, i, from, events) == NGX_OK)
+    {
+        ngx_sio_store(&ss->last, events);
+        rc = ngx_sio_post_tell(sc, reply, &last);
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
+static void
+ngx_sio_post_stop(ngx_sio_client_t *sc)
+{
+    /* void */
+}
+
+
+static void
+ngx_sio_post_end(ngx_sio_client_t *sc)
+{
+    ngx_sio_post_t  *p;
+
+    p = (ngx_sio_post_t *) sc;
+
+    if (p->request) {
+        /* called again when that is over */
+        p->ended = 1;
+        return;
+    }
+
+    ngx_sio_post_end_session(p);
+
+    ngx_free(p);
+}
+
+
+/*
+ * A fault of Socket.IO is told by the next poll, and so it waits for that; one
+ * of Engine.IO ends the session at once (protocol 1.5, table 7).
+ */
+
+static void
+ngx_sio_post_end_session(ngx_sio_post_t *p)
+{
+    uint32_t               i;
+    ngx_int_t              rc;
+    ngx_uint_t             deferred;
+    ngx_sio_zone_t        *z;
+    ngx_sio_client_t      *sc;
+    ngx_sio_session_sh_t  *ss;
+
+    sc = &p->client;
+    z = sc->gateway->zone;
+    rc = NGX_OK;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return;
+    }
+
+    ss = ngx_sio_post_session_locked(sc, &i);
+
+    if (ss) {
+
+        deferred = (sc->reason == NGX_SIO_CLOSE_FORCED);
+
+        ngx_sio_session_post_done_locked(z, i, sc->gateway->slot);
+
+        if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
+            ngx_sio_beat_end_locked(sc->gateway, i, sc->reason, deferred);
+
+        } else {
+            rc = NGX_AGAIN;
+        }
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    if (rc == NGX_AGAIN) {
+        (void) ngx_sio_gateway_tell(sc->gateway, sc->eio_sid,
+                                    SIO_RECORD_CLOSE, sc->reason, NULL, 0);
+    }
+}

@@ -1,0 +1,40 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_POST_H_INCLUDED_
+#define _NGX_SIO_POST_H_INCLUDED_
+
+
+#include "ngx_sio_client.h"
+
+
+/*
+ * The transport of packets that come by POST.
+ *
+ * The worker that gets the request does not own the session, which may have a
+ * poll pending elsewhere.  It handles the packets on behalf of it: what changes
+ * is written to the session record, and what there is to send goes through the
+ * log to whoever owns the session, or polls next.
+ */
+
+
+/*
+ * Handles a POST for the session of an Engine.IO id (NGX_SIO_SID_LEN bytes).
+ * Returns what the content handler is to return.
+ */
+ngx_int_t ngx_sio_post_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
+    ngx_sio_loc_conf_t *slcf, const u_char *eio_sid);
+
+/*
+ * Gives the socket of a session that came back, which is the caller's, to the
+ * session of a client that posts; events from an offset on are still to be
+ * sent.  Returns as transport->connect().
+ */
+ngx_int_t ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from,
+    uint64_t events, ngx_str_t *reply);
+
+
+#endif /* _NGX_SIO_POST_H_INCLUDED_ */

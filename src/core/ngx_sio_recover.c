@@ -1,0 +1,387 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_recover.h"
+#include "ngx_sio_connect.h"
+#include "ngx_sio_dispatch.h"
+#include "ngx_sio_post.h"
+#include "ngx_sio_wire.h"
+
+#include <ngx_sio_name.h>
+#include <ngx_sio_replay.h>
+#include <sio_offset.h>
+
+
+static ngx_int_t ngx_sio_recover_claim(ngx_sio_recover_t *rv,
+    ngx_sio_client_t *sc, ngx_sio_identity_t *identity);
+static ngx_int_t ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv,
+    ngx_sio_gateway_t *gw, ngx_sio_identity_t *identity);
+static ngx_uint_t ngx_sio_recover_is_user(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss, ngx_str_t *user);
+static uint64_t ngx_sio_recover_from(ngx_sio_recover_t *rv,
+    ngx_sio_gateway_t *gw);
+static ngx_int_t ngx_sio_recover_replay(ngx_sio_recover_t *rv,
+    ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_recover_finish(ngx_sio_recover_t *rv,
+    ngx_sio_client_t *sc, ngx_sio_replay_t *rp);
+static ngx_int_t ngx_sio_recover_adopt(ngx_sio_recover_t *rv,
+    ngx_sio_client_t *sc);
+static void ngx_sio_recover_drop(ngx_sio_recover_t *rv,
+    ngx_sio_gateway_t *gw);
+
+
+void
+ngx_sio_recover_begin(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
+    json_t *auth)
+{
+    json_t  *pid, *offset;
+
+    rv->active = 0;
+    rv->named = 0;
+
+    pid = json_object_get(auth, "pid");
+    offset = json_object_get(auth, "offset");
+
+    if (gw->conf->recovery == 0 || !json_is_string(pid)
+        || json_string_length(pid) != NGX_SIO_SID_LEN)
+    {
+        return;
+    }
+
+    if (offset && !json_is_null(offset)) {
+
+        if (!json_is_string(offset)
+            || sio_offset_decode((u_char *) json_string_value(offset),
+                                 json_string_length(offset),
+                                 (uint32_t) gw->zone->epoch, &rv->offset)
+               != SIO_OK)
+        {
+            ngx_sio_gateway_stat(gw, UNRECOVERED, 1);
+            return;
+        }
+
+        rv->named = 1;
+    }
+
+    ngx_memcpy(rv->pid, json_string_value(pid), NGX_SIO_SID_LEN);
+    ngx_sio_gateway_sid_of(rv->pid, rv->sid);
+
+    rv->active = 1;
+}
+
+
+ngx_int_t
+ngx_sio_recover_try(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
+    ngx_sio_identity_t *identity)
+{
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    rc = ngx_sio_recover_claim(rv, sc, identity);
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_recover_replay(rv, sc);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_sio_gateway_stat(gw, RECOVERED, 1);
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_sio_gateway_stat(gw, UNRECOVERED, 1);
+        ngx_sio_recover_drop(rv, gw);
+
+    } else if (rc == NGX_ERROR) {
+        ngx_sio_recover_drop(rv, gw);
+    }
+
+    return rc;
+}
+
+
+/* Makes the session ours, and waits until this worker's cursor is up to it. */
+
+static ngx_int_t
+ngx_sio_recover_claim(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
+    ngx_sio_identity_t *identity)
+{
+    ngx_int_t              rc;
+    ngx_sio_zone_t        *z;
+    ngx_sio_gateway_t     *gw;
+    ngx_sio_session_sh_t  *ss;
+
+    gw = sc->gateway;
+    z = gw->zone;
+
+    if (rv->session == 0) {
+
+        if (ngx_sio_zone_lock(z) != NGX_OK) {
+            ngx_sio_claim_wait(gw, &rv->claim);
+            return NGX_AGAIN;
+        }
+
+        rc = ngx_sio_zone_lost(z)
+             ? NGX_DECLINED : ngx_sio_recover_claim_locked(rv, gw, identity);
+
+        ngx_sio_zone_unlock(z);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (!ngx_sio_session_mine(z, rv->session, rv->owner)) {
+        rv->session = 0;
+        return NGX_DECLINED;
+    }
+
+    ss = &z->sessions[rv->session];
+
+    if (ss->applied > gw->cursor) {
+        ngx_sio_dispatch_post(gw);
+        ngx_sio_claim_wait(gw, &rv->claim);
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
+    ngx_sio_identity_t *identity)
+{
+    uint32_t               i;
+    ngx_int_t              rc;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = gw->zone;
+    i = ngx_sio_session_by_sid_locked(z, rv->sid);
+
+    if (i == 0) {
+        return NGX_DECLINED;
+    }
+
+    ss = &z->sessions[i];
+
+    if ((ss->flags & NGX_SIO_RECOVERABLE) == 0
+        || (ss->flags & (NGX_SIO_DEAD|NGX_SIO_CONNECTING))
+        || ss->nsp != 0
+        || ((ss->flags & NGX_SIO_PARKED)
+            && ss->deadline <= ngx_sio_zone_now())
+        || !ngx_sio_recover_is_user(z, ss, &identity->user))
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_sio_claim_locked(gw, &rv->claim, i, &rv->owner);
+
+    if (rc == NGX_OK) {
+        rv->session = i;
+    }
+
+    return rc;
+}
+
+
+/* A pid is secret, and yet the token decides. */
+
+static ngx_uint_t
+ngx_sio_recover_is_user(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
+    ngx_str_t *user)
+{
+    if (ss->user == 0 || user->len == 0) {
+        return ss->user == 0 && user->len == 0;
+    }
+
+    return ngx_sio_name_equal(z, &z->users[ss->user], ss->nsp, user->data,
+                              user->len);
+}
+
+
+/*
+ * Where its events go on; 0 if that cannot be told.  A client that has all that
+ * was handed out needs nothing that is behind "applied" already, and one that
+ * names no offset has got nothing since its socket was born.
+ */
+
+static uint64_t
+ngx_sio_recover_from(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
+{
+    uint64_t               from, tail;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = gw->zone;
+    ss = &z->sessions[rv->session];
+    tail = ngx_sio_log_tail(z);
+
+    from = rv->named ? rv->offset : ss->born;
+
+    if (from == ss->last) {
+        return ngx_max(from, ss->applied);
+    }
+
+    if (from == ss->base_last && ss->base_from >= tail) {
+        from = ss->base_from;
+    }
+
+    if (from < tail || from < ss->born || from > gw->cursor
+        || ((ss->flags & NGX_SIO_FLOOR) && from < ss->base_from)
+        || !ngx_sio_replay_valid(z, from))
+    {
+        return 0;
+    }
+
+    return from;
+}
+
+
+static ngx_int_t
+ngx_sio_recover_replay(ngx_sio_recover_t *rv, ngx_sio_client_t *sc)
+{
+    ngx_int_t              rc;
+    ngx_sio_replay_t       rp;
+    ngx_sio_gateway_t     *gw;
+
+    gw = sc->gateway;
+
+    ngx_memzero(&rp, sizeof(ngx_sio_replay_t));
+
+    rp.session = rv->session;
+    rp.owner = rv->owner;
+    rp.applied = gw->zone->sessions[rv->session].applied;
+    rp.seen = gw->cursor;
+    rp.events = ngx_sio_recover_from(rv, gw);
+    rp.recover = 1;
+
+    if (rp.events == 0 || rp.events > gw->cursor) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_sio_replay_run(gw->zone, gw->cursor, &rp);
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_recover_finish(rv, sc, &rp);
+    }
+
+    sio_buf_free(&rp.refs);
+
+    return rc;
+}
+
+
+/* What was missed comes before the reply, as it does from the reference. */
+
+static ngx_int_t
+ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
+    ngx_sio_replay_t *rp)
+{
+    u_char              buf[NGX_SIO_CONNECT_REPLY];
+    uint64_t            next;
+    ngx_int_t           rc;
+    ngx_str_t           reply;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    reply.data = buf;
+    reply.len = ngx_sio_connect_reply(buf, rv->sid, rv->pid) - buf;
+
+    if (sc->transport->kind == SIO_EIO_POLLING) {
+
+        rc = ngx_sio_post_recover(sc, rv->session, rp->events, &reply);
+
+        if (rc == NGX_OK) {
+            rv->session = 0;
+        }
+
+        return rc;
+    }
+
+    if (ngx_sio_recover_adopt(rv, sc) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_sio_client_enter(sc) != NGX_OK
+        || ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
+                                   rp->refs.len / sizeof(uint64_t),
+                                   (size_t) -1, &next)
+           != NGX_OK)
+    {
+        /* there are no rooms without a hole any more */
+        sc->broken = 1;
+        return NGX_ERROR;
+    }
+
+    ngx_sio_client_send(sc, reply.data, reply.len);
+    ngx_sio_connect_ready(sc, gw->cursor);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_recover_adopt(ngx_sio_recover_t *rv, ngx_sio_client_t *sc)
+{
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    if (ngx_sio_zone_lock(gw->zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_DECLINED;
+
+    if (ngx_sio_session_mine(gw->zone, sc->session, sc->owner)) {
+        rc = ngx_sio_session_adopt_locked(gw->zone, sc->session, rv->session,
+                                          gw->cursor);
+    }
+
+    ngx_sio_zone_unlock(gw->zone);
+
+    if (rc == NGX_OK) {
+        rv->session = 0;
+    }
+
+    return rc;
+}
+
+
+/* A session that was claimed in vain is of no use to anybody. */
+
+static void
+ngx_sio_recover_drop(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
+{
+    rv->active = 0;
+
+    ngx_sio_claim_cancel(&rv->claim);
+
+    if (rv->session) {
+        (void) ngx_sio_session_close(gw->zone, rv->session, rv->owner);
+        rv->session = 0;
+    }
+}
+
+
+void
+ngx_sio_recover_end(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
+{
+    rv->active = 0;
+
+    ngx_sio_claim_cancel(&rv->claim);
+
+    if (rv->session) {
+        (void) ngx_sio_session_park(gw->zone, rv->session, rv->owner,
+                                    gw->zone->sessions[rv->session].seen,
+                                    ngx_sio_zone_now() + gw->conf->recovery);
+        rv->session = 0;
+    }
+}

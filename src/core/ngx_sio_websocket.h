@@ -1,0 +1,45 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_WEBSOCKET_H_INCLUDED_
+#define _NGX_SIO_WEBSOCKET_H_INCLUDED_
+
+
+#include "ngx_sio_client.h"
+
+
+/*
+ * The transport of clients that have a WebSocket.
+ */
+
+
+/*
+ * Makes the client of a detached connection; it has no session yet.  Returns
+ * NULL without memory: then the caller still owns the connection.
+ */
+ngx_sio_client_t *ngx_sio_websocket_create(ngx_sio_gateway_t *gw,
+    ngx_sio_loc_conf_t *slcf, ngx_connection_t *c);
+
+/*
+ * Gives it a new session and starts its deadlines.  NGX_OK or NGX_ERROR
+ * (memory).
+ */
+ngx_int_t ngx_sio_websocket_open(ngx_sio_client_t *sc, uint32_t session,
+    uint64_t owner);
+
+/*
+ * Goes on with the heartbeat of a session that polled: a pong is due, or the
+ * next ping in so many ms.
+ */
+void ngx_sio_websocket_beat(ngx_sio_client_t *sc, ngx_uint_t pinged,
+    ngx_msec_t left);
+
+/* A message of the client.  May close it. */
+void ngx_sio_websocket_message(ngx_sio_client_t *sc, ngx_uint_t opcode,
+    u_char *data, size_t len);
+
+
+#endif /* _NGX_SIO_WEBSOCKET_H_INCLUDED_ */

@@ -1,0 +1,349 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_session.h"
+
+
+/* Whose a session is. */
+
+
+#define NGX_SIO_SESSION_BATCH  128             /* looked at with one lock */
+
+
+static void ngx_sio_session_let_go(ngx_sio_session_sh_t *ss, uint64_t at);
+static ngx_uint_t ngx_sio_session_is_due(ngx_sio_session_sh_t *ss,
+    uint64_t now);
+static ngx_uint_t ngx_sio_session_expire_batch(ngx_sio_zone_t *z,
+    uint32_t *due, ngx_uint_t n, uint64_t now, ngx_sio_session_each_pt each,
+    void *data);
+
+
+ngx_int_t
+ngx_sio_session_pass_locked(ngx_sio_session_sh_t *ss, uint64_t *owner,
+    ngx_uint_t slot)
+{
+    uint64_t  word;
+
+    word = ngx_sio_owner(slot, slot ? NGX_SIO_OWNER_LIVE : NGX_SIO_OWNER_NONE,
+                         ngx_sio_owner_gen(*owner) + 1);
+
+    if (!__atomic_compare_exchange_n(&ss->owner, owner, word, 0,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    {
+        return NGX_DECLINED;
+    }
+
+    *owner = word;
+
+    ngx_sio_step();
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_session_claim_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
+    uint64_t *owner)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_live_locked(z, i);
+
+    if (ss == NULL || (ss->flags & NGX_SIO_DEAD)) {
+        return NGX_DECLINED;
+    }
+
+    *owner = ngx_sio_load(&ss->owner);
+
+    if (ngx_sio_owner_slot(*owner)) {
+        return NGX_AGAIN;
+    }
+
+    ngx_sio_session_floor_locked(z, ss);
+
+    return ngx_sio_session_pass_locked(ss, owner, slot) == NGX_OK ? NGX_OK
+                                                           : NGX_AGAIN;
+}
+
+
+/*
+ * The positions first: with another owner NGX_SIO_AT_CURSOR would mean another
+ * cursor.  An owner that is alive may move on meanwhile, then some of the
+ * commands are done once more.
+ */
+
+ngx_int_t
+ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
+    uint64_t *owner)
+{
+    uint64_t               at;
+    ngx_uint_t             old;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_mine_locked(z, i, *owner);
+    old = ngx_sio_owner_slot(*owner);
+
+    if (ss == NULL || (ss->flags & NGX_SIO_DEAD) || old > NGX_SIO_WORKERS) {
+        return NGX_DECLINED;
+    }
+
+    if (old && ss->applied == NGX_SIO_AT_CURSOR) {
+
+        at = ngx_sio_load(&z->sh->workers[old - 1].cursor);
+        ss->seen = at;
+
+        ngx_sio_step();
+
+        ss->applied = at;
+
+        ngx_sio_step();
+    }
+
+    ngx_sio_session_floor_locked(z, ss);
+
+    return ngx_sio_session_pass_locked(ss, owner, slot);
+}
+
+
+ngx_int_t
+ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at)
+{
+    ngx_int_t              rc;
+    ngx_sio_session_sh_t  *ss;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    rc = NGX_DECLINED;
+    ss = ngx_sio_session_mine_locked(z, i, owner);
+
+    if (ss && (ss->flags & NGX_SIO_DEAD)) {
+        ngx_sio_session_close_locked(z, i);
+
+    } else if (ss) {
+        ngx_sio_session_floor_locked(z, ss);
+        ngx_sio_session_let_go(ss, at);
+        rc = NGX_OK;
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
+/*
+ * Who dies before the owner word is written leaves a session of his own, which
+ * is reaped.
+ */
+
+static void
+ngx_sio_session_let_go(ngx_sio_session_sh_t *ss, uint64_t at)
+{
+    uint64_t  owner;
+
+    ss->seen = at;
+
+    ngx_sio_step();
+
+    if (ss->applied == NGX_SIO_AT_CURSOR) {
+        ss->applied = at;
+
+        ngx_sio_step();
+    }
+
+    owner = ngx_sio_load(&ss->owner);
+
+    while (ngx_sio_session_pass_locked(ss, &owner, 0) != NGX_OK) { /* void */ }
+}
+
+
+ngx_int_t
+ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at, uint64_t deadline)
+{
+    ngx_int_t              rc;
+    ngx_sio_session_sh_t  *ss;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    rc = NGX_DECLINED;
+    ss = ngx_sio_session_mine_locked(z, i, owner);
+
+    if (ss && (ss->flags & NGX_SIO_DEAD)) {
+        ngx_sio_session_close_locked(z, i);
+
+    } else if (ss && ss->sid[0]) {
+        ngx_sio_session_park_locked(z, i, at, deadline);
+        rc = NGX_OK;
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
+/*
+ * From the flag on repair does the rest: it takes the id of the transport from
+ * a session that is PARKED.  Before it there is nothing to be undone.
+ */
+
+void
+ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_live_locked(z, i);
+
+    if (ss == NULL || ss->sid[0] == 0) {
+        return;
+    }
+
+    ngx_sio_session_floor_locked(z, ss);
+
+    ss->deadline = deadline;
+    ss->attachments = 0;
+    ss->partial = 0;
+
+    ngx_sio_step();
+
+    if (!(ss->flags & NGX_SIO_PARKED)) {
+
+        ss->flags = (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR))
+                    | NGX_SIO_PARKED;
+
+        ngx_sio_step();
+
+        z->sh->live_parked++;
+
+        ngx_sio_session_transport_locked(z, i, 0);
+        ngx_sio_session_no_eio_locked(z, i);
+    }
+
+    ngx_sio_session_let_go(ss, at);
+}
+
+
+ngx_int_t
+ngx_sio_session_post_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_live_locked(z, i);
+
+    if (ss == NULL || (ss->flags & NGX_SIO_DEAD)) {
+        return NGX_DECLINED;
+    }
+
+    if (ss->poster) {
+        return NGX_BUSY;
+    }
+
+    ss->poster = slot;
+
+    ngx_sio_step();
+
+    return NGX_OK;
+}
+
+
+void
+ngx_sio_session_post_done_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t slot)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_live_locked(z, i);
+
+    if (ss && ss->poster == slot) {
+        ss->poster = 0;
+
+        ngx_sio_step();
+    }
+}
+
+
+ngx_uint_t
+ngx_sio_session_expire(ngx_sio_zone_t *z, uint64_t now,
+    ngx_sio_session_each_pt each, void *data)
+{
+    uint32_t    i, top, due[NGX_SIO_SESSION_BATCH];
+    ngx_uint_t  n, total;
+
+    n = 0;
+    total = 0;
+    top = ngx_sio_load(&z->sh->top_session);
+
+    for (i = 1; i <= top; i++) {
+
+        if (!ngx_sio_session_is_due(&z->sessions[i], now)) {
+            continue;
+        }
+
+        due[n++] = i;
+
+        if (n == NGX_SIO_SESSION_BATCH) {
+            total += ngx_sio_session_expire_batch(z, due, n, now, each, data);
+            n = 0;
+        }
+    }
+
+    if (n) {
+        total += ngx_sio_session_expire_batch(z, due, n, now, each, data);
+    }
+
+    return total;
+}
+
+
+static ngx_uint_t
+ngx_sio_session_is_due(ngx_sio_session_sh_t *ss, uint64_t now)
+{
+    uint64_t  deadline;
+
+    if (ngx_sio_load(&ss->state) != NGX_SIO_LIVE
+        || ngx_sio_owner_slot(ngx_sio_load(&ss->owner)))
+    {
+        return 0;
+    }
+
+    deadline = ngx_sio_load(&ss->deadline);
+
+    return deadline && deadline <= now;
+}
+
+
+static ngx_uint_t
+ngx_sio_session_expire_batch(ngx_sio_zone_t *z, uint32_t *due, ngx_uint_t n,
+    uint64_t now, ngx_sio_session_each_pt each, void *data)
+{
+    ngx_uint_t  i, total;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return 0;
+    }
+
+    total = 0;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_sio_session_live_locked(z, due[i])
+            && ngx_sio_session_is_due(&z->sessions[due[i]], now))
+        {
+            each(z, due[i], data);
+            total++;
+        }
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    return total;
+}
