@@ -267,7 +267,7 @@ log_bench_together(log_bench_t *lb, ngx_uint_t writers, ngx_uint_t batch)
     ngx_uint_t  i, n, slot;
 
     n = lb->n / (writers * batch) * batch;
-    slot = ngx_sio_worker_enter(&lb->z, 0);
+    slot = ngx_sio_worker_enter(&lb->z, 0, 0);
     off = ngx_sio_log_head(&lb->z);
 
     t = log_bench_now();
@@ -291,7 +291,7 @@ log_bench_together(log_bench_t *lb, ngx_uint_t writers, ngx_uint_t batch)
         }
     }
 
-    ngx_sio_worker_leave(&lb->z, slot);
+    ngx_sio_worker_leave(&lb->z, slot, 0);
 
     (void) snprintf(what, sizeof(what),
                     "%u writer(s), batches of %u, to a reader",

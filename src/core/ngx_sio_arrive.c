@@ -15,7 +15,7 @@
 static uint64_t ngx_sio_arrive_at(ngx_sio_client_t *sc);
 static void ngx_sio_arrive_now(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
-    ngx_sio_replay_t *rp, uint64_t *left);
+    ngx_sio_replay_t *rp);
 static ngx_int_t ngx_sio_arrive_enter(ngx_sio_client_t *sc);
 
 
@@ -117,7 +117,6 @@ ngx_sio_arrive_cancel(ngx_sio_client_t *sc)
 static void
 ngx_sio_arrive_now(ngx_sio_client_t *sc)
 {
-    uint64_t               left;
     ngx_int_t              rc;
     ngx_sio_replay_t       rp;
     ngx_sio_session_sh_t  *ss;
@@ -134,20 +133,23 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
     rp.events = ngx_max(rp.applied, ss->last);
     rp.events = ngx_max(rp.events, ss->born);
 
-    rc = ngx_sio_arrive_replay(sc, &rp, &left);
+    rc = ngx_sio_arrive_replay(sc, &rp);
 
     sio_buf_free(&rp.refs);
 
-    if (rc == NGX_ERROR || sc->state == NGX_SIO_CLIENT_CLOSED) {
+    if (rc != NGX_OK || sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
     }
 
-    if (rc == NGX_AGAIN) {
+    if (rp.left < sc->gateway->cursor) {
 
         /* the next poll goes on there */
 
-        ngx_sio_store(&ss->applied, left);
-        sc->transport->arrived(sc, left);
+        if (ss->sid[0]) {
+            ngx_sio_store(&ss->applied, rp.left);
+        }
+
+        sc->transport->arrived(sc, rp.left);
         return;
     }
 
@@ -181,34 +183,29 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
 }
 
 
-/*
- * NGX_OK; NGX_AGAIN: there is more, from *left on, than the transport takes at
- * once; NGX_ERROR: the client is closed.
- */
+/* NGX_OK, or the client is closed.  A poll takes only so much at once. */
 
 static ngx_int_t
-ngx_sio_arrive_replay(ngx_sio_client_t *sc, ngx_sio_replay_t *rp,
-    uint64_t *left)
+ngx_sio_arrive_replay(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
 {
-    size_t              limit;
     ngx_int_t           rc;
     ngx_sio_gateway_t  *gw;
 
     gw = sc->gateway;
 
+    if (sc->transport->kind == SIO_EIO_POLLING) {
+        rp->limit = sc->conf->send_queue;
+    }
+
     rc = ngx_sio_replay_run(gw->zone, gw->cursor, rp);
 
     if (rc == NGX_OK) {
-        limit = (sc->transport->kind == SIO_EIO_POLLING)
-                ? sc->conf->send_queue : (size_t) -1;
-
         rc = ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
-                                     rp->refs.len / sizeof(uint64_t), limit,
-                                     left);
+                                 rp->refs.len / sizeof(uint64_t));
     }
 
-    if (rc == NGX_OK || rc == NGX_AGAIN) {
-        return rc;
+    if (rc == NGX_OK) {
+        return NGX_OK;
     }
 
     /* it cannot be told what it has missed: it has to begin anew */

@@ -13,8 +13,6 @@
 #define NGX_SIO_CLAIM_PATIENCE 1000      /* ms that an owner has to let go */
 
 
-static void ngx_sio_claim_ask(ngx_sio_gateway_t *gw, uint32_t session);
-
 
 ngx_int_t
 ngx_sio_claim_locked(ngx_sio_gateway_t *gw, ngx_sio_claim_t *cl,
@@ -35,14 +33,18 @@ ngx_sio_claim_locked(ngx_sio_gateway_t *gw, ngx_sio_claim_t *cl,
     now = ngx_sio_zone_now();
 
     if (ngx_sio_claim_is_lost(z, *owner)
-        || (cl->since && now - cl->since >= NGX_SIO_CLAIM_PATIENCE))
+        || (cl->session == session && cl->word == *owner
+            && ngx_sio_owner_slot(*owner) != gw->slot
+            && now - cl->since >= NGX_SIO_CLAIM_PATIENCE))
     {
         return ngx_sio_session_take_locked(z, session, gw->slot, owner);
     }
 
-    if (cl->since == 0) {
+    if (cl->session != session || cl->word != *owner) {
+        cl->session = session;
+        cl->word = *owner;
         cl->since = now;
-        ngx_sio_claim_ask(gw, session);
+        ngx_sio_claim_ask_locked(gw, session);
     }
 
     ngx_sio_claim_wait(gw, cl);
@@ -80,14 +82,20 @@ ngx_sio_claim_is_lost(ngx_sio_zone_t *z, uint64_t owner)
 }
 
 
-static void
-ngx_sio_claim_ask(ngx_sio_gateway_t *gw, uint32_t session)
+void
+ngx_sio_claim_ask_locked(ngx_sio_gateway_t *gw, uint32_t session)
 {
+    uint64_t               owner;
     sio_str_t              name[2];
     sio_message_t          m;
     ngx_sio_session_sh_t  *ss;
 
     ss = &gw->zone->sessions[session];
+    owner = ngx_sio_load(&ss->owner);
+
+    if (ngx_sio_owner_slot(owner) == 0) {
+        return;
+    }
 
     ngx_memzero(&m, sizeof(sio_message_t));
 
@@ -98,6 +106,7 @@ ngx_sio_claim_ask(ngx_sio_gateway_t *gw, uint32_t session)
 
     m.type = SIO_RECORD_SESSION;
     m.flags = SIO_RECORD_RELEASE;
+    m.arg = ngx_sio_session_tag(session, owner);
     m.rooms = ss->sid[0] ? 2 : 1;
     m.names = name;
 

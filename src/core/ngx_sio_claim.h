@@ -21,7 +21,9 @@ typedef struct ngx_sio_claim_s  ngx_sio_claim_t;
 
 struct ngx_sio_claim_s {
     ngx_queue_t               link;           /* gateway->claiming */
-    uint64_t                  since;          /* ms; 0: has not begun */
+    uint32_t                  session;        /* that was asked for, */
+    uint64_t                  word;           /*   of this owner, */
+    uint64_t                  since;          /*   at this time, ms */
     void                    (*again)(ngx_sio_claim_t *cl);
 };
 
@@ -36,6 +38,12 @@ ngx_int_t ngx_sio_claim_locked(ngx_sio_gateway_t *gw, ngx_sio_claim_t *cl,
 
 /* True if the owner of this word is dead or fenced; takes no lock. */
 ngx_uint_t ngx_sio_claim_is_lost(ngx_sio_zone_t *z, uint64_t owner);
+
+/*
+ * Asks the present owner of a session, if there is one, to let it go; whoever
+ * owns it later is not meant.  Zone lock.
+ */
+void ngx_sio_claim_ask_locked(ngx_sio_gateway_t *gw, uint32_t session);
 
 /* Calls again() as well, for somebody who waits for something else. */
 void ngx_sio_claim_wait(ngx_sio_gateway_t *gw, ngx_sio_claim_t *cl);

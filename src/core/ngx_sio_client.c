@@ -156,7 +156,9 @@ ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
 
     ss = ngx_sio_client_session(sc);
 
-    if (ss == NULL || (ss->flags & NGX_SIO_RECOVERABLE) == 0) {
+    if (ss == NULL || (ss->flags & NGX_SIO_RECOVERABLE) == 0
+        || !ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    {
         return;
     }
 
@@ -230,8 +232,15 @@ ngx_sio_client_exit(ngx_sio_client_t *sc)
     ss = ngx_sio_client_session(sc);
     ref = NGX_SIO_NO_MEMBER;
 
-    while (ngx_sio_session_walk(gw->zone, ss, &ref)) {
+    while (sc->nrooms
+           && ngx_sio_session_mine(gw->zone, sc->session, sc->owner)
+           && ngx_sio_session_walk(gw->zone, ss, &ref))
+    {
         ngx_sio_rooms_leave(gw->rooms, sc, ref);
+    }
+
+    if (sc->nrooms) {
+        ngx_sio_rooms_purge(gw->rooms, sc);
     }
 
     ngx_sio_rooms_exit(gw->rooms, sc);

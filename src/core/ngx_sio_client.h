@@ -87,6 +87,7 @@ struct ngx_sio_client_s {
     uint32_t                  run_first;       /* its runs in this turn, */
     uint32_t                  run_last;        /*   indexes, 0: none */
     uint32_t                  everyone;        /* place among all connected */
+    uint32_t                  nrooms;          /* in whose index it is */
     ngx_sio_out_t            *out;             /* NULL: it is not behind */
 
     ngx_sio_gateway_t        *gateway;

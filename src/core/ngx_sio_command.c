@@ -41,6 +41,12 @@ ngx_sio_command_run(ngx_sio_gateway_t *gw, const sio_record_t *rec)
 
     for (i = 0; i < n; i++) {
 
+        if (!ngx_sio_session_mine(gw->zone, sc[i]->session, sc[i]->owner)) {
+            /* it goes on elsewhere */
+            ngx_sio_client_close(sc[i], NGX_SIO_CLOSE_TRANSPORT_CLOSE);
+            continue;
+        }
+
         switch (rec->type) {
 
         case SIO_RECORD_JOIN:

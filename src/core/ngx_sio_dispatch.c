@@ -419,7 +419,7 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
 static ngx_int_t
 ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 {
-    uint64_t           next, ref;
+    uint64_t           ref;
     sio_str_t          name;
     ngx_sio_client_t  *sc;
 
@@ -436,7 +436,10 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
                                name.data, name.len);
     }
 
-    if (sc == NULL || sc->state == NGX_SIO_CLIENT_CLOSED) {
+    if (sc == NULL || sc->state == NGX_SIO_CLIENT_CLOSED
+        || ((rec->flags & SIO_RECORD_RELEASE)
+            && rec->arg != ngx_sio_session_tag(sc->session, sc->owner)))
+    {
         return NGX_OK;
     }
 
@@ -457,7 +460,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
     } else {
         ref = rec->offset;
-        return ngx_sio_wire_missed(gw, sc, &ref, 1, (size_t) -1, &next);
+        return ngx_sio_wire_missed(gw, sc, &ref, 1);
     }
 
     return NGX_OK;

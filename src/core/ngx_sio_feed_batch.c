@@ -126,8 +126,14 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 
     m.nsp = push->nsp;
 
-    return sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
-                             ngx_sio_log_max_record(b->gw->zone));
+    rc = sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
+                           ngx_sio_log_max_record(b->gw->zone));
+
+    if (rc == SIO_OK && m.type == SIO_RECORD_EMIT) {
+        ngx_sio_gateway_stat(b->gw, EVENTS_IN, 1);
+    }
+
+    return rc;
 }
 
 
@@ -273,10 +279,10 @@ ngx_sio_feed_batch_complain(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
     refused = (rc == SIO_NOMEM || (rc == SIO_LIMIT && error == NULL));
 
     if (refused) {
-        b->refused++;
+        ngx_sio_gateway_stat(b->gw, TOO_LARGE, 1);
 
     } else {
-        b->malformed++;
+        ngx_sio_gateway_stat(b->gw, MALFORMED, 1);
     }
 
     if (b->complained && ngx_current_msec - b->complained < 1000) {
@@ -306,7 +312,9 @@ ngx_sio_feed_batch_complain(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 
     ngx_log_error(NGX_LOG_ERR, b->gw->log, 0,
                   "socketio %s message of %uz bytes on channel \"%*s\": %s; "
-                  "malformed so far: %ui, refused: %ui",
+                  "malformed so far: %uL, refused: %uL",
                   refused ? "refused a" : "malformed", push->payload.len,
-                  len, channel, error, b->malformed, b->refused);
+                  len, channel, error,
+                  b->gw->worker->stats[NGX_SIO_STAT_MALFORMED],
+                  b->gw->worker->stats[NGX_SIO_STAT_TOO_LARGE]);
 }

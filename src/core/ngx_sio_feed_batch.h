@@ -33,8 +33,6 @@ typedef struct {
 
     ngx_uint_t                passed;          /* taken without a record since
                                                   the last append */
-    ngx_uint_t                malformed;       /* in all */
-    ngx_uint_t                refused;         /* in all: too large */
     ngx_msec_t                complained;
 
     ngx_uint_t                laggard;         /* who is waited for, */

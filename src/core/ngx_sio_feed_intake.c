@@ -149,6 +149,7 @@ ngx_sio_feed_intake_up(ngx_sio_feed_t *feed, uint64_t number)
         flags |= SIO_RECORD_GAP;
 
         (void) __atomic_fetch_add(&gw->zone->sh->gaps, 1, __ATOMIC_RELAXED);
+        ngx_sio_gateway_stat(gw, REDIS_RECONNECTS, 1);
 
         ngx_log_error(NGX_LOG_ERR, gw->log, 0,
                       "socketio feed of gateway \"%V\" may have lost messages: "

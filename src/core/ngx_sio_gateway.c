@@ -43,6 +43,7 @@ static void ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot,
 static void ngx_sio_gateway_sweep(ngx_event_t *ev);
 static void ngx_sio_gateway_close(ngx_event_t *ev);
 static void ngx_sio_gateway_shutdown(void);
+static void ngx_sio_gateway_abandon(ngx_sio_gateway_t *gw);
 
 static void ngx_sio_gateway_command_ready(void *data);
 static void ngx_sio_gateway_command_lost(void *data);
@@ -177,9 +178,12 @@ ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf, u_char *mem, size_t size,
 
         /* host name and 6 random characters */
 
-        p = ngx_cpymem(name, ngx_cycle->hostname.data,
-                       ngx_min(ngx_cycle->hostname.len,
-                               NGX_SIO_NODE_LEN - 7));
+        if (gethostname((char *) name, NGX_SIO_NODE_LEN - 7) == -1) {
+            name[0] = '\0';
+        }
+
+        name[NGX_SIO_NODE_LEN - 7] = '\0';
+        p = name + ngx_strlen(name);
         *p++ = '-';
 
         for (i = 0; i < 6; i++) {
@@ -702,6 +706,22 @@ ngx_sio_gateway_shutdown(void)
 }
 
 
+static void
+ngx_sio_gateway_abandon(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t  *q;
+
+    while (!ngx_queue_empty(&gw->clients)) {
+        q = ngx_queue_head(&gw->clients);
+        ngx_sio_client_close(ngx_queue_data(q, ngx_sio_client_t, link),
+                             NGX_SIO_CLOSE_SHUTDOWN);
+    }
+
+    ngx_sio_client_free_closed(gw);
+    ngx_sio_ws_abandon();
+}
+
+
 void
 ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
 {
@@ -711,6 +731,11 @@ ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
 
     for (i = 0; i < ngx_sio_gateway_n; i++) {
         gw = &ngx_sio_gateways[i];
+
+        if (ngx_exiting) {
+            /* told to stop while it was leaving: nginx wants nothing open */
+            ngx_sio_gateway_abandon(gw);
+        }
 
         if (gw->feed) {
             ngx_sio_feed_close(gw->feed);

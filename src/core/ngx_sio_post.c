@@ -221,6 +221,12 @@ ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
     ngx_sio_post_t *p = data;
 
     if (rc != NGX_OK) {
+
+        if (rc != NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            /* the client broke off, or was too slow */
+            ngx_sio_client_close(&p->client, NGX_SIO_CLOSE_TRANSPORT_ERROR);
+        }
+
         rc = ngx_sio_http_empty(r, rc);
 
     } else if (p->client.state == NGX_SIO_CLIENT_CLOSED

@@ -279,15 +279,26 @@ ngx_sio_probe_answer(ngx_sio_client_t *sc)
 static void
 ngx_sio_probe_tick(ngx_sio_deadline_t *d)
 {
+    uint32_t                   i;
+    ngx_sio_zone_t            *z;
     ngx_sio_probe_t           *pb;
     ngx_sio_client_t          *sc;
     ngx_sio_deadline_queue_t  *q;
 
     pb = ngx_queue_data(d, ngx_sio_probe_t, tick);
     sc = pb->client;
+    z = sc->gateway->zone;
 
-    (void) ngx_sio_gateway_tell(sc->gateway, sc->eio_sid, SIO_RECORD_RELEASE,
-                                0, NULL, 0);
+    if (ngx_sio_zone_lock(z) == NGX_OK) {
+
+        i = ngx_sio_session_by_eio_locked(z, sc->eio_sid);
+
+        if (i) {
+            ngx_sio_claim_ask_locked(sc->gateway, i);
+        }
+
+        ngx_sio_zone_unlock(z);
+    }
 
     q = ngx_sio_deadline_queue(NGX_SIO_PROBE_TICK, ngx_sio_probe_tick);
 

@@ -206,8 +206,8 @@ ngx_sio_recover_is_user(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
 
 /*
  * Where its events go on; 0 if that cannot be told.  A client that has all that
- * was handed out needs nothing that is behind "applied" already, and one that
- * names no offset has got nothing since its socket was born.
+ * was handed out needs nothing before "applied".  One that names no offset has
+ * got no event: it is believed if none was handed out.
  */
 
 static uint64_t
@@ -221,10 +221,14 @@ ngx_sio_recover_from(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
     ss = &z->sessions[rv->session];
     tail = ngx_sio_log_tail(z);
 
-    from = rv->named ? rv->offset : ss->born;
+    from = rv->offset;
+
+    if (!rv->named) {
+        from = (ss->last <= ss->born) ? ss->last : 0;
+    }
 
     if (from == ss->last) {
-        return ngx_max(from, ss->applied);
+        return ngx_max(ngx_max(from, ss->born), ss->applied);
     }
 
     if (from == ss->base_last && ss->base_from >= tail) {
@@ -283,7 +287,6 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp)
 {
     u_char              buf[NGX_SIO_CONNECT_REPLY];
-    uint64_t            next;
     ngx_int_t           rc;
     ngx_str_t           reply;
     ngx_sio_gateway_t  *gw;
@@ -310,8 +313,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
 
     if (ngx_sio_client_enter(sc) != NGX_OK
         || ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
-                                   rp->refs.len / sizeof(uint64_t),
-                                   (size_t) -1, &next)
+                               rp->refs.len / sizeof(uint64_t))
            != NGX_OK)
     {
         /* there are no rooms without a hole any more */

@@ -20,6 +20,8 @@ static ngx_sio_rooms_room_t *ngx_sio_rooms_make(ngx_sio_rooms_t *rooms,
     uint64_t hash, uint32_t room);
 static void ngx_sio_rooms_drop(ngx_sio_rooms_t *rooms,
     ngx_sio_rooms_room_t *room);
+static void ngx_sio_rooms_remove(ngx_sio_rooms_t *rooms,
+    ngx_sio_rooms_room_t *room, uint32_t i);
 static ngx_int_t ngx_sio_rooms_push(ngx_sio_rooms_t *rooms,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc, uint32_t member);
 
@@ -125,6 +127,7 @@ ngx_sio_rooms_join(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc, uint64_t hash,
 
     ngx_sio_session_member(rooms->gateway->zone, ngx_sio_client_session(sc),
                            member)->pos = room->nmembers - 1;
+    sc->nrooms++;
 
     return NGX_OK;
 }
@@ -134,36 +137,86 @@ void
 ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
     uint32_t member)
 {
-    ngx_sio_zone_t          *z;
-    ngx_sio_member_sh_t     *m;
-    ngx_sio_rooms_room_t    *room;
-    ngx_sio_rooms_member_t  *last;
+    uint32_t               i;
+    ngx_sio_zone_t        *z;
+    ngx_sio_member_sh_t   *m;
+    ngx_sio_rooms_room_t  *room;
 
     z = rooms->gateway->zone;
     m = ngx_sio_session_member(z, ngx_sio_client_session(sc), member);
 
     room = ngx_sio_rooms_by_index(rooms, m->room);
+    i = m->pos;
 
-    if (room == NULL || m->pos >= room->nmembers
-        || room->members[m->pos].client != sc)
-    {
-        ngx_log_error(NGX_LOG_ALERT, rooms->gateway->log, 0,
-                      "socketio membership is not in the index");
+    if (room == NULL || i >= room->nmembers || room->members[i].client != sc) {
+
+        /* a session that was taken away from this worker no longer says */
+
+        if (ngx_sio_session_mine(z, sc->session, sc->owner)) {
+            ngx_log_error(NGX_LOG_ALERT, rooms->gateway->log, 0,
+                          "socketio membership is not in the index");
+        }
+
         return;
     }
 
-    /* the last member takes the place */
-
-    last = &room->members[--room->nmembers];
-
-    if (last->client != sc) {
-        room->members[m->pos] = *last;
-        ngx_sio_session_member(z, ngx_sio_client_session(last->client),
-                               last->member)->pos = m->pos;
-    }
+    ngx_sio_rooms_remove(rooms, room, i);
 
     if (room->nmembers == 0) {
         ngx_sio_rooms_drop(rooms, room);
+    }
+}
+
+
+/* The last member takes the place. */
+
+static void
+ngx_sio_rooms_remove(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
+    uint32_t i)
+{
+    ngx_sio_zone_t    *z;
+    ngx_sio_client_t  *sc;
+
+    z = rooms->gateway->zone;
+
+    room->members[i].client->nrooms--;
+    room->members[i] = room->members[--room->nmembers];
+
+    if (i == room->nmembers) {
+        return;
+    }
+
+    sc = room->members[i].client;
+
+    if (ngx_sio_session_mine(z, sc->session, sc->owner)) {
+        ngx_sio_session_member(z, ngx_sio_client_session(sc),
+                               room->members[i].member)->pos = i;
+    }
+}
+
+
+void
+ngx_sio_rooms_purge(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
+{
+    uint32_t               n;
+    ngx_uint_t             i;
+    ngx_sio_rooms_room_t  *room, *next;
+
+    for (i = 0; i < rooms->room_buckets && sc->nrooms; i++) {
+
+        for (room = rooms->rooms[i]; room; room = next) {
+            next = room->next;
+
+            for (n = room->nmembers; n; n--) {
+                if (room->members[n - 1].client == sc) {
+                    ngx_sio_rooms_remove(rooms, room, n - 1);
+                }
+            }
+
+            if (room->nmembers == 0) {
+                ngx_sio_rooms_drop(rooms, room);
+            }
+        }
     }
 }
 

@@ -80,6 +80,12 @@ ngx_int_t ngx_sio_rooms_join(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
 void ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
     uint32_t member);
 
+/*
+ * Takes a client out of all rooms without asking its session, which another
+ * worker has taken; looks through the whole index.
+ */
+void ngx_sio_rooms_purge(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc);
+
 /* Enters a client as connected, under its own id; and takes it out again. */
 ngx_int_t ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc);
 void ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc);

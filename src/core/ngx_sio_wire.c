@@ -242,7 +242,7 @@ ngx_sio_wire_fetch(void *data, uint64_t ref, size_t at, u_char *p,
 
 ngx_int_t
 ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    uint64_t *refs, ngx_uint_t n, size_t limit, uint64_t *next)
+    uint64_t *refs, ngx_uint_t n)
 {
     size_t               len;
     uint64_t             off;
@@ -266,13 +266,6 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         }
 
         len = ngx_sio_wire_len(gw, image);
-
-        if (i && len > limit) {
-            *next = off;
-            break;
-        }
-
-        limit -= ngx_min(len, limit);
 
         if (m == NGX_SIO_WIRE_MESSAGES
             || (m && b->len + len > NGX_SIO_WIRE_GATHER))
@@ -315,5 +308,5 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         sio_buf_free(b);
     }
 
-    return i < n ? NGX_AGAIN : NGX_OK;
+    return NGX_OK;
 }

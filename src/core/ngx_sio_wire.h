@@ -44,13 +44,12 @@ ngx_int_t ngx_sio_wire_fetch(void *data, uint64_t ref, size_t at,
     u_char *p, size_t len);
 
 /*
- * Sends n records of the log to a client that has missed them, up to a limit
- * of bytes, but at least one; a socket that was made for it by another worker
- * gets its ready event.  NGX_OK; NGX_AGAIN: the limit is reached, and the rest
- * begins at *next; NGX_DECLINED: the log has gone on, or no memory.
+ * Sends n records of the log to a client that has missed them; a socket that
+ * was made for it by another worker gets its ready event.  NGX_OK, or
+ * NGX_DECLINED: the log has gone on, or no memory.
  */
 ngx_int_t ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    uint64_t *refs, ngx_uint_t n, size_t limit, uint64_t *next);
+    uint64_t *refs, ngx_uint_t n);
 
 /*
  * Writes the end of an event that carries an offset: NGX_SIO_WIRE_TAIL bytes in

@@ -495,3 +495,21 @@ ngx_sio_ws_linger_handler(ngx_event_t *rev)
 
     ngx_post_event(rev, &ngx_posted_next_events);
 }
+
+
+void
+ngx_sio_ws_abandon(void)
+{
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = ngx_cycle->connections;
+
+    for (i = 0; i < ngx_cycle->connection_n; i++) {
+        if (c[i].fd != (ngx_socket_t) -1 && c[i].read
+            && c[i].read->handler == ngx_sio_ws_linger_handler)
+        {
+            ngx_http_close_connection(&c[i]);
+        }
+    }
+}

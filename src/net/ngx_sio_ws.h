@@ -85,6 +85,9 @@ void ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code);
 #define NGX_SIO_WS_NO_CODE  0
 #define NGX_SIO_WS_ABORT    ((ngx_uint_t) -1)
 
+/* Ends the patience with all peers that have yet to close: for an exit. */
+void ngx_sio_ws_abandon(void);
+
 /*
  * The worker's input buffer of *size bytes, for code that runs outside of a
  * read event of a WebSocket; NULL without memory.

@@ -53,8 +53,9 @@ typedef enum {
 #define SIO_RECORD_GAP       0x10    /* FEED: messages before this were lost */
 #define SIO_RECORD_QUIET     0x20    /* DISCONNECT: the client knows, it left */
 #define SIO_RECORD_CONNECTED 0x40    /* SESSION: it has become a socket */
-#define SIO_RECORD_RELEASE   0x80    /* SESSION: let it go; its socket's id is
-                                        the second room, if it has one */
+#define SIO_RECORD_RELEASE   0x80    /* SESSION: let it go, whoever has it as
+                                        "arg" says; the second room is the id of
+                                        its socket, if there is one */
 
 
 typedef struct {
@@ -73,7 +74,7 @@ typedef struct {
     uint32_t     since;         /*   messages since that heartbeat */
     uint32_t     lease;         /*   epoch of the lease it was written under */
     uint64_t     time;          /* monotonic milliseconds of the append */
-    uint64_t     arg;           /* SESSION with CLOSE: why */
+    uint64_t     arg;           /* SESSION with CLOSE, RELEASE: see there */
 } sio_record_t;
 
 

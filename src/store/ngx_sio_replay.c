@@ -16,6 +16,7 @@ typedef struct {
 
     uint64_t                 start;      /* the walk begins here */
     uint64_t                 commands;   /* they count from here on */
+    size_t                   room;       /* left of the limit */
     uint64_t                 eio_hash;
     uint64_t                 sid_hash;
     u_char                   eio_sid[NGX_SIO_SID_LEN];
@@ -42,7 +43,8 @@ static ngx_int_t ngx_sio_replay_change(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_session(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
-static ngx_int_t ngx_sio_replay_push(ngx_sio_replay_walk_t *w, uint64_t off);
+static ngx_int_t ngx_sio_replay_push(ngx_sio_replay_walk_t *w,
+    const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_addressed(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_in(ngx_sio_replay_walk_t *w,
@@ -63,6 +65,7 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
     ngx_sio_replay_walk_t  w;
 
     rp->refs.len = 0;
+    rp->left = cursor;
     rp->disconnect = 0;
     rp->close = 0;
     rp->reason = 0;
@@ -76,6 +79,7 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
 
     w.zone = z;
     w.replay = rp;
+    w.room = rp->limit ? rp->limit : (size_t) -1;
     w.rooms.zone = z;
     w.rooms.session = rp->session;
     w.rooms.owner = rp->owner;
@@ -192,6 +196,11 @@ ngx_sio_replay_log(ngx_sio_replay_walk_t *w, uint64_t cursor)
 
         rc = ngx_sio_replay_record(w, &rec);
 
+        if (rc == NGX_AGAIN) {
+            w->replay->left = off;
+            break;
+        }
+
         if (rc != NGX_OK) {
             return rc;
         }
@@ -202,6 +211,8 @@ ngx_sio_replay_log(ngx_sio_replay_walk_t *w, uint64_t cursor)
     return NGX_OK;
 }
 
+
+/* NGX_AGAIN if the record is beyond the limit: nothing is done for it. */
 
 static ngx_int_t
 ngx_sio_replay_record(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
@@ -269,7 +280,7 @@ ngx_sio_replay_emit(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
     rc = ngx_sio_replay_addressed(w, rec);
 
     if (rc == NGX_OK) {
-        return ngx_sio_replay_push(w, rec->offset);
+        return ngx_sio_replay_push(w, rec);
     }
 
     return (rc == NGX_DONE) ? NGX_OK : rc;
@@ -354,6 +365,7 @@ ngx_sio_replay_change(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 static ngx_int_t
 ngx_sio_replay_session(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 {
+    ngx_int_t          rc;
     sio_str_t          name;
     sio_record_t      *image;
     ngx_sio_replay_t  *rp;
@@ -379,7 +391,15 @@ ngx_sio_replay_session(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
         return NGX_OK;
     }
 
-    if (rec->flags & SIO_RECORD_RELEASE) {
+    if ((rec->parts || (rec->flags & SIO_RECORD_CONNECTED))
+        && (rc = ngx_sio_replay_push(w, rec)) != NGX_OK)
+    {
+        return rc;
+    }
+
+    if ((rec->flags & SIO_RECORD_RELEASE)
+        && rec->arg == ngx_sio_session_tag(rp->session, rp->owner))
+    {
         rp->release = 1;
     }
 
@@ -390,18 +410,24 @@ ngx_sio_replay_session(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
         rp->reason = rec->arg;
     }
 
-    if (rec->parts || (rec->flags & SIO_RECORD_CONNECTED)) {
-        return ngx_sio_replay_push(w, rec->offset);
-    }
-
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_sio_replay_push(ngx_sio_replay_walk_t *w, uint64_t off)
+ngx_sio_replay_push(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 {
-    if (sio_buf_append(&w->replay->refs, &off, sizeof(uint64_t)) != SIO_OK) {
+    sio_buf_t  *refs;
+
+    refs = &w->replay->refs;
+
+    if (refs->len && rec->parts_len > w->room) {
+        return NGX_AGAIN;
+    }
+
+    w->room -= ngx_min(rec->parts_len, w->room);
+
+    if (sio_buf_append(refs, &rec->offset, sizeof(uint64_t)) != SIO_OK) {
         return NGX_ERROR;
     }
 

@@ -20,7 +20,9 @@
  * Joins and leaves are done to the session's rooms, exactly as they would have
  * been done by an owner.  Doing them again does no harm, because each
  * membership says which offsets it covers; so a session may be replayed from
- * an offset that is older than its rooms, and after any crash.
+ * an offset that is older than its rooms, and after any crash.  One that is not
+ * NGX_SIO_RECOVERABLE forgets what has ended: it is replayed once, and whoever
+ * wants less than all of it gives a limit.
  *
  * Of the events only the offsets are collected: they are sent later, from the
  * log.  Volatile ones are for nobody who was away.
@@ -47,7 +49,12 @@ typedef struct {
     uint64_t             seen;       /* records for the session itself */
     uint64_t             events;     /* events */
     ngx_uint_t           recover;    /* a DISCONNECT or a gap ends it */
+    size_t               limit;      /* bytes of parts that are wanted at once;
+                                        0: all */
 
+    uint64_t             left;       /* out: all before this has been done, the
+                                        cursor unless there is more than the
+                                        limit; the first ref always fits */
     sio_buf_t            refs;       /* out, heap: uint64_t each; offsets of the
                                         EMIT and SESSION records, in order; of
                                         the latter those with parts, or with
@@ -63,7 +70,8 @@ typedef struct {
 
 
 /*
- * Goes through the log from the oldest of the three offsets to the cursor.
+ * Goes through the log from the oldest of the three offsets to the cursor, or
+ * to what is beyond the limit, as if the cursor were there.
  * Those that matter must have been checked by ngx_sio_replay_valid(): without
  * a socket only "seen" does, without an Engine.IO id it does not.  refs must be
  * a valid buffer; it is emptied first.  Nothing is written to the positions in

@@ -67,6 +67,10 @@ typedef struct {
 uint32_t ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
     const ngx_sio_session_new_t *new, uint64_t *owner);
 
+/* A number for a session while it has a certain owner. */
+#define ngx_sio_session_tag(i, ticket)                                        \
+    ((uint64_t) (i) << 32 | ngx_sio_owner_gen(ticket))
+
 /* True if the ticket still holds. */
 #define ngx_sio_session_mine(z, i, ticket)                                    \
     (ngx_sio_load(&(z)->sessions[i].owner) == (ticket))

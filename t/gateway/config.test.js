@@ -475,6 +475,11 @@ test('client_max_body_size holds for others only', async (t) => {
 test('a reload that changes the zone', async (t) => {
   const gw = await gateway(t, { redis: false, block: { drain: '200ms' } });
   const client = await gw.connect({ user: 'ann' });
+  const reload = async () => {
+    await gw.nginx.reload();
+    await until(() => gw.nginx.workers({ leaving: true }).length === 1,
+                'the old worker is gone');
+  };
   const warnings = (name) => gw.nginx.log(
     /\[warn\].*socketio zone of gateway "\w+" was changed, it starts empty/)
     .filter((line) => line.includes(`"${name}"`)).length;
@@ -496,22 +501,20 @@ test('a reload that changes the zone', async (t) => {
       assert.ok(gw.nginx.check().ok, 'nginx -t');
 
       const { connects } = client;
-      await gw.nginx.reload();
+      await reload();
       assert.equal(warnings('mew'), count);
       await until(() => client.connects > connects, 'the client comes back');
-      await until(() => gw.nginx.workers({ leaving: true }).length === 1,
-                  'the old worker is gone');
     });
   }
 
   await t.test('another gateway', async () => {
     gw.options.http = { 'socketio_gateway other': { zone: '1m' } };
     gw.configure();
-    await gw.nginx.reload();
+    await reload();
     assert.equal(warnings('other'), 0);
     gw.options.http = { 'socketio_gateway other': { zone: '2m' } };
     gw.configure();
-    await gw.nginx.reload();
+    await reload();
     assert.equal(warnings('other'), 1);
     assert.equal(warnings('mew'), rows.at(-1)[2]);
   });
