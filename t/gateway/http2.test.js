@@ -88,7 +88,9 @@ class Http2 {
   }
 
   async alive(sid) {
-    const { status, body } = await this.post(sid, '6');
+    // A POST under way when the session ends may be left without an answer.
+    const { status, body } = await this.post(sid, '6')
+      .catch(() => this.post(sid, '6'));
     if (status === 200) {
       return true;
     }

@@ -19,7 +19,10 @@
 #include "ngx_sio_name.h"
 #include "ngx_sio_repair.h"
 #include "ngx_sio_session.h"
+#include "ngx_sio_stats.h"
 #include "ngx_sio_worker.h"
+
+#include <sio_eio.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -254,6 +257,142 @@ t_store_sid(u_char *sid, char kind, uint64_t n)
 }
 
 
+/* The ticket of whoever has the session. */
+
+static inline uint64_t
+t_store_ticket(ngx_sio_zone_t *z, uint32_t i)
+{
+    return (i && i <= z->sh->nsessions) ? ngx_sio_load(&z->sessions[i].owner)
+                                        : 0;
+}
+
+
+/* A WebSocket of a slot, or polling with slot 0. */
+
+static inline uint32_t
+t_store_open(ngx_sio_zone_t *z, ngx_uint_t slot, uint64_t n)
+{
+    u_char                 sid[NGX_SIO_SID_LEN];
+    uint64_t               owner;
+    ngx_sio_session_new_t  new;
+
+    t_store_sid(sid, 'e', n);
+
+    new.eio_sid = sid;
+    new.transport = slot ? SIO_EIO_WEBSOCKET : SIO_EIO_POLLING;
+    new.ping_interval = 25000;
+    new.ping_timeout = 20000;
+    new.connect_timeout = 45000;
+
+    return ngx_sio_session_open(z, slot, &new, &owner);
+}
+
+
+static inline ngx_int_t
+t_store_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t n, ngx_str_t *user,
+    ngx_sio_room_t *rooms, ngx_uint_t nrooms, uint64_t since)
+{
+    u_char                    sid[NGX_SIO_SID_LEN];
+    ngx_sio_session_socket_t  socket;
+
+    t_store_sid(sid, 's', n);
+
+    socket.sid = sid;
+    socket.nsp = 0;
+    socket.recoverable = 1;
+    socket.user = user;
+    socket.rooms = rooms;
+    socket.nrooms = nrooms;
+    socket.since = since;
+
+    return ngx_sio_session_connect(z, i, t_store_ticket(z, i), &socket);
+}
+
+
+static inline ngx_int_t
+t_store_join(ngx_sio_zone_t *z, uint32_t i, ngx_sio_room_t *room,
+    uint64_t since)
+{
+    return ngx_sio_session_join(z, i, t_store_ticket(z, i), room, since);
+}
+
+
+static inline ngx_int_t
+t_store_leave(ngx_sio_zone_t *z, uint32_t i, uint32_t member, uint64_t until)
+{
+    return ngx_sio_session_leave(z, i, t_store_ticket(z, i), member, until);
+}
+
+
+static inline ngx_int_t
+t_store_disconnect(ngx_sio_zone_t *z, uint32_t i)
+{
+    return ngx_sio_session_disconnect(z, i, t_store_ticket(z, i));
+}
+
+
+static inline ngx_int_t
+t_store_close(ngx_sio_zone_t *z, uint32_t i)
+{
+    return ngx_sio_session_close(z, i, t_store_ticket(z, i));
+}
+
+
+static inline uint32_t
+t_store_by_eio(ngx_sio_zone_t *z, uint64_t n)
+{
+    u_char    sid[NGX_SIO_SID_LEN];
+    uint32_t  i;
+
+    t_store_sid(sid, 'e', n);
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        fail_msg("the zone is locked");
+    }
+
+    i = ngx_sio_session_by_eio_locked(z, sid);
+    ngx_sio_zone_unlock(z);
+
+    return i;
+}
+
+
+static inline uint32_t
+t_store_by_sid(ngx_sio_zone_t *z, uint64_t n)
+{
+    u_char    sid[NGX_SIO_SID_LEN];
+    uint32_t  i;
+
+    t_store_sid(sid, 's', n);
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        fail_msg("the zone is locked");
+    }
+
+    i = ngx_sio_session_by_sid_locked(z, sid);
+    ngx_sio_zone_unlock(z);
+
+    return i;
+}
+
+
+/* Everything has come back. */
+
+static inline void
+t_store_is_empty(ngx_sio_zone_t *z)
+{
+    assert_int_equal(z->sh->live_sessions, 0);
+    assert_int_equal(z->sh->live_polling, 0);
+    assert_int_equal(z->sh->live_parked, 0);
+    assert_int_equal(z->sh->live_members, 0);
+    assert_int_equal(z->sh->live_rooms, 0);
+    assert_int_equal(z->sh->live_users, 0);
+    assert_int_equal(z->sh->live_chunks, 0);
+
+    t_store_check(z, "empty", 0);
+}
+
+
 /*
  * A record whose content follows from writer and number, so that a torn or
  * mixed copy is recognised.
@@ -319,6 +458,43 @@ t_store_whole(u_char *body, size_t size)
     }
 
     return 1;
+}
+
+
+/* Appends a record, with a worker that keeps up; returns its offset. */
+
+static inline uint64_t
+t_store_append(ngx_sio_zone_t *z, ngx_uint_t slot)
+{
+    u_char            image[256] __attribute__((aligned(64)));
+    ngx_sio_append_t  a;
+
+    t_store_record(image, sizeof(image), 0, 0);
+
+    ngx_memzero(&a, sizeof(ngx_sio_append_t));
+    a.data = image;
+    a.len = sizeof(image);
+
+    if (slot) {
+        (void) ngx_sio_log_advance(z, slot, ngx_sio_log_head(z));
+    }
+
+    if (ngx_sio_log_append(z, &a) != NGX_OK) {
+        fail_msg("the record was not appended");
+    }
+
+    return a.first;
+}
+
+
+/* Appends until an offset has left the log. */
+
+static inline void
+t_store_push(ngx_sio_zone_t *z, ngx_uint_t slot, uint64_t off)
+{
+    while (ngx_sio_log_tail(z) < off) {
+        (void) t_store_append(z, slot);
+    }
 }
 
 

@@ -442,7 +442,7 @@ t_log_flow(void **state)
 
     t_log_zone(&z);
 
-    slot = ngx_sio_worker_enter(&z, 3);
+    slot = ngx_sio_worker_enter(&z, 3, 0);
     assert_int_equal(slot, 1);
     assert_int_equal(ngx_sio_log_laggard(&z, &cursor), slot);
     assert_int_equal(cursor, ngx_sio_log_head(&z));
@@ -471,7 +471,7 @@ t_log_flow(void **state)
     pid = t_store_fork();
 
     if (pid == 0) {
-        other = ngx_sio_worker_enter(&z, 4);
+        other = ngx_sio_worker_enter(&z, 4, 0);
         t_store_must(other == 2);
         t_store_must(write(fd[1], "x", 1) == 1);
 
@@ -495,7 +495,7 @@ t_log_flow(void **state)
     assert_int_equal(t_log_append(&z, 1024, n, NULL), NGX_OK);
     assert_int_equal(ngx_sio_log_laggard(&z, &cursor), 1);
 
-    assert_int_equal(ngx_sio_worker_reap(&z), 1);
+    assert_int_equal(ngx_sio_worker_reap(&z, 0), 1);
 
     (void) close(fd[0]);
     (void) close(fd[1]);
@@ -514,7 +514,7 @@ t_log_fence(void **state)
 
     t_log_zone(&z);
 
-    slot = ngx_sio_worker_enter(&z, 0);
+    slot = ngx_sio_worker_enter(&z, 0, 0);
 
     for (n = 0; t_log_append(&z, 1024, n, NULL) == NGX_OK; n++) { /* void */ }
 
@@ -545,7 +545,7 @@ t_log_fence(void **state)
 
     assert_in_range(n, 47, 48);
 
-    ngx_sio_worker_leave(&z, slot);
+    ngx_sio_worker_leave(&z, slot, 0);
     assert_int_equal(t_log_append(&z, 1024, n, NULL), NGX_OK);
 
     t_store_unmap(&z);
@@ -575,7 +575,7 @@ t_log_bell(void **state)
 
     ngx_memzero(rung, sizeof(rung));
 
-    slot = ngx_sio_worker_enter(&z, 70);
+    slot = ngx_sio_worker_enter(&z, 70, 0);
     head = ngx_sio_log_head(&z);
 
     ngx_sio_log_ring(&z, t_log_count_ring, rung);
@@ -662,7 +662,7 @@ t_log_wakeups(void **state)
     fd = eventfd(0, EFD_NONBLOCK);
     assert_true(fd != -1);
 
-    slot = ngx_sio_worker_enter(&z, fd);
+    slot = ngx_sio_worker_enter(&z, fd, 0);
     off = ngx_sio_log_head(&z);
     slept = 0;
     seed = 78;
@@ -787,7 +787,7 @@ t_log_stamps(void **state)
 
     assert_int_equal(ngx_sio_lease_position(&z, &feed), NGX_DECLINED);
 
-    lease = ngx_sio_lease_take(&z, ngx_sio_worker_enter(&z, 0), 1000);
+    lease = ngx_sio_lease_take(&z, ngx_sio_worker_enter(&z, 0, 0), 1000);
     off = ngx_sio_log_head(&z);
     now = ngx_sio_zone_now();
 
@@ -829,7 +829,7 @@ t_log_feed_killed(void **state)
 
             t_log_zone(&z);
 
-            slot = ngx_sio_worker_enter(&z, 0);
+            slot = ngx_sio_worker_enter(&z, 0, 0);
             lease = ngx_sio_lease_take(&z, slot, 10000);
             head = ngx_sio_log_head(&z);
 
@@ -962,8 +962,8 @@ t_log_lease(void **state)
 
     t_log_zone(&z);
 
-    a = ngx_sio_worker_enter(&z, 0);
-    b = ngx_sio_worker_enter(&z, 1);
+    a = ngx_sio_worker_enter(&z, 0, 0);
+    b = ngx_sio_worker_enter(&z, 1, 0);
 
     first = ngx_sio_lease_take(&z, a, 10000);
     assert_int_equal(first, 1);
@@ -1017,9 +1017,9 @@ t_log_standby(void **state)
 
     t_log_zone(&z);
 
-    a = ngx_sio_worker_enter(&z, 0);
-    b = ngx_sio_worker_enter(&z, 1);
-    c = ngx_sio_worker_enter(&z, 2);
+    a = ngx_sio_worker_enter(&z, 0, 0);
+    b = ngx_sio_worker_enter(&z, 1, 0);
+    c = ngx_sio_worker_enter(&z, 2, 0);
 
     lease = ngx_sio_lease_take(&z, a, 10000);
 
@@ -1042,8 +1042,8 @@ t_log_standby(void **state)
 
     /* leaving gives both roles back */
 
-    ngx_sio_worker_leave(&z, b);
-    ngx_sio_worker_leave(&z, a);
+    ngx_sio_worker_leave(&z, b, 0);
+    ngx_sio_worker_leave(&z, a, 0);
 
     assert_int_equal(ngx_sio_lease_take(&z, c, 10000), lease + 2);
 
@@ -1062,9 +1062,9 @@ t_log_standby_stopped(void **state)
 
     t_log_zone(&z);
 
-    a = ngx_sio_worker_enter(&z, 0);
-    b = ngx_sio_worker_enter(&z, 1);
-    c = ngx_sio_worker_enter(&z, 2);
+    a = ngx_sio_worker_enter(&z, 0, 0);
+    b = ngx_sio_worker_enter(&z, 1, 0);
+    c = ngx_sio_worker_enter(&z, 2, 0);
 
     lease = ngx_sio_lease_take(&z, a, 10000);
     assert_int_equal(ngx_sio_lease_standby(&z, b), NGX_OK);
@@ -1089,14 +1089,14 @@ t_log_roles_of_dead(void **state)
 
     t_log_zone(&z);
 
-    mine = ngx_sio_worker_enter(&z, 0);
+    mine = ngx_sio_worker_enter(&z, 0, 0);
 
     pid = t_store_fork();
 
     if (pid == 0) {
-        slot = ngx_sio_worker_enter(&z, 1);
+        slot = ngx_sio_worker_enter(&z, 1, 0);
         t_store_must(ngx_sio_lease_take(&z, slot, 1000000) == 1);
-        slot = ngx_sio_worker_enter(&z, 2);
+        slot = ngx_sio_worker_enter(&z, 2, 0);
         t_store_must(ngx_sio_lease_standby(&z, slot) == NGX_OK);
         _exit(0);
     }
@@ -1106,8 +1106,8 @@ t_log_roles_of_dead(void **state)
     assert_false(ngx_sio_worker_alive(&z, 2));
     assert_int_equal(ngx_sio_lease_standby(&z, mine), NGX_OK);
     assert_int_equal(ngx_sio_lease_take(&z, mine, 1000), 2);
-    assert_int_equal(ngx_sio_worker_reap(&z), 2);
-    assert_int_equal(ngx_sio_worker_reap(&z), 0);
+    assert_int_equal(ngx_sio_worker_reap(&z, 0), 2);
+    assert_int_equal(ngx_sio_worker_reap(&z, 0), 0);
     assert_int_equal(ngx_sio_lease_renew(&z, 2, 1000), NGX_OK);
 
     t_store_unmap(&z);

@@ -257,6 +257,12 @@ t_replay_any(t_replay_t *t, t_replay_record_t *r, ngx_uint_t disconnect)
         r->flags = flags[t_replay_random(t, sizeof(flags))];
         r->parts = t_replay_random(t, 3);
         r->arg = t_replay_random(t, 100);
+
+        if (r->session < T_REPLAY_SESSIONS && t_replay_random(t, 2)) {
+            r->arg = ngx_sio_session_tag(t->session[r->session],
+                                         t->owner[r->session]);
+        }
+
         return;
 
     case 4:
@@ -424,7 +430,9 @@ t_replay_expect(t_replay_t *t, ngx_uint_t s, uint64_t cursor, uint64_t seen,
                 m->reason = r->arg;
             }
 
-            m->release |= ((r->flags & SIO_RECORD_RELEASE) != 0);
+            m->release |= ((r->flags & SIO_RECORD_RELEASE)
+                           && r->arg == ngx_sio_session_tag(t->session[s],
+                                                            t->owner[s]));
 
             if (r->parts || (r->flags & SIO_RECORD_CONNECTED)) {
                 m->refs[m->nrefs++] = r->off;

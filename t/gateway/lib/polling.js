@@ -129,7 +129,10 @@ class Polling {
 
   /** False if the server does not know the session any more. */
   async alive() {
-    const answer = await within(this.post('6'), 'an answer to a POST');
+    // A POST under way when the session ends may be left without an answer.
+    const post = () => within(this.post('6'), 'an answer to a POST');
+    const answer = await post().catch(post);
+
     if (answer.status === 200) {
       return true;
     }

@@ -53,7 +53,7 @@ class Proxy {
    * silent, as after the loss of a network.
    */
   lose() {
-    for (const line of this.lines) {
+    for (const line of [...this.lines].filter((it) => !it.lost)) {
       line.lost = true;
       line.near.resetAndDestroy();
       line.far.pause();
