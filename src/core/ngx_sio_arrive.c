@@ -13,6 +13,8 @@
 
 
 static uint64_t ngx_sio_arrive_at(ngx_sio_client_t *sc);
+static uint64_t ngx_sio_arrive_told(ngx_sio_client_t *sc,
+    ngx_sio_session_sh_t *ss);
 static void ngx_sio_arrive_now(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp);
@@ -43,15 +45,50 @@ ngx_sio_arrive(ngx_sio_client_t *sc)
 static uint64_t
 ngx_sio_arrive_at(ngx_sio_client_t *sc)
 {
+    uint64_t               at;
     ngx_sio_session_sh_t  *ss;
 
     ss = ngx_sio_client_session(sc);
+    at = ss->seen;
 
-    if (ss->sid[0] == 0 || ss->applied == NGX_SIO_AT_CURSOR) {
-        return ss->seen;
+    if (ss->sid[0] && ss->applied != NGX_SIO_AT_CURSOR) {
+        at = ngx_max(at, ss->applied);
     }
 
-    return ngx_max(ss->seen, ss->applied);
+    return ngx_max(at, ngx_sio_arrive_told(sc, ss));
+}
+
+
+/*
+ * A socket that another worker has made is told so by a record, before which it
+ * gets nothing.  Returns the offset behind that record, or 0.
+ */
+
+static uint64_t
+ngx_sio_arrive_told(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss)
+{
+    int32_t   ahead;
+    uint32_t  told;
+    uint64_t  cursor;
+
+    told = __atomic_load_n(&ss->told, __ATOMIC_ACQUIRE);
+
+    if (told == 0) {
+        return 0;
+    }
+
+    cursor = sc->gateway->cursor / SIO_RECORD_ALIGN;
+    ahead = (int32_t) (told - (uint32_t) cursor);
+
+    if (ahead > 0) {
+        return (cursor + ahead) * SIO_RECORD_ALIGN;
+    }
+
+    /* met; unless it is a new one by now */
+
+    (void) __atomic_compare_exchange_n(&ss->told, &told, 0, 0,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return 0;
 }
 
 
@@ -144,11 +181,6 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
     if (rp.left < sc->gateway->cursor) {
 
         /* the next poll goes on there */
-
-        if (ss->sid[0]) {
-            ngx_sio_store(&ss->applied, rp.left);
-        }
-
         sc->transport->arrived(sc, rp.left);
         return;
     }

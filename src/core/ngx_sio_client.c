@@ -136,7 +136,7 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 
     sc->transport->write(sc, buf, msg, n);
 
-    if (gw->conf->recovery) {
+    if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET) {
         ngx_sio_client_handed(sc, msg, n);
     }
 }
@@ -151,7 +151,7 @@ static void
 ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
     ngx_uint_t n)
 {
-    ngx_uint_t             first;
+    uint64_t               from, last;
     ngx_sio_session_sh_t  *ss;
 
     ss = ngx_sio_client_session(sc);
@@ -162,18 +162,32 @@ ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
         return;
     }
 
-    for (first = 0; first < n && msg[first].next == 0; first++) { /* void */ }
+    if (ngx_sio_client_events(msg, n, &from, &last)) {
+        ngx_sio_session_handed(sc->gateway->zone, ss, from, last);
+    }
+}
 
-    if (first == n) {
-        return;
+
+ngx_uint_t
+ngx_sio_client_events(ngx_sio_message_t *msg, ngx_uint_t n, uint64_t *from,
+    uint64_t *last)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n && msg[i].next == 0; i++) { /* void */ }
+
+    if (i == n) {
+        return 0;
     }
 
     while (msg[n - 1].next == 0) {
         n--;
     }
 
-    ngx_sio_session_handed(sc->gateway->zone, ss, msg[first].ref,
-                           msg[n - 1].next);
+    *from = msg[i].ref;
+    *last = msg[n - 1].next;
+
+    return 1;
 }
 
 
@@ -201,11 +215,6 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
     }
 
     if (m == NULL && ngx_sio_rooms_enter(rooms, sc) == NGX_OK) {
-
-        /* from here on its rooms are those at this worker's cursor */
-
-        ngx_sio_store(&ss->applied, NGX_SIO_AT_CURSOR);
-
         sc->state = NGX_SIO_CLIENT_CONNECTED;
         return NGX_OK;
     }
@@ -218,6 +227,21 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
     }
 
     return NGX_ERROR;
+}
+
+
+void
+ngx_sio_client_at_cursor(ngx_sio_client_t *sc)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    if (ss && sc->in_everyone
+        && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    {
+        ngx_sio_store(&ss->applied, NGX_SIO_AT_CURSOR);
+    }
 }
 
 
@@ -359,7 +383,10 @@ ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason)
 
     sc->state = NGX_SIO_CLIENT_CLOSED;
     sc->reason = reason;
-    sc->closed_at = gw->cursor;
+
+    /* what this turn of the dispatch brought may not have been sent */
+    sc->closed_at = gw->slot ? ngx_min(gw->cursor, gw->worker->cursor)
+                             : gw->cursor;
 
     sc->transport->stop(sc);
 

@@ -204,11 +204,24 @@ void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
 
 /*
+ * What ngx_sio_session_handed() is to be told of n messages; false if there is
+ * no event among them.
+ */
+ngx_uint_t ngx_sio_client_events(ngx_sio_message_t *msg, ngx_uint_t n,
+    uint64_t *from, uint64_t *last);
+
+/*
  * Enters a client that is a socket into this worker's index, with the rooms of
  * its session, as of the cursor; it is CONNECTED then.  NGX_OK or NGX_ERROR:
  * then it is not in the index.
  */
 ngx_int_t ngx_sio_client_enter(ngx_sio_client_t *sc);
+
+/*
+ * Says in the session that it moves with this worker's cursor: when all that is
+ * before the cursor has been handed out.
+ */
+void ngx_sio_client_at_cursor(ngx_sio_client_t *sc);
 
 /* Takes it out again; its session and its rooms there stay as they are. */
 void ngx_sio_client_exit(ngx_sio_client_t *sc);

@@ -737,8 +737,9 @@ ngx_sio_connect_reply(u_char *p, const u_char *sid, const u_char *pid)
 void
 ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at)
 {
-    u_char                *p, *buf;
+    u_char                *p, *buf, *text;
     ngx_str_t             *ready;
+    ngx_sio_message_t      msg;
     ngx_sio_gateway_t     *gw;
     ngx_sio_session_sh_t  *ss;
 
@@ -755,20 +756,23 @@ ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at)
         return;
     }
 
-    buf = ngx_alloc(ready->len + NGX_SIO_WIRE_TAIL, gw->log);
+    buf = ngx_alloc((ready->len + NGX_SIO_WIRE_TAIL) * 2 + SIO_WS_HEADER,
+                    gw->log);
     if (buf == NULL) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
 
-    p = ngx_cpymem(buf, ready->data, ready->len - 1);
+    text = buf + ready->len + NGX_SIO_WIRE_TAIL + SIO_WS_HEADER;
+
+    p = ngx_cpymem(text, ready->data, ready->len - 1);
     p = ngx_sio_wire_offset(gw, p, at);
 
-    ngx_sio_client_send(sc, buf, p - buf);
+    msg.start = 0;
+    (void) ngx_sio_client_frame(buf, &msg, text, p - text);
+    msg.next = at;
 
-    if (ss->last < at) {
-        ngx_sio_store(&ss->last, at);
-    }
+    ngx_sio_client_write(sc, buf, &msg, 1);
 
     ngx_free(buf);
 }

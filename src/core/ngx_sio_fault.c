@@ -89,6 +89,8 @@ ngx_sio_fault_at(const char *file, int line)
     plan = &ft->plan[next];
 
     if (ngx_sio_load(&plan->left) <= 0
+        || plan->spare[0] == (uint64_t) ngx_pid
+        || plan->spare[1] == (uint64_t) ngx_pid
         || strstr(file, (char *) plan->file) == NULL
         || __atomic_fetch_sub(&plan->left, 1, __ATOMIC_SEQ_CST) != 1)
     {
@@ -106,7 +108,7 @@ ngx_sio_fault_at(const char *file, int line)
 
     ngx_sio_store(&ft->next, next + 1);
 
-    (void) kill(getpid(), SIGKILL);
+    (void) kill(ngx_pid, SIGKILL);
 }
 
 

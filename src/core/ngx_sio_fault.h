@@ -25,11 +25,14 @@
 
 
 #define NGX_SIO_FAULT_PLANS  4
+#define NGX_SIO_FAULT_SPARE  2
 #define NGX_SIO_FAULT_FILE   56
 
 
 typedef struct {
     int64_t              left;       /* steps until death; 0: none */
+    uint64_t             spare[NGX_SIO_FAULT_SPARE];
+                                     /* pids whose steps do not count */
     u_char               file[NGX_SIO_FAULT_FILE];
                                      /* terminated: only steps count that are
                                         in a file with this in its name */
@@ -45,7 +48,7 @@ typedef struct {
     ngx_sio_fault_plan_t plan[NGX_SIO_FAULT_PLANS];
 } ngx_sio_fault_t;
 
-_Static_assert(sizeof(ngx_sio_fault_t) == 336, "size that the tests know");
+_Static_assert(sizeof(ngx_sio_fault_t) == 400, "size that the tests know");
 
 
 /* To be called when a worker starts.  NGX_ERROR if the file is no good. */

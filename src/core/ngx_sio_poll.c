@@ -26,6 +26,9 @@ typedef struct {
                                          to try again */
     ngx_queue_t           answer;     /* gateway->answers */
     uint64_t              left;       /* 0, or where the next poll goes on */
+    uint64_t              from;       /* oldest record in the body, or 0 */
+    uint64_t              last;       /* behind the last event in it, or 0 */
+    uint64_t              applied;    /* what the session gets, or 0 */
     unsigned              answering:1;
 } ngx_sio_poll_t;
 
@@ -56,6 +59,7 @@ static void ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf,
 static void ngx_sio_poll_leave(ngx_sio_client_t *sc);
 static void ngx_sio_poll_release(ngx_sio_client_t *sc);
 static void ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_poll_stay(ngx_sio_poll_t *p);
 static void ngx_sio_poll_post(ngx_sio_poll_t *p);
 static void ngx_sio_poll_answer(ngx_sio_poll_t *p);
 static ngx_int_t ngx_sio_poll_let_go(ngx_sio_poll_t *p);
@@ -371,6 +375,8 @@ ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
     ngx_uint_t n)
 {
     size_t           len;
+    uint64_t         from, last;
+    ngx_uint_t       i;
     ngx_sio_poll_t  *p;
 
     p = (ngx_sio_poll_t *) sc;
@@ -381,7 +387,40 @@ ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
         return;
     }
 
+    if (ngx_sio_client_events(msg, n, &from, &last)) {
+        p->last = last;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (msg[i].ref && (p->from == 0 || msg[i].ref < p->from)) {
+            p->from = msg[i].ref;
+        }
+    }
+
+    ngx_sio_poll_stay(p);
     ngx_sio_poll_post(p);
+}
+
+
+/*
+ * What is in the body is not handed out until the answer leaves: whatever
+ * happens before that, the session stands in front of it.
+ */
+
+static void
+ngx_sio_poll_stay(ngx_sio_poll_t *p)
+{
+    ngx_sio_client_t      *sc;
+    ngx_sio_session_sh_t  *ss;
+
+    sc = &p->client;
+    ss = ngx_sio_client_session(sc);
+
+    if (ss && p->from && ss->applied == NGX_SIO_AT_CURSOR
+        && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    {
+        ngx_sio_store(&ss->applied, p->from);
+    }
 }
 
 
@@ -432,6 +471,10 @@ ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left)
     p = (ngx_sio_poll_t *) sc;
 
     p->left = left;
+
+    if (left == 0 && p->from == 0) {
+        ngx_sio_client_at_cursor(sc);
+    }
 
     if (p->body.len == 0 && !p->timer.timer_set) {
         ngx_sio_poll_timer(p);
@@ -510,11 +553,12 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
 static ngx_int_t
 ngx_sio_poll_let_go(ngx_sio_poll_t *p)
 {
-    uint64_t               at;
-    ngx_sio_zone_t        *z;
-    ngx_sio_client_t      *sc;
-    ngx_sio_gateway_t     *gw;
-    ngx_sio_session_sh_t  *ss;
+    uint64_t                   at;
+    ngx_sio_zone_t            *z;
+    ngx_sio_client_t          *sc;
+    ngx_sio_gateway_t         *gw;
+    ngx_sio_session_sh_t      *ss;
+    ngx_sio_session_answer_t   answer;
 
     sc = &p->client;
     gw = sc->gateway;
@@ -535,17 +579,16 @@ ngx_sio_poll_let_go(ngx_sio_poll_t *p)
     ngx_sio_owned_remove(sc);
 
     if (sc->in_everyone) {
-
         ngx_sio_client_exit(sc);
-
-        if (ngx_sio_session_mine(z, sc->session, sc->owner)) {
-            ngx_sio_store(&ss->applied, at);
-        }
+        p->applied = at;
     }
 
-    if (!p->answering) {
-        p->left = at;
+    if (p->left) {
+        p->applied = at;
     }
+
+    /* if this is tried again it is the same answer */
+    p->left = at;
 
     if (sc->leaving) {
 
@@ -560,7 +603,11 @@ ngx_sio_poll_let_go(ngx_sio_poll_t *p)
         ngx_sio_zone_unlock(z);
     }
 
-    return ngx_sio_session_release(z, sc->session, sc->owner, at);
+    answer.from = p->from;
+    answer.last = p->last;
+    answer.applied = ss->sid[0] ? p->applied : 0;
+
+    return ngx_sio_session_answer(z, sc->session, sc->owner, at, &answer);
 }
 
 

@@ -50,8 +50,8 @@ static ngx_int_t ngx_sio_post_connect(ngx_sio_client_t *sc,
     ngx_sio_session_socket_t *socket, ngx_str_t *reply);
 static ngx_int_t ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     ngx_sio_session_socket_t *socket, ngx_str_t *reply);
-static ngx_int_t ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_str_t *reply,
-    uint64_t *last);
+static ngx_int_t ngx_sio_post_tell(ngx_sio_client_t *sc,
+    ngx_sio_session_sh_t *ss, ngx_str_t *reply, uint64_t *last);
 static void ngx_sio_post_stop(ngx_sio_client_t *sc);
 static void ngx_sio_post_end(ngx_sio_client_t *sc);
 static void ngx_sio_post_end_session(ngx_sio_post_t *p);
@@ -214,11 +214,20 @@ ngx_sio_post_is_binary(ngx_http_request_t *r)
 }
 
 
+/*
+ * Everything is in place before the answer leaves: the next request may reach
+ * another worker at once.
+ */
+
 static void
 ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
     u_char *body, size_t len)
 {
     ngx_sio_post_t *p = data;
+
+    ngx_sio_gateway_t  *gw;
+
+    gw = p->client.gateway;
 
     if (rc != NGX_OK) {
 
@@ -227,8 +236,6 @@ ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
             ngx_sio_client_close(&p->client, NGX_SIO_CLOSE_TRANSPORT_ERROR);
         }
 
-        rc = ngx_sio_http_empty(r, rc);
-
     } else if (p->client.state == NGX_SIO_CLIENT_CLOSED
                || !ngx_sio_post_is_alive(p))
     {
@@ -236,19 +243,25 @@ ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
         rc = NGX_HTTP_CLOSE;
 
     } else {
-        ngx_sio_gateway_stat(p->client.gateway, BYTES_IN, len);
+        ngx_sio_gateway_stat(gw, BYTES_IN, len);
 
         if (!p->ignored) {
             ngx_sio_post_packets(p, body, len);
         }
-
-        rc = ngx_sio_http_ok(r);
     }
 
     p->request = NULL;
-    p->client.log = p->client.gateway->log;
+    p->client.log = gw->log;
 
     ngx_sio_post_done(p);
+    ngx_sio_client_free_closed(gw);
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_http_ok(r);
+
+    } else if (rc != NGX_HTTP_CLOSE) {
+        rc = ngx_sio_http_empty(r, rc);
+    }
 
     ngx_http_finalize_request(r, rc);
 }
@@ -687,7 +700,7 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     ss->flags |= NGX_SIO_CONNECTING;
     ss->connecter = sc->gateway->slot;
 
-    rc = ngx_sio_post_tell(sc, reply, &last);
+    rc = ngx_sio_post_tell(sc, ss, reply, &last);
 
     if (rc != NGX_OK) {
         ngx_sio_session_disconnect_locked(z, i);
@@ -704,8 +717,11 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
 
 
 static ngx_int_t
-ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_str_t *reply, uint64_t *last)
+ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss,
+    ngx_str_t *reply, uint64_t *last)
 {
+    uint32_t       told;
+    ngx_int_t      rc;
     sio_str_t      name, part;
     sio_message_t  m;
 
@@ -723,7 +739,14 @@ ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_str_t *reply, uint64_t *last)
     m.parts = 1;
     m.part = &part;
 
-    return ngx_sio_gateway_append(sc->gateway, &m, last);
+    rc = ngx_sio_gateway_append(sc->gateway, &m, last);
+
+    if (rc == NGX_OK) {
+        told = (uint32_t) (*last / SIO_RECORD_ALIGN);
+        ngx_sio_store(&ss->told, ngx_max(told, 1));
+    }
+
+    return rc;
 }
 
 
@@ -740,7 +763,7 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
     z = sc->gateway->zone;
 
     if (ngx_sio_zone_lock(z) != NGX_OK) {
-        return NGX_AGAIN;
+        return NGX_ERROR;
     }
 
     ss = ngx_sio_post_session_locked(sc, &i);
@@ -750,7 +773,10 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
         && ngx_sio_session_adopt_locked(z, i, from, events) == NGX_OK)
     {
         ngx_sio_store(&ss->last, events);
-        rc = ngx_sio_post_tell(sc, reply, &last);
+
+        if (ngx_sio_post_tell(sc, ss, reply, &last) == NGX_OK) {
+            rc = NGX_OK;
+        }
     }
 
     ngx_sio_zone_unlock(z);

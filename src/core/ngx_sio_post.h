@@ -31,7 +31,7 @@ ngx_int_t ngx_sio_post_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
 /*
  * Gives the socket of a session that came back, which is the caller's, to the
  * session of a client that posts; events from an offset on are still to be
- * sent.  Returns as transport->connect().
+ * sent.  NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from,
     uint64_t events, ngx_str_t *reply);

@@ -28,7 +28,7 @@ static ngx_int_t ngx_sio_recover_replay(ngx_sio_recover_t *rv,
 static ngx_int_t ngx_sio_recover_finish(ngx_sio_recover_t *rv,
     ngx_sio_client_t *sc, ngx_sio_replay_t *rp);
 static ngx_int_t ngx_sio_recover_adopt(ngx_sio_recover_t *rv,
-    ngx_sio_client_t *sc);
+    ngx_sio_client_t *sc, uint64_t events);
 static void ngx_sio_recover_drop(ngx_sio_recover_t *rv,
     ngx_sio_gateway_t *gw);
 
@@ -280,7 +280,11 @@ ngx_sio_recover_replay(ngx_sio_recover_t *rv, ngx_sio_client_t *sc)
 }
 
 
-/* What was missed comes before the reply, as it does from the reference. */
+/*
+ * The reply comes before what was missed, other than from the reference: a
+ * client that is cut off in between would keep events that it got without a
+ * reply, and show them twice.
+ */
 
 static ngx_int_t
 ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
@@ -307,29 +311,33 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
         return rc;
     }
 
-    if (ngx_sio_recover_adopt(rv, sc) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_sio_client_enter(sc) != NGX_OK
-        || ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
-                               rp->refs.len / sizeof(uint64_t))
-           != NGX_OK)
+    if (ngx_sio_recover_adopt(rv, sc, rp->events) != NGX_OK
+        || ngx_sio_client_enter(sc) != NGX_OK)
     {
-        /* there are no rooms without a hole any more */
-        sc->broken = 1;
         return NGX_ERROR;
     }
 
     ngx_sio_client_send(sc, reply.data, reply.len);
+
+    if (ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
+                            rp->refs.len / sizeof(uint64_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     ngx_sio_connect_ready(sc, gw->cursor);
+    ngx_sio_client_at_cursor(sc);
 
     return NGX_OK;
 }
 
 
+/* Until what was missed is sent the session stands where that begins. */
+
 static ngx_int_t
-ngx_sio_recover_adopt(ngx_sio_recover_t *rv, ngx_sio_client_t *sc)
+ngx_sio_recover_adopt(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
+    uint64_t events)
 {
     ngx_int_t           rc;
     ngx_sio_gateway_t  *gw;
@@ -344,7 +352,7 @@ ngx_sio_recover_adopt(ngx_sio_recover_t *rv, ngx_sio_client_t *sc)
 
     if (ngx_sio_session_mine(gw->zone, sc->session, sc->owner)) {
         rc = ngx_sio_session_adopt_locked(gw->zone, sc->session, rv->session,
-                                          gw->cursor);
+                                          events);
     }
 
     ngx_sio_zone_unlock(gw->zone);

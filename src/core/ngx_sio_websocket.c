@@ -445,6 +445,7 @@ ngx_sio_websocket_connect(ngx_sio_client_t *sc,
 
     ngx_sio_client_send(sc, reply->data, reply->len);
     ngx_sio_connect_ready(sc, socket->since);
+    ngx_sio_client_at_cursor(sc);
 
     return NGX_OK;
 }
@@ -453,7 +454,7 @@ ngx_sio_websocket_connect(ngx_sio_client_t *sc,
 static void
 ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left)
 {
-    /* void */
+    ngx_sio_client_at_cursor(sc);
 }
 
 

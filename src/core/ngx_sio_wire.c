@@ -24,10 +24,22 @@ typedef struct {
 } ngx_sio_wire_window_t;
 
 
+/* Messages that lie in the buffer below. */
+
+typedef struct {
+    ngx_sio_client_t         *client;
+    ngx_uint_t                n;
+    ngx_sio_message_t         msg[NGX_SIO_WIRE_MESSAGES];
+} ngx_sio_wire_batch_t;
+
+
 static size_t ngx_sio_wire_tail(ngx_sio_gateway_t *gw,
     const sio_record_t *rec, unsigned part, size_t *len);
 static void ngx_sio_wire_put(ngx_sio_wire_window_t *w, const u_char *p,
     size_t n);
+static ngx_int_t ngx_sio_wire_add(ngx_sio_wire_batch_t *batch,
+    const sio_record_t *rec);
+static void ngx_sio_wire_flush(ngx_sio_wire_batch_t *batch);
 
 
 /* Tables and names of the record at hand. */
@@ -240,73 +252,113 @@ ngx_sio_wire_fetch(void *data, uint64_t ref, size_t at, u_char *p,
 }
 
 
+/*
+ * The reply to a CONNECT comes first, its ready event behind all that is older
+ * than the reply: it carries an offset, by which a client tells what it has.
+ */
+
 ngx_int_t
 ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     uint64_t *refs, ngx_uint_t n)
 {
-    size_t               len;
-    uint64_t             off;
-    ngx_uint_t           i, m;
-    sio_buf_t           *b;
-    sio_record_t         rec, *image;
-    ngx_sio_message_t    msg[NGX_SIO_WIRE_MESSAGES];
+    uint64_t              off, ready;
+    ngx_int_t             rc;
+    ngx_uint_t            i;
+    sio_record_t          rec, *image;
+    ngx_sio_wire_batch_t  batch;
 
-    b = &ngx_sio_wire_missed_buffer;
-    b->len = 0;
-    m = 0;
+    batch.client = sc;
+    batch.n = 0;
+    ngx_sio_wire_missed_buffer.len = 0;
 
-    for (i = 0; i < n; i++) {
+    rc = NGX_OK;
+    ready = 0;
+
+    for (i = 0; i < n && rc == NGX_OK; i++) {
 
         off = refs[i];
 
         if (ngx_sio_log_next(gw->zone, &off, &rec) != NGX_OK
             || (image = ngx_sio_wire_load(gw, off, &rec)) == NULL)
         {
-            return NGX_DECLINED;
+            rc = NGX_DECLINED;
+            break;
         }
 
-        len = ngx_sio_wire_len(gw, image);
-
-        if (m == NGX_SIO_WIRE_MESSAGES
-            || (m && b->len + len > NGX_SIO_WIRE_GATHER))
-        {
-            ngx_sio_client_write(sc, b->data, msg, m);
-            b->len = 0;
-            m = 0;
-        }
-
-        if (len) {
-            if (sio_buf_reserve(b, len) != SIO_OK
-                || ngx_sio_wire_write(gw, image, 0, b->data + b->len, len)
-                   != NGX_OK)
-            {
-                return NGX_DECLINED;
-            }
-
-            ngx_sio_wire_message(gw, image, &msg[m++], b->len, len);
-            b->len += len;
+        if (ready && off >= ready) {
+            ngx_sio_wire_flush(&batch);
+            ngx_sio_connect_ready(sc, ready);
+            ready = 0;
         }
 
         if (image->type == SIO_RECORD_SESSION
             && (image->flags & SIO_RECORD_CONNECTED))
         {
-            if (m) {
-                ngx_sio_client_write(sc, b->data, msg, m);
-                b->len = 0;
-                m = 0;
-            }
+            ready = off + rec.size;
+        }
 
-            ngx_sio_connect_ready(sc, off + rec.size);
+        rc = ngx_sio_wire_add(&batch, image);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_sio_wire_flush(&batch);
+
+        if (ready) {
+            ngx_sio_connect_ready(sc, ready);
         }
     }
 
-    if (m) {
-        ngx_sio_client_write(sc, b->data, msg, m);
+    if (ngx_sio_wire_missed_buffer.size > NGX_SIO_WIRE_KEEP) {
+        sio_buf_free(&ngx_sio_wire_missed_buffer);
     }
 
-    if (b->size > NGX_SIO_WIRE_KEEP) {
-        sio_buf_free(b);
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_sio_wire_add(ngx_sio_wire_batch_t *batch, const sio_record_t *rec)
+{
+    size_t              len;
+    sio_buf_t          *b;
+    ngx_sio_gateway_t  *gw;
+
+    gw = batch->client->gateway;
+    b = &ngx_sio_wire_missed_buffer;
+    len = ngx_sio_wire_len(gw, rec);
+
+    if (len == 0) {
+        return NGX_OK;
     }
+
+    if (batch->n == NGX_SIO_WIRE_MESSAGES
+        || b->len + len > NGX_SIO_WIRE_GATHER)
+    {
+        ngx_sio_wire_flush(batch);
+    }
+
+    if (sio_buf_reserve(b, len) != SIO_OK
+        || ngx_sio_wire_write(gw, rec, 0, b->data + b->len, len) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_sio_wire_message(gw, rec, &batch->msg[batch->n++], b->len, len);
+
+    b->len += len;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_sio_wire_flush(ngx_sio_wire_batch_t *batch)
+{
+    if (batch->n) {
+        ngx_sio_client_write(batch->client, ngx_sio_wire_missed_buffer.data,
+                             batch->msg, batch->n);
+    }
+
+    batch->n = 0;
+    ngx_sio_wire_missed_buffer.len = 0;
 }

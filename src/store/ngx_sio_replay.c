@@ -22,6 +22,7 @@ typedef struct {
     u_char                   eio_sid[NGX_SIO_SID_LEN];
     u_char                   sid[NGX_SIO_SID_LEN];
     ngx_uint_t               socket;     /* events and commands count */
+    ngx_uint_t               replies;    /* references to CONNECTED records */
 
     sio_buf_t                image;      /* tables and names of a record */
     uint64_t                 loaded;     /*   which is this one, 0: none */
@@ -45,6 +46,7 @@ static ngx_int_t ngx_sio_replay_session(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_push(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
+static void ngx_sio_replay_first(ngx_sio_replay_walk_t *w, uint64_t off);
 static ngx_int_t ngx_sio_replay_addressed(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_in(ngx_sio_replay_walk_t *w,
@@ -431,7 +433,34 @@ ngx_sio_replay_push(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
         return NGX_ERROR;
     }
 
+    if (rec->type == SIO_RECORD_SESSION
+        && (rec->flags & SIO_RECORD_CONNECTED))
+    {
+        ngx_sio_replay_first(w, rec->offset);
+    }
+
     return NGX_OK;
+}
+
+
+/*
+ * A client that is cut off behind events and before the reply to its CONNECT
+ * would keep them, and get them again: so the reply comes first.
+ */
+
+static void
+ngx_sio_replay_first(ngx_sio_replay_walk_t *w, uint64_t off)
+{
+    uint64_t    *refs;
+    ngx_uint_t   n;
+
+    refs = (uint64_t *) w->replay->refs.data;
+    n = w->replay->refs.len / sizeof(uint64_t) - 1;
+
+    ngx_memmove(&refs[w->replies + 1], &refs[w->replies],
+                (n - w->replies) * sizeof(uint64_t));
+
+    refs[w->replies++] = off;
 }
 
 

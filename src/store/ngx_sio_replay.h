@@ -58,7 +58,7 @@ typedef struct {
     sio_buf_t            refs;       /* out, heap: uint64_t each; offsets of the
                                         EMIT and SESSION records, in order; of
                                         the latter those with parts, or with
-                                        CONNECTED */
+                                        CONNECTED, which come first */
     ngx_uint_t           disconnect; /* out: a DISCONNECT was met, after which
                                         the socket has nothing more: 1, with its
                                         transport: 2, quietly: 3 */

@@ -90,7 +90,7 @@ ngx_sio_session_init(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
 
     /* everything but the owner word starts at zero */
 
-    ss->connecter = 0;
+    ss->told = 0;
     ngx_memzero(&ss->applied, sizeof(ngx_sio_session_sh_t)
                               - offsetof(ngx_sio_session_sh_t, applied));
 

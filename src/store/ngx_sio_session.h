@@ -111,6 +111,22 @@ ngx_int_t ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i,
 ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner, uint64_t at);
 
+/* What a client is told as its session is let go. */
+
+typedef struct {
+    uint64_t             from;       /* events: see ngx_sio_session_handed() */
+    uint64_t             last;       /*   0: there are none */
+    uint64_t             applied;    /* becomes that of the session, 0: as in
+                                        ngx_sio_session_release() */
+} ngx_sio_session_answer_t;
+
+/*
+ * The same, for an answer with events in it, which may be sent only if this
+ * returns NGX_OK.
+ */
+ngx_int_t ngx_sio_session_answer(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner, uint64_t at, const ngx_sio_session_answer_t *answer);
+
 /*
  * The transport is lost, the socket waits until the deadline: lets the session
  * go as above and takes away its Engine.IO id and what belongs to the
@@ -206,8 +222,8 @@ void ngx_sio_session_post_done_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t slot);
 
 /*
- * Notes that an event was handed out: from is its offset, last the offset
- * behind it.  Now and then the base is renewed, to "last" as it was and from.
+ * Notes that events were handed out: from is the offset of the first, 0 if
+ * it is not in the log, last the offset behind them.  Now and then the base is renewed, to "last" as it was and from.
  * Owner; takes no lock.
  */
 void ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,

@@ -112,6 +112,14 @@ ngx_int_t
 ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at)
 {
+    return ngx_sio_session_answer(z, i, owner, at, NULL);
+}
+
+
+ngx_int_t
+ngx_sio_session_answer(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at, const ngx_sio_session_answer_t *answer)
+{
     ngx_int_t              rc;
     ngx_sio_session_sh_t  *ss;
 
@@ -126,6 +134,22 @@ ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
         ngx_sio_session_close_locked(z, i);
 
     } else if (ss) {
+
+        /* who dies in between has not moved "applied" over an event */
+
+        if (answer) {
+
+            if (answer->last && (ss->flags & NGX_SIO_RECOVERABLE)) {
+                ngx_sio_session_handed(z, ss, answer->from, answer->last);
+            }
+
+            if (answer->applied) {
+                ss->applied = answer->applied;
+
+                ngx_sio_step();
+            }
+        }
+
         ngx_sio_session_floor_locked(z, ss);
         ngx_sio_session_let_go(ss, at);
         rc = NGX_OK;
@@ -248,7 +272,7 @@ ngx_sio_session_post_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot)
         return NGX_BUSY;
     }
 
-    ss->poster = slot;
+    ss->poster = (uint16_t) slot;
 
     ngx_sio_step();
 

@@ -408,7 +408,8 @@ ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
 
     tail = ngx_sio_log_tail(z);
 
-    if (ss->base_from < tail + z->log_size / 8
+    if (from
+        && ss->base_from < tail + z->log_size / 8
         && (!(ss->flags & NGX_SIO_FLOOR)
             || ss->base_last
             || ss->base_from <= tail))

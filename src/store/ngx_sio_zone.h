@@ -193,9 +193,11 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 
 typedef struct {
     uint32_t                  state;           /* zone lock, written last */
-    uint32_t                  connecter;       /* zone lock: slot of the worker
-                                                  that waits for rooms on its
-                                                  behalf while CONNECTING */
+    uint32_t                  told;            /* zone lock: behind the record
+                                                  that tells the client that it
+                                                  is a socket, in units of
+                                                  SIO_RECORD_ALIGN, low bits; 0:
+                                                  that has been met */
     uint64_t                  owner;           /* CAS, see above */
     uint64_t                  applied;         /* owner; NGX_SIO_AT_CURSOR */
     uint64_t                  seen;            /* owner */
@@ -221,8 +223,11 @@ typedef struct {
     uint32_t                  connect_by;      /* low bits of the ms until which
                                                   it has to be a socket; fixed,
                                                   0: whenever it likes */
-    uint32_t                  poster;          /* zone lock: slot of the worker
+    uint16_t                  poster;          /* zone lock: slot of the worker
                                                   that handles a POST of it */
+    uint16_t                  connecter;       /* zone lock: slot of the worker
+                                                  that waits for rooms on its
+                                                  behalf while CONNECTING */
     uint16_t                  members;         /* zone lock: memberships, also
                                                   those that have ended */
     uint16_t                  nsp;

@@ -14,19 +14,32 @@ const { until, within } = require('./lib/expect');
 
 const FOUR = { workers: 4, listen: 'reuseport' };
 
-/** The worker that has accepted the connection. */
-function workerOf(gw, connection) {
-  return until(() => gw.workersOf([connection])[0], 'a worker has taken it');
+/** New connections, as many as make two workers at least, with their pids. */
+async function connections(gw, session, count = 8) {
+  for (;;) {
+    const list = await Promise.all(
+      Array.from({ length: count }, () => session.connection()));
+    const pids = await until(() => {
+      const found = gw.workersOf(list);
+      return found.every(Boolean) && found;
+    }, 'workers have taken them');
+
+    if (new Set(pids).size > 1) {
+      return list.map((connection, i) => ({ connection, pid: pids[i] }));
+    }
+    list.forEach((connection) => connection.destroy());
+  }
 }
 
-/** A connection to the worker, or to another one than that. */
-async function connectionTo(gw, session, pid, same = true) {
+/** The same, but none to the worker that holds this GET. */
+async function others(gw, session, held) {
   for (;;) {
-    const connection = await session.connection();
-    if ((await workerOf(gw, connection) === pid) === same) {
-      return connection;
+    const list = await connections(gw, session);
+    const [pid] = gw.workersOf([held]);
+    const elsewhere = list.filter((it) => it.pid !== pid);
+    if (elsewhere.length > 0) {
+      return elsewhere.map(({ connection }) => connection);
     }
-    connection.destroy();
   }
 }
 
@@ -98,14 +111,22 @@ test('one session, several workers', async (t) => {
 
   await t.test('polls alternate', async () => {
     const session = await gw.polled({ rooms: ['r'] });
-    const used = new Set();
-    for (let i = 0; i < 20 || used.size < 4; i++) {
-      const connection = await session.connection();
+    const list = await connections(gw, session, 16);
+    for (let i = 0; i < 48; i++) {
+      const { connection } = list[i % list.length];
       const answer = connection.send(request('GET', session.path()));
-      used.add(await workerOf(gw, connection));
       gw.emitter.to('r').emit('e', i);
       assert.equal((await within(answer, 'an answer')).body, `42["e",${i}]`);
-      connection.destroy();
+    }
+  });
+
+  await t.test('POSTs alternate, each behind the ok for the last', async () => {
+    const session = await gw.polled();
+    const list = await connections(gw, session, 16);
+    for (let i = 0; i < 1000; i++) {
+      const answer = await within(list[i % list.length].connection.send(
+        request('POST', session.path(), { body: '42["e"]' })), 'ok');
+      assert.equal(answer.body, 'ok', `POST ${i}: ${answer.status}`);
     }
   });
 
@@ -113,8 +134,7 @@ test('one session, several workers', async (t) => {
     for (let i = 0; i < 4; i++) {
       const session = await gw.polling();
       const { connection, answer } = await session.hold();
-      const pid = await workerOf(gw, connection);
-      const other = await connectionTo(gw, session, pid, false);
+      const [other] = await others(gw, session, connection);
       const auth = gw.auth({ user: `p${i}`, rooms: ['r'] });
       const posted = await within(other.send(request('POST', session.path(), {
         body: `40${JSON.stringify(auth)}`,
@@ -138,8 +158,7 @@ test('one session, several workers', async (t) => {
     await t.test(`POST "${body}" on another one than the GET`, async () => {
       const session = await gw.polled();
       const { connection, answer } = await session.hold();
-      const pid = await workerOf(gw, connection);
-      const other = await connectionTo(gw, session, pid, false);
+      const [other] = await others(gw, session, connection);
       const posted = other.send(request('POST', session.path(), { body }));
       assert.equal((await within(posted, 'ok')).body, 'ok');
       assert.equal((await answer).body, told);
@@ -151,8 +170,7 @@ test('one session, several workers', async (t) => {
     for (let i = 0; i < 3; i++) {
       const session = await gw.polled();
       const { connection, answer } = await session.hold();
-      const pid = await workerOf(gw, connection);
-      const other = await connectionTo(gw, session, pid, false);
+      const [other] = await others(gw, session, connection);
       const second = await within(
         other.send(request('GET', session.path())), 'an answer');
       assert.deepEqual([second.status, second.body], [400, '']);
@@ -168,8 +186,7 @@ test('one session, several workers', async (t) => {
       headers: { 'Content-Length': '2', Expect: '100-continue' },
     }));
     await until(() => connection.continues > 0, 'the POST is handled');
-    const other = await connectionTo(
-      gw, session, await workerOf(gw, connection), false);
+    const [other] = await others(gw, session, connection);
     const second = await within(
       other.send(request('POST', session.path(), { body: '3' })), 'an answer');
     assert.deepEqual([second.status, second.body], [400, '']);
@@ -179,12 +196,11 @@ test('one session, several workers', async (t) => {
   await t.test('a packet in pieces on all of them', async () => {
     const session = await gw.polled({ user: 'pieces' });
     const { connection } = await session.hold();
-    const pid = await workerOf(gw, connection);
+    const list = await others(gw, session, connection);
     const post = async (body) => {
-      const other = await connectionTo(gw, session, pid, false);
-      const posted = other.send(request('POST', session.path(), { body }));
+      list.push(list.shift());
+      const posted = list[0].send(request('POST', session.path(), { body }));
       assert.equal((await within(posted, 'ok')).body, 'ok');
-      other.destroy();
     };
     const part = '{"_placeholder":true,"num":';
     await post(`453-["e",${part}0},${part}1},${part}2}]`);

@@ -117,7 +117,7 @@ test('the packets', async (t) => {
     assert.equal(pids.size, 20);
   });
 
-  await t.test('what was missed comes before the reply', async () => {
+  await t.test('what was missed comes behind the reply', async () => {
     const who = { user: 'eve', rooms: ['r'] };
     const before = await gone(gw, who);
     const witness = await gw.rawConnect({ rooms: ['r'] });
@@ -130,7 +130,7 @@ test('the packets', async (t) => {
 
     const client = await returning(gw, before, who);
     assertRecovered(client, before);
-    const [one, header, bytes, two, marker, reply] = client.packets;
+    const [reply, one, header, bytes, two, marker] = client.packets;
     assert.match(one, /^42\["e",1,"[\w-]{12}"\]$/);
     assert.match(header, /^451-\["b",\{"_placeholder":true,"num":0\},"/);
     assert.deepEqual(bytes, Buffer.from('abc'));

@@ -2,7 +2,7 @@
 
 import { io } from '/lib/socket.io.esm.min.js';
 
-const TRANSPORTS = ['websocket'];
+const TRANSPORTS = ['websocket', 'polling'];
 
 /**
  * onConnect: connected for the first time or again, and in all rooms.
