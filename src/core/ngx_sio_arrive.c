@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_arrive.h"
+#include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_owned.h"
 #include "ngx_sio_wire.h"
@@ -18,7 +19,8 @@ static uint64_t ngx_sio_arrive_told(ngx_sio_client_t *sc,
 static void ngx_sio_arrive_now(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp);
-static ngx_int_t ngx_sio_arrive_enter(ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_arrive_enter(ngx_sio_client_t *sc,
+    ngx_uint_t socket);
 
 
 void
@@ -97,8 +99,10 @@ ngx_sio_arrive_again(ngx_sio_client_t *sc, uint64_t off)
 {
     ngx_sio_session_sh_t  *ss;
 
-    if (sc->in_arriving) {
-        /* it will meet the record on its way */
+    if (sc->in_arriving
+        || !ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    {
+        /* it will meet the record on its way; or somebody else will */
         return;
     }
 
@@ -185,7 +189,7 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
         return;
     }
 
-    if (ngx_sio_arrive_enter(sc) != NGX_OK) {
+    if (ngx_sio_arrive_enter(sc, rp.socket) != NGX_OK) {
         sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
@@ -254,8 +258,13 @@ ngx_sio_arrive_replay(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
 }
 
 
+/*
+ * socket: whether it was one when it was replayed; if it has become one in the
+ * meantime it arrives again with the record that says so.
+ */
+
 static ngx_int_t
-ngx_sio_arrive_enter(ngx_sio_client_t *sc)
+ngx_sio_arrive_enter(ngx_sio_client_t *sc, ngx_uint_t socket)
 {
     ngx_sio_session_sh_t  *ss;
 
@@ -263,7 +272,13 @@ ngx_sio_arrive_enter(ngx_sio_client_t *sc)
 
     ngx_sio_owned_add(sc);
 
-    if (ss->sid[0]) {
+    if (socket) {
+
+        if (sc->connect) {
+            /* another worker has made it a socket */
+            ngx_sio_connect_abort(sc);
+        }
+
         return ngx_sio_client_enter(sc);
     }
 

@@ -6,11 +6,13 @@
 
 #include "ngx_sio_client.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_part.h"
 #include "ngx_sio_rooms.h"
 
 
 static void ngx_sio_client_handed(ngx_sio_client_t *sc,
     ngx_sio_message_t *msg, ngx_uint_t n);
+static void ngx_sio_client_stay(ngx_sio_client_t *sc);
 static void ngx_sio_client_free(ngx_sio_client_t *sc);
 
 
@@ -205,6 +207,10 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
     ss = ngx_sio_client_session(sc);
     ref = NGX_SIO_NO_MEMBER;
 
+    if (sc->in_everyone || !ngx_sio_session_mine(z, sc->session, sc->owner)) {
+        return NGX_ERROR;
+    }
+
     while ((m = ngx_sio_session_walk(z, ss, &ref)) != NULL) {
 
         if (ngx_sio_rooms_join(rooms, sc, z->rooms[m->room].hash, m->room, ref)
@@ -237,7 +243,7 @@ ngx_sio_client_at_cursor(ngx_sio_client_t *sc)
 
     ss = ngx_sio_client_session(sc);
 
-    if (ss && sc->in_everyone
+    if (ss && sc->in_everyone && sc->state != NGX_SIO_CLIENT_CLOSED
         && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
     {
         ngx_sio_store(&ss->applied, NGX_SIO_AT_CURSOR);
@@ -337,34 +343,20 @@ ngx_sio_client_parks(ngx_sio_close_e reason)
 void
 ngx_sio_client_part(ngx_sio_client_t *sc)
 {
-    ngx_int_t              rc;
-    ngx_msec_t             window;
-    ngx_sio_zone_t        *z;
+    ngx_uint_t             park;
     ngx_sio_session_sh_t  *ss;
 
-    z = sc->gateway->zone;
     ss = ngx_sio_client_session(sc);
-    window = sc->gateway->conf->recovery;
 
     if (ss == NULL) {
         return;
     }
 
-    if (window && !sc->broken && ngx_sio_client_parks(sc->reason)
-        && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE))
-    {
-        rc = ngx_sio_session_park(z, sc->session, sc->owner, sc->closed_at,
-                                  ngx_sio_zone_now() + window);
+    park = sc->gateway->conf->recovery && !sc->broken
+           && ngx_sio_client_parks(sc->reason)
+           && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE);
 
-    } else {
-        rc = ngx_sio_session_close(z, sc->session, sc->owner);
-    }
-
-    if (rc == NGX_BUSY) {
-        ngx_log_error(NGX_LOG_WARN, sc->gateway->log, 0,
-                      "socketio zone of gateway \"%V\" is locked",
-                      &sc->gateway->conf->name);
-    }
+    ngx_sio_part(sc->gateway, sc->session, sc->owner, park, sc->closed_at);
 
     sc->session = 0;
 }
@@ -388,12 +380,31 @@ ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason)
     sc->closed_at = gw->slot ? ngx_min(gw->cursor, gw->worker->cursor)
                              : gw->cursor;
 
+    ngx_sio_client_stay(sc);
+
     sc->transport->stop(sc);
 
     ngx_queue_remove(&sc->link);
     ngx_queue_insert_tail(&gw->closed, &sc->link);
 
     ngx_post_event(&gw->close, &ngx_posted_events);
+}
+
+
+/* From its close on a client gets nothing, so its session stays behind. */
+
+static void
+ngx_sio_client_stay(ngx_sio_client_t *sc)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    if (ss && sc->in_everyone && ss->applied == NGX_SIO_AT_CURSOR
+        && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    {
+        ngx_sio_store(&ss->applied, sc->closed_at);
+    }
 }
 
 

@@ -599,6 +599,7 @@ ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data)
 
     run = ngx_array_push(&d->runs);
     if (run == NULL) {
+        sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
@@ -621,6 +622,7 @@ ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data)
     if (dirty == NULL) {
         sc->run_first = 0;
         sc->run_last = 0;
+        sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }

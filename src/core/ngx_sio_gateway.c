@@ -12,6 +12,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_drain.h"
 #include "ngx_sio_owned.h"
+#include "ngx_sio_part.h"
 #include "ngx_sio_poll.h"
 #include "ngx_sio_rooms.h"
 
@@ -261,6 +262,7 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
     ngx_queue_init(&gw->slow);
     ngx_queue_init(&gw->arriving);
     ngx_queue_init(&gw->claiming);
+    ngx_queue_init(&gw->parting);
     ngx_queue_init(&gw->answers);
 
     gw->ident.fd = (ngx_socket_t) -1;
@@ -585,6 +587,7 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
         /* those for whom Redis or the log had no room a moment ago */
         ngx_sio_connect_resume(gw);
 
+        ngx_sio_part_resume(gw);
         ngx_sio_beat_sweep(gw);
 
         if (gw->sweeps++ % NGX_SIO_GATEWAY_CHECK == 0) {

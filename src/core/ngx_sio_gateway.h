@@ -71,6 +71,8 @@ struct ngx_sio_gateway_s {
                                                   another worker has yet to
                                                   let go */
     ngx_event_t               claim;           /*   tries again */
+    ngx_queue_t               parting;         /* sessions to be let go when the
+                                                  zone is not locked */
     ngx_queue_t               answers;         /* polls that have something */
     ngx_event_t               answer;          /*   answers them */
     ngx_sio_owned_t          *owned;           /* clients by Engine.IO id */

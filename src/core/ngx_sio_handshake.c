@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_handshake.h"
+#include "ngx_sio_part.h"
 #include "ngx_sio_websocket.h"
 
 #include <ngx_sio_http.h>
@@ -217,7 +218,7 @@ ngx_sio_handshake_free(ngx_sio_handshake_t *hs)
 {
     /* no effect if a worker that has left its slot has ended it */
 
-    (void) ngx_sio_session_close(hs->gateway->zone, hs->session, hs->owner);
+    ngx_sio_part(hs->gateway, hs->session, hs->owner, 0, 0);
 
     if (hs->bearer) {
         ngx_free(hs->bearer);

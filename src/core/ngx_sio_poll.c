@@ -192,7 +192,16 @@ ngx_sio_poll_claim_locked(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     rc = ngx_sio_session_claim_locked(z, i, gw->slot, &found->owner);
 
     if (rc == NGX_AGAIN && ngx_sio_claim_is_lost(z, found->owner)) {
+
+        /* the last poll had no answer, and broke off with its worker */
+
         rc = ngx_sio_session_take_locked(z, i, gw->slot, &found->owner);
+
+        if (rc == NGX_OK) {
+            ngx_sio_beat_end_locked(gw, i, NGX_SIO_CLOSE_TRANSPORT_ERROR, 0);
+        }
+
+        return NGX_DECLINED;
     }
 
     if (rc != NGX_OK) {

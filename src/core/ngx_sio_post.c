@@ -187,7 +187,7 @@ ngx_sio_post_enter_locked(ngx_http_request_t *r, ngx_sio_post_t *p)
     if (ss->flags & NGX_SIO_CONNECTING) {
         sc->state = NGX_SIO_CLIENT_CONNECTING;
 
-    } else if (ss->sid[0]) {
+    } else if (ss->sid[0] && (ss->flags & NGX_SIO_LEAVING) == 0) {
         sc->state = NGX_SIO_CLIENT_CONNECTED;
     }
 
@@ -574,6 +574,7 @@ ngx_sio_post_disconnect(ngx_sio_client_t *sc)
 
         } else {
             ngx_memcpy(sid, ss->sid, NGX_SIO_SID_LEN);
+            ss->flags |= NGX_SIO_LEAVING;
             rc = NGX_AGAIN;
         }
     }
@@ -769,13 +770,30 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
     ss = ngx_sio_post_session_locked(sc, &i);
     rc = NGX_ERROR;
 
+    if (ss && ss->sid[0] == 0) {
+
+        /* until the client can learn of it, it goes if this process dies */
+
+        ss->flags |= NGX_SIO_CONNECTING;
+        ss->connecter = sc->gateway->slot;
+    }
+
     if (ss && ss->sid[0] == 0
         && ngx_sio_session_adopt_locked(z, i, from, events) == NGX_OK)
     {
-        ngx_sio_store(&ss->last, events);
+        if (events < ss->last) {
+            ngx_sio_store(&ss->last, events);
+        }
 
         if (ngx_sio_post_tell(sc, ss, reply, &last) == NGX_OK) {
+            ss->flags &= ~NGX_SIO_CONNECTING;
+            ss->connecter = 0;
             rc = NGX_OK;
+
+        } else {
+            /* without its transport the client comes back */
+            ngx_sio_session_park_locked(z, i, ss->seen, ngx_sio_zone_now()
+                                            + sc->gateway->conf->recovery);
         }
     }
 

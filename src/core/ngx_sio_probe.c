@@ -358,10 +358,12 @@ ngx_sio_probe_again(ngx_sio_claim_t *cl)
 static void
 ngx_sio_probe_switch(ngx_sio_client_t *sc)
 {
-    sio_buf_t    early;
-    ngx_int_t    rc;
-    ngx_uint_t   pinged;
-    ngx_msec_t   left;
+    ngx_int_t         rc;
+    ngx_uint_t        pinged;
+    ngx_msec_t        left;
+    ngx_sio_probe_t  *pb;
+
+    pb = sc->probe;
 
     rc = ngx_sio_probe_claim(sc, &pinged, &left);
 
@@ -374,15 +376,25 @@ ngx_sio_probe_switch(ngx_sio_client_t *sc)
         return;
     }
 
-    early = sc->probe->early;
-    ngx_memzero(&sc->probe->early, sizeof(sio_buf_t));
-
-    ngx_sio_probe_end(sc);
+    ngx_sio_deadline_clear(&pb->tick);
+    ngx_sio_deadline_clear(&pb->limit);
 
     ngx_sio_gateway_stat(sc->gateway, UPGRADES, 1);
 
     ngx_sio_websocket_beat(sc, pinged, left);
     ngx_sio_arrive(sc);
+}
+
+
+void
+ngx_sio_probe_arrived(ngx_sio_client_t *sc)
+{
+    sio_buf_t  early;
+
+    early = sc->probe->early;
+    ngx_memzero(&sc->probe->early, sizeof(sio_buf_t));
+
+    ngx_sio_probe_end(sc);
     ngx_sio_probe_replay(sc, &early);
 }
 
@@ -432,7 +444,9 @@ ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged, ngx_msec_t *left)
                        |NGX_SIO_EXTENDED);
         ss->deadline = 0;
 
-        if (ss->sid[0] == 0 && ss->connect_by) {
+        if (ss->sid[0] == 0 && ss->connect_by
+            && (ss->flags & NGX_SIO_CONNECTING) == 0)
+        {
             now = (uint32_t) (ss->connect_by - (uint32_t) now);
 
             rc = ngx_sio_connect_create(sc, ngx_max((int32_t) now, 1));

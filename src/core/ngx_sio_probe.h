@@ -29,6 +29,12 @@ ngx_int_t ngx_sio_probe_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
 void ngx_sio_probe_message(ngx_sio_client_t *sc, ngx_uint_t opcode,
     u_char *data, size_t len);
 
+/*
+ * The session has arrived: the WebSocket is its transport from now on, and what
+ * the client has sent behind the "5" is handled.  May close it.
+ */
+void ngx_sio_probe_arrived(ngx_sio_client_t *sc);
+
 /* Gives the probe of a client up. */
 void ngx_sio_probe_end(ngx_sio_client_t *sc);
 

@@ -7,6 +7,7 @@
 #include "ngx_sio_recover.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_part.h"
 #include "ngx_sio_post.h"
 #include "ngx_sio_wire.h"
 
@@ -96,7 +97,8 @@ ngx_sio_recover_try(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
         ngx_sio_recover_drop(rv, gw);
 
     } else if (rc == NGX_ERROR) {
-        ngx_sio_recover_drop(rv, gw);
+        /* that may be no fault of the socket: there will be another attempt */
+        ngx_sio_recover_end(rv, gw);
     }
 
     return rc;
@@ -109,6 +111,7 @@ static ngx_int_t
 ngx_sio_recover_claim(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     ngx_sio_identity_t *identity)
 {
+    uint64_t               at;
     ngx_int_t              rc;
     ngx_sio_zone_t        *z;
     ngx_sio_gateway_t     *gw;
@@ -141,7 +144,15 @@ ngx_sio_recover_claim(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
 
     ss = &z->sessions[rv->session];
 
-    if (ss->applied > gw->cursor) {
+    /* the client may have got what this worker has yet to read */
+
+    at = ngx_max(ss->applied, ss->last);
+
+    if (rv->named && rv->offset <= ngx_sio_log_head(z)) {
+        at = ngx_max(at, rv->offset);
+    }
+
+    if (at > gw->cursor) {
         ngx_sio_dispatch_post(gw);
         ngx_sio_claim_wait(gw, &rv->claim);
         return NGX_AGAIN;
@@ -206,8 +217,8 @@ ngx_sio_recover_is_user(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
 
 /*
  * Where its events go on; 0 if that cannot be told.  A client that has all that
- * was handed out needs nothing before "applied".  One that names no offset has
- * got no event: it is believed if none was handed out.
+ * was handed out needs nothing before "applied".  One that names no offset, or
+ * still that of an older socket, has got no event of this one.
  */
 
 static uint64_t
@@ -223,8 +234,8 @@ ngx_sio_recover_from(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
 
     from = rv->offset;
 
-    if (!rv->named) {
-        from = (ss->last <= ss->born) ? ss->last : 0;
+    if (!rv->named || from < ss->born) {
+        from = ngx_min(ss->last, ss->born);
     }
 
     if (from == ss->last) {
@@ -235,7 +246,7 @@ ngx_sio_recover_from(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
         from = ss->base_from;
     }
 
-    if (from < tail || from < ss->born || from > gw->cursor
+    if (from < tail || from > gw->cursor
         || ((ss->flags & NGX_SIO_FLOOR) && from < ss->base_from)
         || !ngx_sio_replay_valid(z, from))
     {
@@ -375,7 +386,7 @@ ngx_sio_recover_drop(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
     ngx_sio_claim_cancel(&rv->claim);
 
     if (rv->session) {
-        (void) ngx_sio_session_close(gw->zone, rv->session, rv->owner);
+        ngx_sio_part(gw, rv->session, rv->owner, 0, 0);
         rv->session = 0;
     }
 }
@@ -389,9 +400,8 @@ ngx_sio_recover_end(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw)
     ngx_sio_claim_cancel(&rv->claim);
 
     if (rv->session) {
-        (void) ngx_sio_session_park(gw->zone, rv->session, rv->owner,
-                                    gw->zone->sessions[rv->session].seen,
-                                    ngx_sio_zone_now() + gw->conf->recovery);
+        ngx_sio_part(gw, rv->session, rv->owner, 1,
+                     gw->zone->sessions[rv->session].seen);
         rv->session = 0;
     }
 }

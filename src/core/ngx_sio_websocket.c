@@ -455,6 +455,10 @@ static void
 ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left)
 {
     ngx_sio_client_at_cursor(sc);
+
+    if (sc->probe) {
+        ngx_sio_probe_arrived(sc);
+    }
 }
 
 

@@ -15,6 +15,7 @@ typedef struct {
     ngx_sio_replay_rooms_t   rooms;
 
     uint64_t                 start;      /* the walk begins here */
+    uint64_t                 cursor;     /*   and ends here */
     uint64_t                 commands;   /* they count from here on */
     size_t                   room;       /* left of the limit */
     uint64_t                 eio_hash;
@@ -32,6 +33,8 @@ typedef struct {
 
 static ngx_int_t ngx_sio_replay_begin(ngx_sio_replay_walk_t *w);
 static ngx_int_t ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w);
+static ngx_uint_t ngx_sio_replay_is_ahead(ngx_sio_replay_walk_t *w,
+    ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_replay_log(ngx_sio_replay_walk_t *w,
     uint64_t cursor);
 static ngx_int_t ngx_sio_replay_record(ngx_sio_replay_walk_t *w,
@@ -81,6 +84,7 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
 
     w.zone = z;
     w.replay = rp;
+    w.cursor = cursor;
     w.room = rp->limit ? rp->limit : (size_t) -1;
     w.rooms.zone = z;
     w.rooms.session = rp->session;
@@ -146,7 +150,8 @@ ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w)
     w->eio_hash = sio_hash(seed, w->eio_sid, NGX_SIO_SID_LEN);
     w->sid_hash = sio_hash(seed, w->sid, NGX_SIO_SID_LEN);
     w->rooms.nsp = ss->nsp;
-    w->socket = (ss->sid[0] != 0);
+    w->socket = (ss->sid[0] != 0 && !ngx_sio_replay_is_ahead(w, ss));
+    rp->socket = w->socket;
 
     w->start = ss->eio_sid[0] ? rp->seen : (uint64_t) -1;
 
@@ -172,6 +177,20 @@ ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w)
     w->start = ngx_min(w->start, rp->events);
 
     return ngx_sio_replay_rooms_read_locked(&w->rooms);
+}
+
+
+/* A socket gets nothing before the record that tells it. */
+
+static ngx_uint_t
+ngx_sio_replay_is_ahead(ngx_sio_replay_walk_t *w, ngx_sio_session_sh_t *ss)
+{
+    uint32_t  told, cursor;
+
+    told = ss->told;
+    cursor = (uint32_t) (w->cursor / SIO_RECORD_ALIGN);
+
+    return told && (int32_t) (told - cursor) > 0;
 }
 
 
@@ -423,7 +442,11 @@ ngx_sio_replay_push(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 
     refs = &w->replay->refs;
 
-    if (refs->len && rec->parts_len > w->room) {
+    /* what ends the session must not be left behind */
+
+    if (refs->len && rec->parts_len > w->room
+        && !w->replay->disconnect && !w->replay->close)
+    {
         return NGX_AGAIN;
     }
 

@@ -59,6 +59,8 @@ typedef struct {
                                         EMIT and SESSION records, in order; of
                                         the latter those with parts, or with
                                         CONNECTED, which come first */
+    ngx_uint_t           socket;     /* out: it was a socket, and told so, as
+                                        the call began */
     ngx_uint_t           disconnect; /* out: a DISCONNECT was met, after which
                                         the socket has nothing more: 1, with its
                                         transport: 2, quietly: 3 */

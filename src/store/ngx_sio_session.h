@@ -141,7 +141,7 @@ void ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
 /*
  * Gives the socket of one session, which is closed, to another that has none:
  * id, namespace, user, rooms, and all positions but "seen"; "applied" becomes
- * at.  References stay the same, CONNECTING ends.  The caller has a ticket of
+ * at.  References stay the same.  The caller has a ticket of
  * the one that gives; the other may be anybody's, who is told by a record.
  * NGX_OK, or NGX_DECLINED if one of them is not what it should be.
  */
@@ -223,7 +223,8 @@ void ngx_sio_session_post_done_locked(ngx_sio_zone_t *z, uint32_t i,
 
 /*
  * Notes that events were handed out: from is the offset of the first, 0 if
- * it is not in the log, last the offset behind them.  Now and then the base is renewed, to "last" as it was and from.
+ * it is not in the log, last the offset behind them.  Now and then the base is
+ * renewed, to "last" as it was and from.
  * Owner; takes no lock.
  */
 void ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,

@@ -209,7 +209,7 @@ ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
 
     ngx_sio_session_empty_locked(z, i);
 
-    ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR);
+    ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LEAVING);
 
     ngx_sio_step();
 }
@@ -370,9 +370,7 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
 
     flags = NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR;
 
-    to->flags = (to->flags & ~(flags|NGX_SIO_CONNECTING))
-                | (from->flags & flags);
-    to->connecter = 0;
+    to->flags = (to->flags & ~flags) | (from->flags & flags);
     to->nsp = from->nsp;
     to->born = from->born;
     to->last = from->last;

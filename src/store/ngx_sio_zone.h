@@ -167,6 +167,8 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 #define NGX_SIO_EXTENDED       0x0100          /*   and got its extra time */
 #define NGX_SIO_ILLEGAL        0x0200          /* the packet with attachments
                                                   has a wrong placeholder */
+#define NGX_SIO_LEAVING        0x0800          /* the client left the namespace,
+                                                  its owner has yet to notice */
 #define NGX_SIO_FLOOR          0x0400          /* rooms before base_from are
                                                   no longer known; base_last is
                                                   0 then */

@@ -428,8 +428,9 @@ t_owner_recovered(void **state)
     assert_int_equal(ss->last, 65700);
     assert_int_equal(ss->base_last, 65664);
     assert_int_equal(ss->base_from, 65680);
-    assert_int_equal(ss->flags, NGX_SIO_RECOVERABLE|NGX_SIO_PINGED);
-    assert_int_equal(ss->connecter, 0);
+    assert_int_equal(ss->flags, NGX_SIO_RECOVERABLE|NGX_SIO_PINGED
+                                |NGX_SIO_CONNECTING);
+    assert_int_equal(ss->connecter, 1);
     assert_int_equal(ss->user, was.user);
     assert_int_equal(ss->transport, SIO_EIO_WEBSOCKET);
 
