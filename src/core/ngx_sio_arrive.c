@@ -30,6 +30,10 @@ ngx_sio_arrive(ngx_sio_client_t *sc)
 
     gw = sc->gateway;
 
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return;
+    }
+
     if (ngx_sio_arrive_at(sc) <= gw->cursor) {
         ngx_sio_arrive_now(sc);
         return;
@@ -125,22 +129,24 @@ ngx_sio_arrive_again(ngx_sio_client_t *sc, uint64_t off)
 void
 ngx_sio_arrive_resume(ngx_sio_gateway_t *gw)
 {
-    ngx_queue_t       *q, *next;
+    ngx_queue_t       *q;
     ngx_sio_client_t  *sc;
 
-    for (q = ngx_queue_head(&gw->arriving);
-         q != ngx_queue_sentinel(&gw->arriving);
-         q = next)
-    {
-        next = ngx_queue_next(q);
+    q = ngx_queue_head(&gw->arriving);
+
+    while (q != ngx_queue_sentinel(&gw->arriving)) {
         sc = ngx_queue_data(q, ngx_sio_client_t, arrive);
 
-        if (sc->state != NGX_SIO_CLIENT_CLOSED
-            && ngx_sio_arrive_at(sc) <= gw->cursor)
-        {
-            ngx_sio_arrive_cancel(sc);
-            ngx_sio_arrive_now(sc);
+        if (ngx_sio_arrive_at(sc) > gw->cursor) {
+            q = ngx_queue_next(q);
+            continue;
         }
+
+        ngx_sio_arrive_cancel(sc);
+        ngx_sio_arrive_now(sc);
+
+        /* others may have been taken out by that */
+        q = ngx_queue_head(&gw->arriving);
     }
 }
 
@@ -282,7 +288,9 @@ ngx_sio_arrive_enter(ngx_sio_client_t *sc, ngx_uint_t socket)
         return ngx_sio_client_enter(sc);
     }
 
-    sc->state = (ss->flags & NGX_SIO_CONNECTING) ? NGX_SIO_CLIENT_CONNECTING
-                                                 : NGX_SIO_CLIENT_OPEN;
+    sc->state = ((ss->flags & NGX_SIO_CONNECTING)
+                 || ngx_sio_connect_is_pending(sc))
+                ? NGX_SIO_CLIENT_CONNECTING : NGX_SIO_CLIENT_OPEN;
+
     return NGX_OK;
 }

@@ -10,6 +10,9 @@
 #include "ngx_sio_rooms.h"
 
 
+#define NGX_SIO_CLIENT_REFUSALS  32       /* of a WebSocket, or in one POST */
+
+
 static void ngx_sio_client_handed(ngx_sio_client_t *sc,
     ngx_sio_message_t *msg, ngx_uint_t n);
 static void ngx_sio_client_stay(ngx_sio_client_t *sc);
@@ -48,6 +51,11 @@ ngx_sio_client_create(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
 
     ngx_queue_insert_tail(&gw->clients, &sc->link);
     gw->nclients++;
+
+    if (gw->closing && !gw->drain.timer_set) {
+        /* a worker that leaves waits for this one, too */
+        ngx_add_timer(&gw->drain, 1);
+    }
 
     return sc;
 }
@@ -329,6 +337,20 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
 
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
+}
+
+
+ngx_uint_t
+ngx_sio_client_refuse(ngx_sio_client_t *sc)
+{
+    if (sc->refused == NGX_SIO_CLIENT_REFUSALS) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return 0;
+    }
+
+    sc->refused++;
+
+    return 1;
 }
 
 

@@ -105,6 +105,7 @@ struct ngx_sio_client_s {
     uint8_t                   state;           /* ngx_sio_client_state_e */
     uint8_t                   attachments;     /* binary messages to come */
     uint8_t                   reason;          /* ngx_sio_close_e */
+    uint8_t                   refused;         /* CONNECTs in vain */
     uint16_t                  code;            /* of the close frame, 0: none */
     unsigned                  pinged:1;        /* a pong is due */
     unsigned                  extended:1;      /*   and got its extra time */
@@ -252,6 +253,12 @@ void ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason);
  * a handler.
  */
 void ngx_sio_client_free_closed(ngx_sio_gateway_t *gw);
+
+/*
+ * Counts a CONNECT that is refused.  True if the client may be told; one that
+ * goes on for too long is closed, because each answer costs room in the log.
+ */
+ngx_uint_t ngx_sio_client_refuse(ngx_sio_client_t *sc);
 
 /* True if a socket that ends for this reason may be recovered. */
 ngx_uint_t ngx_sio_client_parks(ngx_sio_close_e reason);

@@ -131,6 +131,12 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
 
     cn = sc->connect;
 
+    if (cn && cn->pool) {
+        /* one is being answered */
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+    }
+
     if (cn == NULL) {
 
         /* it was connected before: its time to do so is not limited again */
@@ -234,7 +240,9 @@ ngx_sio_connect_refuse(ngx_sio_client_t *sc, ngx_sio_auth_result_e result)
 
     p = ngx_snprintf(buf, sizeof(buf), "44%V", error);
 
-    ngx_sio_client_send(sc, buf, p - buf);
+    if (ngx_sio_client_refuse(sc)) {
+        ngx_sio_client_send(sc, buf, p - buf);
+    }
 }
 
 
@@ -646,6 +654,7 @@ static ngx_int_t
 ngx_sio_connect_enter(ngx_sio_connect_t *cn)
 {
     u_char                     buf[NGX_SIO_CONNECT_REPLY];
+    uint64_t                   refused;
     ngx_int_t                  rc;
     ngx_str_t                  reply;
     ngx_sio_client_t          *sc;
@@ -668,9 +677,11 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
                                       socket.recoverable ? cn->pid : NULL)
                 - buf;
 
+    refused = ngx_sio_load(&gw->zone->sh->refused);
+
     rc = sc->transport->connect(sc, &socket, &reply);
 
-    if (rc == NGX_ERROR && !ngx_sio_zone_lost(gw->zone)) {
+    if (rc == NGX_ERROR && refused != ngx_sio_load(&gw->zone->sh->refused)) {
         ngx_sio_gateway_full(gw);
     }
 
@@ -775,6 +786,13 @@ ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at)
     ngx_sio_client_write(sc, buf, &msg, 1);
 
     ngx_free(buf);
+}
+
+
+ngx_uint_t
+ngx_sio_connect_is_pending(ngx_sio_client_t *sc)
+{
+    return sc->connect && sc->connect->pool;
 }
 
 

@@ -46,6 +46,9 @@ u_char *ngx_sio_connect_reply(u_char *p, const u_char *sid,
  */
 void ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at);
 
+/* True if a CONNECT of the client is to be answered by this worker. */
+ngx_uint_t ngx_sio_connect_is_pending(ngx_sio_client_t *sc);
+
 /* Gives up what a client that is being freed waits for. */
 void ngx_sio_connect_abort(ngx_sio_client_t *sc);
 

@@ -117,6 +117,11 @@ ngx_sio_drain_close(ngx_sio_gateway_t *gw, ngx_uint_t n, ngx_uint_t all)
         next = ngx_queue_next(q);
         sc = ngx_queue_data(q, ngx_sio_client_t, link);
 
+        if (sc->transport->kind == SIO_EIO_POLLING) {
+            /* they end by themselves, and soon */
+            continue;
+        }
+
         if (all || sc->state != NGX_SIO_CLIENT_CONNECTING) {
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_SHUTDOWN);
             n--;

@@ -29,6 +29,7 @@ typedef struct {
     uint64_t              from;       /* oldest record in the body, or 0 */
     uint64_t              last;       /* behind the last event in it, or 0 */
     uint64_t              applied;    /* what the session gets, or 0 */
+    uint64_t              at;         /* the same, while it is being answered */
     unsigned              answering:1;
 } ngx_sio_poll_t;
 
@@ -333,6 +334,10 @@ ngx_sio_poll_timer_handler(ngx_event_t *ev)
     sc = &p->client;
     z = sc->gateway->zone;
 
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return;
+    }
+
     if (p->answering) {
         ngx_sio_poll_answer(p);
         return;
@@ -521,6 +526,11 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
 
     sc = &p->client;
 
+    if (p->answer.next) {
+        ngx_queue_remove(&p->answer);
+        p->answer.next = NULL;
+    }
+
     switch (ngx_sio_poll_let_go(p)) {
 
     case NGX_BUSY:
@@ -574,30 +584,34 @@ ngx_sio_poll_let_go(ngx_sio_poll_t *p)
     z = gw->zone;
     ss = ngx_sio_client_session(sc);
 
-    if (ss == NULL || ngx_sio_zone_lost(z)) {
-        return NGX_DECLINED;
-    }
-
-    at = sc->in_arriving ? ss->seen : gw->cursor;
+    at = (ss == NULL || !sc->in_arriving) ? gw->cursor : ss->seen;
 
     if (p->left) {
         at = p->left;
     }
 
-    ngx_sio_arrive_cancel(sc);
-    ngx_sio_owned_remove(sc);
-
-    if (sc->in_everyone) {
-        ngx_sio_client_exit(sc);
-        p->applied = at;
-    }
-
-    if (p->left) {
+    if (!p->answering && (p->left || sc->in_everyone)) {
         p->applied = at;
     }
 
     /* if this is tried again it is the same answer */
-    p->left = at;
+
+    if (p->answering) {
+        at = p->at;
+    }
+
+    p->at = at;
+
+    ngx_sio_arrive_cancel(sc);
+    ngx_sio_owned_remove(sc);
+
+    if (ss == NULL || ngx_sio_zone_lost(z)) {
+        return NGX_DECLINED;
+    }
+
+    if (sc->in_everyone) {
+        ngx_sio_client_exit(sc);
+    }
 
     if (sc->leaving) {
 

@@ -16,6 +16,7 @@
 
 #define NGX_SIO_PROBE_TICK   100      /* ms until a pending poll is asked again
                                          to end */
+#define NGX_SIO_PROBE_PARTS  16       /* of socketio_connect_timeout */
 
 
 struct ngx_sio_probe_s {
@@ -62,6 +63,7 @@ static void ngx_sio_probe_again(ngx_sio_claim_t *cl);
 static void ngx_sio_probe_switch(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged,
     ngx_msec_t *left);
+static ngx_int_t ngx_sio_probe_connect(ngx_sio_client_t *sc, int32_t left);
 static void ngx_sio_probe_replay(ngx_sio_client_t *sc, sio_buf_t *early);
 
 
@@ -264,7 +266,9 @@ ngx_sio_probe_answer(ngx_sio_client_t *sc)
 {
     ngx_sio_client_send(sc, (u_char *) "3probe", 6);
 
-    if (sc->state != NGX_SIO_CLIENT_CLOSED) {
+    if (sc->state != NGX_SIO_CLIENT_CLOSED
+        && sc->probe->tick.link.next == NULL)
+    {
         ngx_sio_probe_tick(&sc->probe->tick);
     }
 }
@@ -447,15 +451,28 @@ ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged, ngx_msec_t *left)
         if (ss->sid[0] == 0 && ss->connect_by
             && (ss->flags & NGX_SIO_CONNECTING) == 0)
         {
-            now = (uint32_t) (ss->connect_by - (uint32_t) now);
-
-            rc = ngx_sio_connect_create(sc, ngx_max((int32_t) now, 1));
+            rc = ngx_sio_probe_connect(sc, (int32_t) (ss->connect_by
+                                                      - (uint32_t) now));
         }
     }
 
     ngx_sio_zone_unlock(z);
 
     return rc;
+}
+
+
+/* Rounded up to one of a few intervals, because there is a queue for each. */
+
+static ngx_int_t
+ngx_sio_probe_connect(ngx_sio_client_t *sc, int32_t left)
+{
+    ngx_msec_t  part, timeout;
+
+    part = ngx_max(sc->conf->connect_timeout / NGX_SIO_PROBE_PARTS, 1);
+    timeout = ((ngx_msec_t) ngx_max(left, 1) + part - 1) / part * part;
+
+    return ngx_sio_connect_create(sc, timeout);
 }
 
 

@@ -144,6 +144,12 @@ ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *auth)
         return;
     }
 
+    if (sc->in_arriving) {
+        /* another worker is about to answer an earlier one */
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
     if (sc->state != NGX_SIO_CLIENT_OPEN) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
         return;
@@ -158,6 +164,10 @@ ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
 {
     sio_buf_t         b;
     static const char error[] = "{\"message\":\"Invalid namespace\"}";
+
+    if (!ngx_sio_client_refuse(sc)) {
+        return;
+    }
 
     ngx_memzero(&b, sizeof(sio_buf_t));
 
