@@ -637,7 +637,10 @@ eachWorkers([1, 3], 'ends', async (t, workers) => {
     await until(() => connection.continues > 0, 'the POST is handled');
     connection.destroy();
     await assert.rejects(answer);
-    await until(async () => !await session.alive(), 'it is gone');
+    // Until the end is noticed another POST is one too many.
+    await until(async () => (await session.post('6')).status === 400,
+                'it is gone');
+    await assertGone(session);
   });
 
   await t.test('disconnectSockets() with a GET pending', async () => {
