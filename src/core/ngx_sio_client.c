@@ -362,7 +362,7 @@ ngx_sio_client_parks(ngx_sio_close_e reason)
 }
 
 
-void
+ngx_uint_t
 ngx_sio_client_part(ngx_sio_client_t *sc)
 {
     ngx_uint_t             park;
@@ -371,7 +371,7 @@ ngx_sio_client_part(ngx_sio_client_t *sc)
     ss = ngx_sio_client_session(sc);
 
     if (ss == NULL) {
-        return;
+        return 0;
     }
 
     park = sc->gateway->conf->recovery && !sc->broken
@@ -381,6 +381,8 @@ ngx_sio_client_part(ngx_sio_client_t *sc)
     ngx_sio_part(sc->gateway, sc->session, sc->owner, park, sc->closed_at);
 
     sc->session = 0;
+
+    return park;
 }
 
 

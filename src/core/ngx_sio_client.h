@@ -238,9 +238,9 @@ void ngx_sio_client_disconnect(ngx_sio_client_t *sc);
 
 /*
  * Parts with the session of a client that is being freed: its socket is parked
- * if it can be recovered, else the session ends.
+ * if it can be recovered, then this returns true; else the session ends.
  */
-void ngx_sio_client_part(ngx_sio_client_t *sc);
+ngx_uint_t ngx_sio_client_part(ngx_sio_client_t *sc);
 
 /*
  * Marks a client closed and posts its end; may be called at any time, any

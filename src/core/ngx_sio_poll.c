@@ -677,7 +677,9 @@ ngx_sio_poll_stop(ngx_sio_client_t *sc)
 
 /*
  * A client that closed the session itself by a POST gets a noop, everybody else
- * is told that it is closed.
+ * is told that it is closed.  Events are left out if the client can come back
+ * for them: socket.io-client keeps those that come together with the end of the
+ * session, and would show them again, because it does not count them.
  */
 
 static void
@@ -697,7 +699,10 @@ ngx_sio_poll_end(ngx_sio_client_t *sc)
     }
 
     ngx_sio_owned_remove(sc);
-    ngx_sio_client_part(sc);
+
+    if (ngx_sio_client_part(sc)) {
+        p->body.len = 0;
+    }
 
     sc->gateway->worker->connections[1]--;
 

@@ -484,7 +484,7 @@ ngx_sio_websocket_end(ngx_sio_client_t *sc)
     }
 
     ngx_sio_owned_remove(sc);
-    ngx_sio_client_part(sc);
+    (void) ngx_sio_client_part(sc);
 
     code = sc->code;
 

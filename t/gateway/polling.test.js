@@ -42,6 +42,20 @@ function assertPayload(answer, body) {
   assert.equal(answer.body, body);
 }
 
+/**
+ * The last answer to a GET that was sent before a POST which ends the session:
+ * another worker may have handled the POST first.
+ */
+function assertLast(answer, body, workers) {
+  if (workers > 1 && answer.status === 400) {
+    assertError(answer, 1);
+  } else if (workers > 1 && answer.body === `6${RS}1`) {
+    assertPayload(answer, `6${RS}1`);
+  } else {
+    assertPayload(answer, body);
+  }
+}
+
 function assertOk(answer) {
   assert.equal(answer.status, 200);
   assert.equal(answer.headers['content-type'], 'text/html');
@@ -534,7 +548,7 @@ eachWorkers([1, 3], 'faults', async (t, workers) => {
       const session = await gw.polling();
       const { answer } = await session.hold();
       assertOk(await session.post(body));
-      assertPayload(await answer, '1');
+      assertLast(await answer, '1', workers);
       await assertGone(session);
     });
   }
@@ -563,7 +577,7 @@ eachWorkers([1, 3], 'faults', async (t, workers) => {
         const session = await open();
         const { answer } = await session.hold();
         assertOk(await session.post(body));
-        assertPayload(await answer, '1');
+        assertLast(await answer, '1', workers);
         await assertGone(session);
       });
     }
@@ -577,7 +591,7 @@ eachWorkers([1, 3], 'ends', async (t, workers) => {
     const session = await gw.polled();
     const { answer } = await session.hold();
     assertOk(await session.post('1'));
-    assertPayload(await answer, '6');
+    assertLast(await answer, '6', workers);
     await assertGone(session);
   });
 
