@@ -42,6 +42,8 @@ static void ngx_sio_post_write(ngx_sio_client_t *sc, u_char *buf,
 static ngx_uint_t ngx_sio_post_parts(u_char *p, size_t len, sio_str_t *part);
 static void ngx_sio_post_pong(ngx_sio_client_t *sc);
 static void ngx_sio_post_alive(ngx_sio_client_t *sc);
+static void ngx_sio_post_beat(ngx_sio_client_t *sc,
+    void (*beat)(ngx_sio_session_sh_t *ss));
 static void ngx_sio_post_disconnect(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_post_say(ngx_sio_gateway_t *gw, const u_char *sid,
     ngx_uint_t flags);
@@ -506,25 +508,20 @@ ngx_sio_post_parts(u_char *p, size_t len, sio_str_t *part)
 static void
 ngx_sio_post_pong(ngx_sio_client_t *sc)
 {
-    uint32_t               i;
-    ngx_sio_session_sh_t  *ss;
-
-    if (ngx_sio_zone_lock(sc->gateway->zone) != NGX_OK) {
-        return;
-    }
-
-    ss = ngx_sio_post_session_locked(sc, &i);
-
-    if (ss) {
-        ngx_sio_beat_pong_locked(ss);
-    }
-
-    ngx_sio_zone_unlock(sc->gateway->zone);
+    ngx_sio_post_beat(sc, ngx_sio_beat_pong_locked);
 }
 
 
 static void
 ngx_sio_post_alive(ngx_sio_client_t *sc)
+{
+    ngx_sio_post_beat(sc, ngx_sio_beat_alive_locked);
+}
+
+
+static void
+ngx_sio_post_beat(ngx_sio_client_t *sc,
+    void (*beat)(ngx_sio_session_sh_t *ss))
 {
     uint32_t               i;
     ngx_sio_session_sh_t  *ss;
@@ -536,7 +533,7 @@ ngx_sio_post_alive(ngx_sio_client_t *sc)
     ss = ngx_sio_post_session_locked(sc, &i);
 
     if (ss) {
-        ngx_sio_beat_alive_locked(ss);
+        beat(ss);
     }
 
     ngx_sio_zone_unlock(sc->gateway->zone);

@@ -13,7 +13,7 @@ const { scale } = require('./lib/scale');
 const { text } = require('../gateway/lib/ws');
 const { until, parallel } = require('../gateway/lib/expect');
 
-const CYCLES = scale(700, 10000);
+const CYCLES = scale(500, 10000);
 const LANES = 40;
 
 /** What each way does with a client that is in its rooms. */

@@ -19,6 +19,7 @@ const { until, within } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 120);
 const ROUNDS = scale(8, 150);
+const RECOVERY = scale(5, 10);
 const RATE = 150;
 const ROOMS = 20;
 const LANES = 4;
@@ -84,7 +85,6 @@ class Churn {
         rooms: ['a', 'b', 'c', 'd', 'e', 'f', `l${lane}`, `n${this.count}`],
       }).catch(() => null);
       if (!client) {
-        await until(() => true, 'another try');
         continue;
       }
       await within(client.ready(), 'ready', 3000).catch(() => {});
@@ -98,8 +98,8 @@ test(`${ROUNDS} times death at a random step`, { skip }, async (t) => {
   let faults;
   const gw = await start(t, {
     main: { env: 'SIO_FAULTS' },
-    block: { zone: '16m', log: '4m', recovery: '10s', drain: '1s' },
-    location: { socketio_ping_interval: '3s', socketio_ping_timeout: '3s' },
+    block: { zone: '16m', log: '4m', recovery: `${RECOVERY}s`, drain: '1s' },
+    location: { socketio_ping_interval: '2s', socketio_ping_timeout: '2s' },
     setup: (it) => { faults = new Faults(it.dir); },
   });
   const deaths = () => gw.nginx.log(/exited on signal 9/).length;

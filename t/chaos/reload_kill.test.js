@@ -40,7 +40,8 @@ async function rounds(round) {
 test(`${CLIENTS + QUIET} clients, ${ROUNDS} reloads, ${ROUNDS} kills`,
   async (t) => {
     const gw = await start(t, {
-      tls: true, block: { zone: '32m', log: '8m', recovery: '60s', drain: '2s' },
+      tls: true,
+      block: { zone: '32m', log: '8m', recovery: '60s', drain: '2s' },
     });
     const before = await counts(gw);
     const ledger = new Ledger(gw);

@@ -54,7 +54,9 @@ async function status(gw) {
 /** What has to be as before when all clients are gone. */
 async function counts(gw) {
   const { sessions, users, rooms, memberships, zone } = await status(gw);
-  return { sessions: sessions.live, users, rooms, memberships, free: zone.free };
+  return {
+    sessions: sessions.live, users, rooms, memberships, free: zone.free,
+  };
 }
 
 /** Waits until the counts are again as they were. */

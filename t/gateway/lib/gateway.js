@@ -89,7 +89,7 @@ class Gateway {
       loadModule: LOAD_MODULE,
       port: this.port,
       tls: this.tls,
-      gateways: { mew: { zone: '16m', redis: url, ...block } },
+      gateways: { mew: { zone: '16m', drain: '1s', redis: url, ...block } },
       locations: Object.fromEntries(Object.entries(locations).map(
         ([name, values]) => [name, { ...defaults, ...values }])),
     };
@@ -301,7 +301,7 @@ function certificate(dir) {
  *   proxy        true: nginx reaches Redis through gw.proxy
  *   setup        async (gateway) =>, called before nginx starts
  *   redisUrl     (gateway) => URL, in place of the plain one
- *   block        directives of the gateway block, on top of zone and redis
+ *   block        directives of the gateway block, on top of zone, drain, redis
  *   location     directives of /socket.io/, on top of LOCATION
  *   locations    { path: directives }, in place of /socket.io/
  *   server http main   directives there
