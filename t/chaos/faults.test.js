@@ -18,8 +18,8 @@ const { scale } = require('./lib/scale');
 const { until, within } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 120);
-const ROUNDS = scale(8, 150);
-const RECOVERY = scale(5, 10);
+const ROUNDS = scale(6, 150);
+const RECOVERY = scale(4, 10);
 const RATE = 150;
 const ROOMS = 20;
 const LANES = 4;
@@ -99,7 +99,7 @@ test(`${ROUNDS} times death at a random step`, { skip }, async (t) => {
   const gw = await start(t, {
     main: { env: 'SIO_FAULTS' },
     block: { zone: '16m', log: '4m', recovery: `${RECOVERY}s`, drain: '1s' },
-    location: { socketio_ping_interval: '2s', socketio_ping_timeout: '2s' },
+    location: { socketio_ping_interval: '1s', socketio_ping_timeout: '1s' },
     setup: (it) => { faults = new Faults(it.dir); },
   });
   const deaths = () => gw.nginx.log(/exited on signal 9/).length;

@@ -12,7 +12,7 @@ const { scale } = require('./lib/scale');
 const { until } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(60, 200);
-const EVENTS = scale(2000, 20000);
+const EVENTS = scale(1500, 20000);
 const RATE = scale(500, 800);
 const ROOMS = 50;
 

@@ -22,8 +22,8 @@ const { until } = require('../gateway/lib/expect');
 const CLIENTS = scale(80, 450);
 const QUIET = scale(15, 50);
 const ROUNDS = scale(3, 20);
-const PACE = scale(2500, 3000);
-const RATE = scale(150, 150);
+const PACE = scale(2000, 3000);
+const RATE = 150;
 const ROOMS = 50;
 
 const KINDS = ['websocket', 'polling', 'upgrade'];
