@@ -260,7 +260,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
      *     slcf->transports = 0;
      *     slcf->user_claim = { 0, NULL };
      *     slcf->ready = { 0, NULL };
-     *     slcf->ready_packet = { 0, NULL };
+     *     slcf->ready_data = { 0, NULL };
      */
 
     slcf->auth = NGX_CONF_UNSET;
@@ -297,7 +297,7 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                              &ngx_http_socketio_default_room);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
     ngx_conf_merge_str_value(conf->ready, prev->ready, "");
-    ngx_conf_merge_str_value(conf->ready_packet, prev->ready_packet, "");
+    ngx_conf_merge_str_value(conf->ready_data, prev->ready_data, "");
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 25000);
     ngx_conf_merge_msec_value(conf->ping_timeout, prev->ping_timeout, 20000);
     ngx_conf_merge_msec_value(conf->upgrade_timeout, prev->upgrade_timeout,

@@ -45,6 +45,10 @@ static char *ngx_http_socketio_gateway_prefix(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_node(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_namespace(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_add_namespace(ngx_conf_t *cf,
+    ngx_array_t *namespaces, ngx_str_t *name);
 static char *ngx_http_socketio_gateway_recovery(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_drain(ngx_conf_t *cf,
@@ -63,6 +67,7 @@ static ngx_http_socketio_param_t  ngx_http_socketio_params[] = {
     { ngx_string("redis"), ngx_http_socketio_gateway_redis },
     { ngx_string("redis_prefix"), ngx_http_socketio_gateway_prefix },
     { ngx_string("node"), ngx_http_socketio_gateway_node },
+    { ngx_string("namespace"), ngx_http_socketio_gateway_namespace },
     { ngx_string("recovery"), ngx_http_socketio_gateway_recovery },
     { ngx_string("drain"), ngx_http_socketio_gateway_drain },
     { ngx_null_string, NULL }
@@ -72,7 +77,6 @@ static ngx_http_socketio_param_t  ngx_http_socketio_params[] = {
 ngx_sio_gateway_conf_t *
 ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
 {
-    ngx_str_t                *nsp;
     ngx_sio_main_conf_t      *smcf;
     ngx_sio_gateway_conf_t   *gateway, **gp;
 
@@ -104,14 +108,12 @@ ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
     ngx_str_set(&gateway->redis_prefix, "socket.io");
     ngx_http_socketio_place(cf, &gateway->place);
 
-    if (ngx_array_init(&gateway->namespaces, cf->pool, 1, sizeof(ngx_str_t))
+    if (ngx_array_init(&gateway->namespaces, cf->pool, 1,
+                       sizeof(ngx_sio_namespace_t))
         != NGX_OK)
     {
         return NULL;
     }
-
-    nsp = ngx_array_push(&gateway->namespaces);
-    ngx_str_set(nsp, "/");
 
     gp = ngx_array_push(&smcf->gateways);
     if (gp == NULL) {
@@ -219,7 +221,10 @@ ngx_http_socketio_gateway_param(ngx_conf_t *cf, ngx_command_t *dummy,
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts != 2) {
+    if (cf->args->nelts < 2
+        || (cf->args->nelts > 2
+            && param[i].set != ngx_http_socketio_gateway_namespace))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid number of arguments in \"%V\" directive",
                            &value[0]);
@@ -350,6 +355,75 @@ ngx_http_socketio_gateway_node(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
 
 
 static char *
+ngx_http_socketio_gateway_namespace(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value)
+{
+    char        *rv;
+    ngx_uint_t   i;
+
+    for (i = 1; i < cf->args->nelts; i++, value++) {
+
+        rv = ngx_http_socketio_gateway_add_namespace(cf,
+                                            &b->gateway->namespaces, value);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* A comma would end the name in a packet. */
+
+static char *
+ngx_http_socketio_gateway_add_namespace(ngx_conf_t *cf,
+    ngx_array_t *namespaces, ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    ngx_sio_namespace_t  *nsp;
+
+    if (name->len == 0 || name->data[0] != '/'
+        || name->len > NGX_SIO_NSP_LEN
+        || ngx_strlchr(name->data, name->data + name->len, ',')
+        || !ngx_http_socketio_utf8(name))
+    {
+        return ngx_http_socketio_invalid(cf, name);
+    }
+
+    nsp = namespaces->elts;
+
+    for (i = 0; i < namespaces->nelts; i++) {
+
+        if (nsp[i].name.len == name->len
+            && ngx_strncmp(nsp[i].name.data, name->data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate namespace \"%V\"", name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (i == NGX_SIO_NAMESPACES - 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "namespace \"%V\" is one too many, the maximum "
+                           "is %d", name, NGX_SIO_NAMESPACES - 1);
+        return NGX_CONF_ERROR;
+    }
+
+    nsp = ngx_array_push(namespaces);
+    if (nsp == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    nsp->name = *name;
+    nsp->nsp = 0;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_socketio_gateway_recovery(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
     ngx_str_t *value)
 {
@@ -392,9 +466,18 @@ ngx_http_socketio_gateway_drain(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
 static char *
 ngx_http_socketio_gateway_finish(ngx_conf_t *cf, ngx_http_socketio_block_t *b)
 {
+    ngx_str_t                root = ngx_string("/");
     ngx_sio_gateway_conf_t  *gateway;
 
     gateway = b->gateway;
+
+    if (gateway->namespaces.nelts == 0
+        && ngx_http_socketio_gateway_add_namespace(cf, &gateway->namespaces,
+                                                   &root)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (gateway->zone_size == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -20,7 +20,7 @@
 
 static char *ngx_http_socketio_rooms_source(ngx_conf_t *cf,
     ngx_sio_rooms_source_t *source, ngx_str_t *param);
-static char *ngx_http_socketio_ready_packet(ngx_conf_t *cf,
+static char *ngx_http_socketio_ready_data(ngx_conf_t *cf,
     ngx_sio_loc_conf_t *slcf);
 static ngx_sio_template_t *ngx_http_socketio_template(ngx_conf_t *cf,
     ngx_str_t *source);
@@ -271,7 +271,7 @@ ngx_http_socketio_ready(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
         ngx_str_set(&slcf->ready, "");
-        ngx_str_set(&slcf->ready_packet, "");
+        ngx_str_set(&slcf->ready_data, "");
         return NGX_CONF_OK;
     }
 
@@ -284,12 +284,12 @@ ngx_http_socketio_ready(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     slcf->ready = value[1];
 
-    return ngx_http_socketio_ready_packet(cf, slcf);
+    return ngx_http_socketio_ready_data(cf, slcf);
 }
 
 
 static char *
-ngx_http_socketio_ready_packet(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
+ngx_http_socketio_ready_data(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
 {
     char       *rv;
     sio_buf_t   b;
@@ -297,18 +297,18 @@ ngx_http_socketio_ready_packet(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
     rv = NGX_CONF_ERROR;
     ngx_memzero(&b, sizeof(sio_buf_t));
 
-    if (sio_buf_append(&b, "42[", 3) != SIO_OK
+    if (sio_buf_append(&b, "[", 1) != SIO_OK
         || sio_packet_quote(&b, slcf->ready.data, slcf->ready.len) != SIO_OK
         || sio_buf_append(&b, "]", 1) != SIO_OK)
     {
         goto done;
     }
 
-    slcf->ready_packet.len = b.len;
-    slcf->ready_packet.data = ngx_pnalloc(cf->pool, b.len);
+    slcf->ready_data.len = b.len;
+    slcf->ready_data.data = ngx_pnalloc(cf->pool, b.len);
 
-    if (slcf->ready_packet.data) {
-        ngx_memcpy(slcf->ready_packet.data, b.data, b.len);
+    if (slcf->ready_data.data) {
+        ngx_memcpy(slcf->ready_data.data, b.data, b.len);
         rv = NGX_CONF_OK;
     }
 

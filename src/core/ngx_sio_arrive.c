@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_arrive.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_owned.h"
@@ -13,12 +14,21 @@
 #include <ngx_sio_replay.h>
 
 
+static ngx_uint_t ngx_sio_arrive_is_ahead(ngx_sio_client_t *sc);
 static uint64_t ngx_sio_arrive_at(ngx_sio_client_t *sc);
 static uint64_t ngx_sio_arrive_told(ngx_sio_client_t *sc,
     ngx_sio_session_sh_t *ss);
+static void ngx_sio_arrive_wait(ngx_sio_client_t *sc);
 static void ngx_sio_arrive_now(ngx_sio_client_t *sc);
+static void ngx_sio_arrive_branches(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_arrive_branch(ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_arrive_socket(ngx_sio_client_t *sc,
+    ngx_sio_replay_t *rp);
 static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp);
+static void ngx_sio_arrive_kicked(ngx_sio_client_t *sc,
+    ngx_sio_replay_t *rp);
+static void ngx_sio_arrive_kick(ngx_sio_client_t *sc, ngx_uint_t disconnect);
 static ngx_int_t ngx_sio_arrive_enter(ngx_sio_client_t *sc,
     ngx_uint_t socket);
 
@@ -26,27 +36,53 @@ static ngx_int_t ngx_sio_arrive_enter(ngx_sio_client_t *sc,
 void
 ngx_sio_arrive(ngx_sio_client_t *sc)
 {
-    ngx_sio_gateway_t  *gw;
-
-    gw = sc->gateway;
-
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
     }
 
-    if (ngx_sio_arrive_at(sc) <= gw->cursor) {
+    if (ngx_sio_branch_claim(sc) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    if (!ngx_sio_arrive_is_ahead(sc)) {
         ngx_sio_arrive_now(sc);
         return;
     }
 
-    sc->in_arriving = 1;
-    ngx_queue_insert_tail(&gw->arriving, &sc->arrive);
-
-    ngx_sio_dispatch_post(gw);
+    ngx_sio_arrive_wait(sc);
+    ngx_sio_dispatch_post(sc->gateway);
 }
 
 
-/* Where the session stands, which may be ahead of this worker. */
+static void
+ngx_sio_arrive_wait(ngx_sio_client_t *sc)
+{
+    sc->in_arriving = 1;
+    ngx_queue_insert_tail(&sc->gateway->arriving, &sc->arrive);
+}
+
+
+/* True if it, or one of its branches, is ahead of this worker. */
+
+static ngx_uint_t
+ngx_sio_arrive_is_ahead(ngx_sio_client_t *sc)
+{
+    uint64_t           at;
+    ngx_sio_client_t  *branch;
+
+    at = ngx_sio_arrive_at(sc);
+    branch = sc->carrier ? NULL : sc->branches;
+
+    for ( /* void */ ; branch; branch = branch->branches) {
+        at = ngx_max(at, ngx_sio_arrive_at(branch));
+    }
+
+    return at > sc->gateway->cursor;
+}
+
+
+/* Where a session stands. */
 
 static uint64_t
 ngx_sio_arrive_at(ngx_sio_client_t *sc)
@@ -121,8 +157,35 @@ ngx_sio_arrive_again(ngx_sio_client_t *sc, uint64_t off)
 
     ngx_sio_store(&ss->seen, off);
 
-    sc->in_arriving = 1;
-    ngx_queue_insert_tail(&sc->gateway->arriving, &sc->arrive);
+    ngx_sio_arrive_wait(sc);
+}
+
+
+ngx_int_t
+ngx_sio_arrive_late(ngx_sio_client_t *sc, uint16_t nsp, uint64_t off)
+{
+    ngx_sio_client_t  *branch;
+
+    if (sc->in_arriving) {
+        return NGX_OK;
+    }
+
+    if (ngx_sio_branch_claim(sc) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_OK;
+    }
+
+    if (ngx_sio_wire_missed(sc->gateway, sc, &off, 1) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    branch = ngx_sio_branch_find(sc, nsp);
+
+    if (branch && !branch->in_everyone && !branch->in_arriving) {
+        ngx_sio_arrive_wait(branch);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -137,13 +200,28 @@ ngx_sio_arrive_resume(ngx_sio_gateway_t *gw)
     while (q != ngx_queue_sentinel(&gw->arriving)) {
         sc = ngx_queue_data(q, ngx_sio_client_t, arrive);
 
-        if (ngx_sio_arrive_at(sc) > gw->cursor) {
+        /* there may be new branches */
+
+        if (sc->carrier == NULL && ngx_sio_branch_claim(sc) != NGX_OK) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            q = ngx_queue_head(&gw->arriving);
+            continue;
+        }
+
+        if (ngx_sio_arrive_is_ahead(sc)) {
             q = ngx_queue_next(q);
             continue;
         }
 
         ngx_sio_arrive_cancel(sc);
-        ngx_sio_arrive_now(sc);
+
+        if (sc->carrier) {
+            ngx_sio_arrive_branch(sc);
+            ngx_sio_arrive_kick(sc, ngx_sio_branch_of(sc)->disconnect);
+
+        } else {
+            ngx_sio_arrive_now(sc);
+        }
 
         /* others may have been taken out by that */
         q = ngx_queue_head(&gw->arriving);
@@ -161,30 +239,21 @@ ngx_sio_arrive_cancel(ngx_sio_client_t *sc)
 }
 
 
+/* The replies to CONNECTs in any namespace are among what the client gets. */
+
 static void
 ngx_sio_arrive_now(ngx_sio_client_t *sc)
 {
-    ngx_int_t              rc;
-    ngx_sio_replay_t       rp;
-    ngx_sio_session_sh_t  *ss;
+    ngx_sio_replay_t  rp;
 
-    ss = ngx_sio_client_session(sc);
+    if (ngx_sio_arrive_socket(sc, &rp) != NGX_OK) {
+        return;
+    }
 
-    ngx_memzero(&rp, sizeof(ngx_sio_replay_t));
+    ngx_sio_arrive_branches(sc, rp.left);
+    ngx_sio_arrive_kicked(sc, &rp);
 
-    rp.session = sc->session;
-    rp.owner = sc->owner;
-    rp.seen = ss->seen;
-    rp.applied = (ss->sid[0] == 0 || ss->applied == NGX_SIO_AT_CURSOR)
-                 ? ss->seen : ss->applied;
-    rp.events = ngx_max(rp.applied, ss->last);
-    rp.events = ngx_max(rp.events, ss->born);
-
-    rc = ngx_sio_arrive_replay(sc, &rp);
-
-    sio_buf_free(&rp.refs);
-
-    if (rc != NGX_OK || sc->state == NGX_SIO_CLIENT_CLOSED) {
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
     }
 
@@ -193,19 +262,6 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
         /* the next poll goes on there */
         sc->transport->arrived(sc, rp.left);
         return;
-    }
-
-    if (ngx_sio_arrive_enter(sc, rp.socket) != NGX_OK) {
-        sc->broken = 1;
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
-    }
-
-    if (rp.disconnect == 3) {
-        ngx_sio_client_disconnect(sc);
-
-    } else if (rp.disconnect) {
-        ngx_sio_client_kick(sc, rp.disconnect == 2);
     }
 
     if (rp.close) {
@@ -225,6 +281,128 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
 }
 
 
+/*
+ * If there is more for the carrier than it takes now, only those come that have
+ * had their reply: the ready event behind it is due.
+ */
+
+static void
+ngx_sio_arrive_branches(ngx_sio_client_t *sc, uint64_t left)
+{
+    ngx_sio_client_t  *branch, *next;
+
+    for (branch = sc->branches; branch; branch = next) {
+        next = branch->branches;
+
+        ngx_sio_arrive_cancel(branch);
+
+        if (left == sc->gateway->cursor || ngx_sio_branch_of(branch)->ready) {
+            ngx_sio_arrive_branch(branch);
+        }
+    }
+}
+
+
+/* There is nothing to do if it was closed by another one, or is here. */
+
+static void
+ngx_sio_arrive_branch(ngx_sio_client_t *sc)
+{
+    ngx_sio_replay_t  rp;
+
+    if (sc->state == NGX_SIO_CLIENT_CLOSED
+        || sc->in_everyone
+        || ngx_sio_arrive_socket(sc, &rp) != NGX_OK)
+    {
+        return;
+    }
+
+    if (rp.left < sc->gateway->cursor) {
+        sc->transport->arrived(sc, rp.left);
+        return;
+    }
+
+    ngx_sio_branch_of(sc)->disconnect = rp.disconnect;
+
+    sc->transport->arrived(sc, 0);
+}
+
+
+/* Brings one socket here.  NGX_OK, or the client is closed. */
+
+static ngx_int_t
+ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
+{
+    ngx_int_t              rc;
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_client_session(sc);
+
+    ngx_memzero(rp, sizeof(ngx_sio_replay_t));
+
+    rp->session = sc->session;
+    rp->owner = sc->owner;
+    rp->seen = ss->seen;
+    rp->applied = (ss->sid[0] == 0 || ss->applied == NGX_SIO_AT_CURSOR)
+                  ? ss->seen : ss->applied;
+    rp->events = ngx_max(rp->applied, ss->last);
+    rp->events = ngx_max(rp->events, ss->born);
+
+    rc = ngx_sio_arrive_replay(sc, rp);
+
+    sio_buf_free(&rp->refs);
+
+    if (rc != NGX_OK || sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return NGX_ERROR;
+    }
+
+    if (rp->left < sc->gateway->cursor) {
+        return NGX_OK;
+    }
+
+    if (ngx_sio_arrive_enter(sc, rp->socket) != NGX_OK) {
+        sc->broken = 1;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * When all are here: to disconnect one with its transport is to disconnect all
+ * of them.
+ */
+
+static void
+ngx_sio_arrive_kicked(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
+{
+    ngx_sio_client_t  *branch, *next;
+
+    if (rp->left == sc->gateway->cursor) {
+        ngx_sio_arrive_kick(sc, rp->disconnect);
+    }
+
+    for (branch = sc->branches; branch; branch = next) {
+        next = branch->branches;
+        ngx_sio_arrive_kick(branch, ngx_sio_branch_of(branch)->disconnect);
+    }
+}
+
+
+static void
+ngx_sio_arrive_kick(ngx_sio_client_t *sc, ngx_uint_t disconnect)
+{
+    if (disconnect == 3) {
+        ngx_sio_client_disconnect(sc);
+
+    } else if (disconnect) {
+        ngx_sio_client_kick(sc, disconnect == 2);
+    }
+}
+
+
 /* NGX_OK, or the client is closed.  A poll takes only so much at once. */
 
 static ngx_int_t
@@ -235,7 +413,11 @@ ngx_sio_arrive_replay(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
 
     gw = sc->gateway;
 
-    if (sc->transport->kind == SIO_EIO_POLLING) {
+    /* all that is older than a ready event comes before it */
+
+    if (sc->transport->kind == SIO_EIO_POLLING
+        && (sc->carrier == NULL || ngx_sio_branch_of(sc)->ready == 0))
+    {
         rp->limit = sc->conf->send_queue;
     }
 
@@ -276,7 +458,9 @@ ngx_sio_arrive_enter(ngx_sio_client_t *sc, ngx_uint_t socket)
 
     ss = ngx_sio_client_session(sc);
 
-    ngx_sio_owned_add(sc);
+    if (sc->carrier == NULL) {
+        ngx_sio_owned_add(sc);
+    }
 
     if (socket) {
 

@@ -19,9 +19,10 @@
 
 
 /*
- * For a client with a session that is its own and not in the index yet.  If the
- * session is ahead of this worker's cursor that has to wait.  At the end
- * transport->arrived() is called, unless the client was closed.
+ * For a client with a session that is its own and not in the index yet; its
+ * branches come, too.  If one of them is ahead of this worker's cursor that has
+ * to wait.  At the end transport->arrived() is called, unless the client was
+ * closed.
  */
 void ngx_sio_arrive(ngx_sio_client_t *sc);
 
@@ -30,6 +31,14 @@ void ngx_sio_arrive(ngx_sio_client_t *sc);
  * again, beginning with that record, when the turn is over.
  */
 void ngx_sio_arrive_again(ngx_sio_client_t *sc, uint64_t off);
+
+/*
+ * The same for a branch, whose carrier goes on meanwhile: the reply, which is
+ * in the record, is sent.  NGX_OK, or NGX_DECLINED: the log has gone on, or no
+ * memory.
+ */
+ngx_int_t ngx_sio_arrive_late(ngx_sio_client_t *sc, uint16_t nsp,
+    uint64_t off);
 
 /* Goes on with those who waited for the cursor. */
 void ngx_sio_arrive_resume(ngx_sio_gateway_t *gw);

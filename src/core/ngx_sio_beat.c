@@ -13,6 +13,8 @@
                                             fetch the news that it is over */
 
 
+static void ngx_sio_beat_end_socket_locked(ngx_sio_gateway_t *gw, uint32_t i,
+    ngx_uint_t reason, uint64_t now);
 static void ngx_sio_beat_expired(ngx_sio_zone_t *z, uint32_t i, void *data);
 
 
@@ -123,6 +125,7 @@ void
 ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
     ngx_uint_t deferred)
 {
+    uint32_t               branch, next;
     uint64_t               now;
     ngx_sio_zone_t        *z;
     ngx_sio_session_sh_t  *ss;
@@ -138,6 +141,25 @@ ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
     }
 
     gw->worker->stats[NGX_SIO_STAT_CLOSE + reason]++;
+
+    for (branch = ngx_sio_session_first_locked(z, i); branch; branch = next) {
+        next = ngx_sio_session_next_locked(z, branch);
+        ngx_sio_beat_end_socket_locked(gw, branch, reason, now);
+    }
+
+    ngx_sio_beat_end_socket_locked(gw, i, reason, now);
+}
+
+
+static void
+ngx_sio_beat_end_socket_locked(ngx_sio_gateway_t *gw, uint32_t i,
+    ngx_uint_t reason, uint64_t now)
+{
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = gw->zone;
+    ss = &z->sessions[i];
 
     if (gw->conf->recovery && ngx_sio_client_parks(reason)
         && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE))

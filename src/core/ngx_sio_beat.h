@@ -40,8 +40,9 @@ void ngx_sio_beat_alive_locked(ngx_sio_session_sh_t *ss);
 void ngx_sio_beat_sweep(ngx_sio_gateway_t *gw);
 
 /*
- * Ends a session that is nobody's for a reason (a ngx_sio_close_e): its socket
- * is parked if that can be.  With deferred the next poll is told first.
+ * Ends the session of a transport that is nobody's for a reason (a
+ * ngx_sio_close_e): its sockets are parked if that can be.  With deferred the
+ * next poll is told first.
  */
 void ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t session,
     ngx_uint_t reason, ngx_uint_t deferred);

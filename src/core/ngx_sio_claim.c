@@ -106,6 +106,7 @@ ngx_sio_claim_ask_locked(ngx_sio_gateway_t *gw, uint32_t session)
 
     m.type = SIO_RECORD_SESSION;
     m.flags = SIO_RECORD_RELEASE;
+    m.nsp = ss->nsp;
     m.arg = ngx_sio_session_tag(session, owner);
     m.rooms = ss->sid[0] ? 2 : 1;
     m.names = name;

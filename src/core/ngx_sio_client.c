@@ -5,9 +5,14 @@
 
 
 #include "ngx_sio_client.h"
+#include "ngx_sio_arrive.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_rooms.h"
+
+#include <sio_packet.h>
 
 
 #define NGX_SIO_CLIENT_REFUSALS  32       /* of a WebSocket, or in one POST */
@@ -15,6 +20,8 @@
 
 static void ngx_sio_client_handed(ngx_sio_client_t *sc,
     ngx_sio_message_t *msg, ngx_uint_t n);
+static void ngx_sio_client_end_socket(ngx_sio_client_t *sc);
+static void ngx_sio_client_mark(ngx_sio_client_t *sc, ngx_sio_close_e reason);
 static void ngx_sio_client_stay(ngx_sio_client_t *sc);
 static void ngx_sio_client_free(ngx_sio_client_t *sc);
 
@@ -64,6 +71,8 @@ ngx_sio_client_create(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
 void
 ngx_sio_client_forget(ngx_sio_client_t *sc)
 {
+    ngx_sio_branch_forget(sc);
+
     if (sc->in_everyone) {
         ngx_sio_client_exit(sc);
     }
@@ -125,6 +134,27 @@ ngx_sio_client_send(ngx_sio_client_t *sc, const u_char *p, size_t len)
     if (buf != fixed) {
         ngx_free(buf);
     }
+}
+
+
+void
+ngx_sio_client_packet(ngx_sio_client_t *sc, ngx_uint_t type,
+    const sio_str_t *nsp, const u_char *p, size_t len)
+{
+    sio_buf_t  b;
+
+    ngx_memzero(&b, sizeof(sio_buf_t));
+
+    if (sio_packet_begin(&b, type, *nsp) != SIO_OK
+        || sio_buf_append(&b, p, len) != SIO_OK)
+    {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+
+    } else {
+        ngx_sio_client_send(sc, b.data, b.len);
+    }
+
+    sio_buf_free(&b);
 }
 
 
@@ -293,17 +323,56 @@ ngx_sio_client_exit(ngx_sio_client_t *sc)
 void
 ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close)
 {
+    ngx_sio_client_t  *branch, *next;
+
     if (sc->state != NGX_SIO_CLIENT_CONNECTED) {
         return;
     }
 
-    ngx_sio_client_send(sc, (u_char *) "41", 2);
+    if (!close) {
+        ngx_sio_client_end_socket(sc);
+        return;
+    }
 
-    ngx_sio_client_disconnect(sc);
+    if (sc->carrier) {
+        sc = sc->carrier;
+    }
 
-    if (close && sc->state != NGX_SIO_CLIENT_CLOSED) {
+    if (sc->state == NGX_SIO_CLIENT_CONNECTED) {
+        ngx_sio_client_end_socket(sc);
+    }
+
+    for (branch = sc->branches; branch; branch = next) {
+        next = branch->branches;
+
+        if (branch->state == NGX_SIO_CLIENT_CONNECTED) {
+            ngx_sio_client_end_socket(branch);
+        }
+    }
+
+    if (sc->state != NGX_SIO_CLIENT_CLOSED) {
         sc->transport->leave(sc);
     }
+}
+
+
+/* After all that was published before. */
+
+static void
+ngx_sio_client_end_socket(ngx_sio_client_t *sc)
+{
+    ngx_str_t  name;
+    sio_str_t  nsp;
+
+    ngx_sio_nsp_name(sc->gateway->zone, sc->nsp, &name);
+
+    nsp.data = name.data;
+    nsp.len = name.len;
+
+    ngx_sio_dispatch_flush_client(sc->gateway, sc);
+    ngx_sio_client_packet(sc, SIO_DISCONNECT, &nsp, NULL, 0);
+
+    ngx_sio_client_disconnect(sc);
 }
 
 
@@ -336,6 +405,12 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
         /* locked, or somebody else's by now */
 
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    if (sc->carrier) {
+        sc->session = 0;
+        ngx_sio_branch_end(sc);
     }
 }
 
@@ -389,22 +464,31 @@ ngx_sio_client_part(ngx_sio_client_t *sc)
 void
 ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason)
 {
+    ngx_sio_client_t   *branch;
     ngx_sio_gateway_t  *gw;
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
     }
 
+    if (sc->carrier) {
+        ngx_sio_client_close(sc->carrier, reason);
+        return;
+    }
+
     gw = sc->gateway;
 
-    sc->state = NGX_SIO_CLIENT_CLOSED;
-    sc->reason = reason;
+    /* the branches are the first to part with their sessions */
 
-    /* what this turn of the dispatch brought may not have been sent */
-    sc->closed_at = gw->slot ? ngx_min(gw->cursor, gw->worker->cursor)
-                             : gw->cursor;
+    while (sc->branches) {
+        branch = sc->branches;
+        sc->branches = branch->branches;
 
-    ngx_sio_client_stay(sc);
+        ngx_sio_client_mark(branch, reason);
+        ngx_queue_insert_tail(&gw->closed, &branch->link);
+    }
+
+    ngx_sio_client_mark(sc, reason);
 
     sc->transport->stop(sc);
 
@@ -412,6 +496,26 @@ ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason)
     ngx_queue_insert_tail(&gw->closed, &sc->link);
 
     ngx_post_event(&gw->close, &ngx_posted_events);
+}
+
+
+static void
+ngx_sio_client_mark(ngx_sio_client_t *sc, ngx_sio_close_e reason)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    sc->state = NGX_SIO_CLIENT_CLOSED;
+    sc->reason = reason;
+
+    ngx_sio_arrive_cancel(sc);
+
+    /* what this turn of the dispatch brought may not have been sent */
+    sc->closed_at = gw->slot ? ngx_min(gw->cursor, gw->worker->cursor)
+                             : gw->cursor;
+
+    ngx_sio_client_stay(sc);
 }
 
 
@@ -452,16 +556,20 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
 
     gw = sc->gateway;
 
-    /* our limit, or the client's own doing */
-    level = (sc->reason == NGX_SIO_CLOSE_SLOW) ? NGX_LOG_WARN : NGX_LOG_INFO;
-
-    ngx_log_error(level, sc->log, 0, "socketio client closed: %s",
-                  ngx_sio_close_reasons[sc->reason]);
-
-    gw->worker->stats[NGX_SIO_STAT_CLOSE + sc->reason]++;
-
     ngx_queue_remove(&sc->link);
-    gw->nclients--;
+
+    if (sc->carrier == NULL) {
+
+        /* our limit, or the client's own doing */
+        level = (sc->reason == NGX_SIO_CLOSE_SLOW) ? NGX_LOG_WARN
+                                                   : NGX_LOG_INFO;
+
+        ngx_log_error(level, sc->log, 0, "socketio client closed: %s",
+                      ngx_sio_close_reasons[sc->reason]);
+
+        gw->worker->stats[NGX_SIO_STAT_CLOSE + sc->reason]++;
+        gw->nclients--;
+    }
 
     if (sc->connect) {
         ngx_sio_connect_abort(sc);

@@ -26,6 +26,9 @@
  * and, after a CONNECT, until the rooms are there.  What survives it, or must
  * be seen by other workers, is in the session record in the zone.
  *
+ * Its socket is that in "/"; those in other namespaces are branches of it, see
+ * branch.h.
+ *
  * Life:  OPEN -> CONNECTING -> CONNECTED -> CLOSED, and from CONNECTED back to
  * OPEN if the client leaves the namespace.  ngx_sio_client_close() only marks
  * it and posts; the object goes when nothing of it is on the stack.
@@ -107,6 +110,7 @@ struct ngx_sio_client_s {
     uint8_t                   reason;          /* ngx_sio_close_e */
     uint8_t                   refused;         /* CONNECTs in vain */
     uint16_t                  code;            /* of the close frame, 0: none */
+    uint16_t                  nsp;             /* of its socket */
     unsigned                  pinged:1;        /* a pong is due */
     unsigned                  extended:1;      /*   and got its extra time */
     unsigned                  in_everyone:1;
@@ -124,6 +128,9 @@ struct ngx_sio_client_s {
     ngx_sio_connect_t        *connect;         /* until it is CONNECTED */
     ngx_sio_probe_t          *probe;           /* a WebSocket that is to take a
                                                   polling session over */
+    ngx_sio_client_t         *carrier;         /* of a branch; else NULL */
+    ngx_sio_client_t         *branches;        /* the first one; of a branch:
+                                                  the next one */
     ngx_str_t                *bearer;          /* heap; token of the header */
     ngx_log_t                *log;             /* of its connection, while there
                                                   is one */
@@ -167,6 +174,10 @@ struct ngx_sio_transport_s {
     void                    (*end)(ngx_sio_client_t *sc);
                                                /* the same at last: parts with
                                                   the session, frees sc */
+    const ngx_sio_transport_t  *branch;        /* of the branches, whose objects
+                                                  begin with a branch; NULL, and
+                                                  0: this is that of a branch */
+    size_t                    branch_size;
 };
 
 
@@ -189,6 +200,13 @@ void ngx_sio_client_forget(ngx_sio_client_t *sc);
  * free it; on failure the client is closed.
  */
 void ngx_sio_client_send(ngx_sio_client_t *sc, const u_char *p, size_t len);
+
+/*
+ * Sends a packet of Socket.IO for a socket of the client, which need not exist:
+ * "4<type>[<nsp>,]" and a payload, which may be empty.  Else as the above.
+ */
+void ngx_sio_client_packet(ngx_sio_client_t *sc, ngx_uint_t type,
+    const sio_str_t *nsp, const u_char *p, size_t len);
 
 /* Frames a text message at p behind msg->start; returns its end. */
 u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
@@ -227,12 +245,15 @@ void ngx_sio_client_at_cursor(ngx_sio_client_t *sc);
 /* Takes it out again; its session and its rooms there stay as they are. */
 void ngx_sio_client_exit(ngx_sio_client_t *sc);
 
-/* Sends DISCONNECT and ends the socket, or with close the transport too. */
+/*
+ * Sends DISCONNECT and ends the socket; with close all sockets of the client,
+ * and then the transport.
+ */
 void ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close);
 
 /*
- * Ends the socket in the namespace: its rooms, its id; the transport stays.
- * Sends nothing.
+ * Ends the socket in the namespace: its rooms, its id; the transport stays, a
+ * branch goes.  Sends nothing.
  */
 void ngx_sio_client_disconnect(ngx_sio_client_t *sc);
 
@@ -243,8 +264,9 @@ void ngx_sio_client_disconnect(ngx_sio_client_t *sc);
 ngx_uint_t ngx_sio_client_part(ngx_sio_client_t *sc);
 
 /*
- * Marks a client closed and posts its end; may be called at any time, any
- * number of times: the first reason counts.
+ * Marks a client closed, with its branches, or a branch with its carrier, and
+ * posts its end; may be called at any time, any number of times: the first
+ * reason counts.
  */
 void ngx_sio_client_close(ngx_sio_client_t *sc, ngx_sio_close_e reason);
 

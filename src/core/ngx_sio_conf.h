@@ -37,6 +37,15 @@ typedef struct {
 } ngx_sio_place_t;
 
 
+/* A namespace that clients may connect to. */
+
+typedef struct {
+    ngx_str_t                 name;
+    uint16_t                  nsp;             /* its number in the zone, known
+                                                  when that is initialised */
+} ngx_sio_namespace_t;
+
+
 /* A socketio_gateway block: what all workers share. */
 
 typedef struct {
@@ -51,7 +60,7 @@ typedef struct {
                                                   come back; 0: off */
     ngx_msec_t                drain;           /* a leaving worker closes its
                                                   clients within this */
-    ngx_array_t               namespaces;      /* ngx_str_t; [0] is "/" */
+    ngx_array_t               namespaces;      /* ngx_sio_namespace_t */
 
     ngx_shm_zone_t           *shm_zone;
     ngx_sio_zone_t            zone;            /* view, made by zone init and
@@ -134,7 +143,7 @@ typedef struct {
     ngx_sio_template_t       *user_room;       /* NULL: off */
     ngx_array_t              *rooms;           /* ngx_sio_rooms_source_t */
     ngx_str_t                 ready;           /* event; empty: off */
-    ngx_str_t                 ready_packet;    /* 42["<ready>"], made once */
+    ngx_str_t                 ready_data;      /* ["<ready>"], made once */
 
     ngx_msec_t                ping_interval;
     ngx_msec_t                ping_timeout;

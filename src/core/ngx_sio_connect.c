@@ -6,6 +6,7 @@
 
 #include "ngx_sio_connect.h"
 #include "ngx_sio_auth.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_joining.h"
 #include "ngx_sio_recover.h"
@@ -13,6 +14,7 @@
 #include "ngx_sio_wire.h"
 
 #include <ngx_sio_lease.h>
+#include <sio_packet.h>
 #include <sio_utf8.h>
 
 
@@ -46,8 +48,11 @@ struct ngx_sio_connect_s {
 
 static void ngx_sio_connect_timeout(ngx_sio_deadline_t *d);
 static void ngx_sio_connect_limit(ngx_sio_deadline_t *d);
+static void ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
+    ngx_sio_identity_t *identity, ngx_pool_t *pool);
+static ngx_sio_connect_t *ngx_sio_connect_get(ngx_sio_client_t *sc);
 static json_t *ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth);
-static void ngx_sio_connect_refuse(ngx_sio_client_t *sc,
+static void ngx_sio_connect_refuse(ngx_sio_client_t *sc, uint16_t nsp,
     ngx_sio_auth_result_e result);
 static ngx_int_t ngx_sio_connect_begin(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_names(ngx_sio_connect_t *cn);
@@ -63,6 +68,9 @@ static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
 static void ngx_sio_connect_done(ngx_sio_connect_t *cn);
+static void ngx_sio_connect_in_time(ngx_sio_client_t *sc);
+static u_char *ngx_sio_connect_head(ngx_sio_client_t *sc, u_char *p,
+    ngx_uint_t type);
 static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_trim(ngx_sio_gateway_t *gw);
 
@@ -122,35 +130,13 @@ ngx_sio_connect_limit(ngx_sio_deadline_t *d)
 
 
 void
-ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
+ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
 {
     json_t                 *token;
     ngx_pool_t             *pool;
-    ngx_sio_connect_t      *cn;
+    ngx_sio_client_t       *socket;
+    ngx_sio_identity_t      identity;
     ngx_sio_auth_result_e   result;
-
-    cn = sc->connect;
-
-    if (cn && cn->pool) {
-        /* one is being answered */
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
-        return;
-    }
-
-    if (cn == NULL) {
-
-        /* it was connected before: its time to do so is not limited again */
-
-        cn = ngx_calloc(sizeof(ngx_sio_connect_t), sc->gateway->log);
-        if (cn == NULL) {
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-            return;
-        }
-
-        cn->client = sc;
-        cn->gateway = sc->gateway;
-        sc->connect = cn;
-    }
 
     pool = ngx_create_pool(1024, sc->gateway->log);
     if (pool == NULL) {
@@ -159,15 +145,46 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
     }
 
     token = ngx_sio_connect_token(sc, auth);
-    result = ngx_sio_auth_verify(sc->conf, token, &cn->identity, pool);
+    result = ngx_sio_auth_verify(sc->conf, token, &identity, pool);
     json_decref(token);
 
     if (result != NGX_SIO_AUTH_OK) {
         ngx_destroy_pool(pool);
-        ngx_sio_connect_refuse(sc, result);
+        ngx_sio_connect_refuse(sc, nsp, result);
         return;
     }
 
+    socket = nsp ? ngx_sio_branch_open(sc, nsp) : sc;
+
+    if (socket == NULL) {
+        ngx_sio_auth_release(&identity);
+        ngx_destroy_pool(pool);
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    ngx_sio_connect_accept(socket, auth, &identity, pool);
+}
+
+
+/* Takes over what identity holds, and the pool. */
+
+static void
+ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
+    ngx_sio_identity_t *identity, ngx_pool_t *pool)
+{
+    ngx_sio_connect_t  *cn;
+
+    cn = ngx_sio_connect_get(sc);
+
+    if (cn == NULL) {
+        ngx_sio_auth_release(identity);
+        ngx_destroy_pool(pool);
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    cn->identity = *identity;
     cn->pool = pool;
 
     ngx_sio_recover_begin(&cn->recover, sc->gateway, auth);
@@ -182,13 +199,45 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth)
         /* its claims do not give the names that the configuration asks for */
 
         ngx_sio_connect_release(cn);
-        ngx_sio_connect_refuse(sc, NGX_SIO_AUTH_INVALID);
+
+        if (sc->carrier) {
+            ngx_sio_connect_refuse(sc->carrier, sc->nsp, NGX_SIO_AUTH_INVALID);
+            ngx_sio_branch_end(sc);
+
+        } else {
+            ngx_sio_connect_refuse(sc, 0, NGX_SIO_AUTH_INVALID);
+        }
+
         return;
 
     default:
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
+}
+
+
+/* Without one, its time to connect is not limited, or not again. */
+
+static ngx_sio_connect_t *
+ngx_sio_connect_get(ngx_sio_client_t *sc)
+{
+    ngx_sio_connect_t  *cn;
+
+    if (sc->connect) {
+        return sc->connect;
+    }
+
+    cn = ngx_calloc(sizeof(ngx_sio_connect_t), sc->gateway->log);
+    if (cn == NULL) {
+        return NULL;
+    }
+
+    cn->client = sc;
+    cn->gateway = sc->gateway;
+    sc->connect = cn;
+
+    return cn;
 }
 
 
@@ -213,9 +262,11 @@ ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth)
 
 
 static void
-ngx_sio_connect_refuse(ngx_sio_client_t *sc, ngx_sio_auth_result_e result)
+ngx_sio_connect_refuse(ngx_sio_client_t *sc, uint16_t nsp,
+    ngx_sio_auth_result_e result)
 {
-    u_char           buf[256], *p;
+    ngx_str_t         name;
+    sio_str_t         to;
     const ngx_str_t  *error;
 
     error = ngx_sio_auth_error(result);
@@ -238,11 +289,17 @@ ngx_sio_connect_refuse(ngx_sio_client_t *sc, ngx_sio_auth_result_e result)
         break;
     }
 
-    p = ngx_snprintf(buf, sizeof(buf), "44%V", error);
-
-    if (ngx_sio_client_refuse(sc)) {
-        ngx_sio_client_send(sc, buf, p - buf);
+    if (!ngx_sio_client_refuse(sc)) {
+        return;
     }
+
+    ngx_sio_nsp_name(sc->gateway->zone, nsp, &name);
+
+    to.data = name.data;
+    to.len = name.len;
+
+    ngx_sio_client_packet(sc, SIO_CONNECT_ERROR, &to, error->data,
+                          error->len);
 }
 
 
@@ -276,6 +333,7 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
     }
 
     cn->joining.seed = gw->zone->sh->seed;
+    cn->joining.nsp = sc->nsp;
 
     q = ngx_sio_deadline_queue(NGX_SIO_CONNECT_LIMIT, ngx_sio_connect_limit);
     if (q == NULL) {
@@ -665,7 +723,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
     gw = sc->gateway;
 
     socket.sid = cn->joining.sid;
-    socket.nsp = 0;
+    socket.nsp = sc->nsp;
     socket.recoverable = (gw->conf->recovery != 0);
     socket.user = &cn->identity.user;
     socket.rooms = cn->joining.rooms.elts;
@@ -673,7 +731,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
     socket.since = gw->cursor;
 
     reply.data = buf;
-    reply.len = ngx_sio_connect_reply(buf, cn->joining.sid,
+    reply.len = ngx_sio_connect_reply(sc, buf, cn->joining.sid,
                                       socket.recoverable ? cn->pid : NULL)
                 - buf;
 
@@ -714,6 +772,10 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
     ngx_sio_connect_release(cn);
     ngx_free(cn);
 
+    if (sc->carrier && sc->carrier->connect) {
+        ngx_sio_connect_in_time(sc->carrier);
+    }
+
     ngx_sio_connect_trim(gw);
 
     if (kicked) {
@@ -724,10 +786,26 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
 }
 
 
-u_char *
-ngx_sio_connect_reply(u_char *p, const u_char *sid, const u_char *pid)
+/* A socket in any namespace is enough, once. */
+
+static void
+ngx_sio_connect_in_time(ngx_sio_client_t *sc)
 {
-    p = ngx_sprintf(p, "40{\"sid\":\"%*s\"", (size_t) NGX_SIO_SID_LEN, sid);
+    if (ngx_sio_connect_is_pending(sc)) {
+        ngx_sio_deadline_clear(&sc->connect->timeout);
+
+    } else {
+        ngx_sio_connect_abort(sc);
+    }
+}
+
+
+u_char *
+ngx_sio_connect_reply(ngx_sio_client_t *sc, u_char *p, const u_char *sid,
+    const u_char *pid)
+{
+    p = ngx_sio_connect_head(sc, p, SIO_CONNECT);
+    p = ngx_sprintf(p, "{\"sid\":\"%*s\"", (size_t) NGX_SIO_SID_LEN, sid);
 
     if (pid) {
         p = ngx_sprintf(p, ",\"pid\":\"%*s\"", (size_t) NGX_SIO_SID_LEN,
@@ -735,6 +813,27 @@ ngx_sio_connect_reply(u_char *p, const u_char *sid, const u_char *pid)
     }
 
     *p++ = '}';
+
+    return p;
+}
+
+
+/* "4<type>[<nsp>,]", NGX_SIO_NSP_LEN and three bytes at most. */
+
+static u_char *
+ngx_sio_connect_head(ngx_sio_client_t *sc, u_char *p, ngx_uint_t type)
+{
+    ngx_str_t  name;
+
+    *p++ = SIO_EIO_MESSAGE;
+    *p++ = (u_char) ('0' + type);
+
+    if (sc->nsp) {
+        ngx_sio_nsp_name(sc->gateway->zone, sc->nsp, &name);
+
+        p = ngx_cpymem(p, name.data, name.len);
+        *p++ = ',';
+    }
 
     return p;
 }
@@ -749,39 +848,43 @@ void
 ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at)
 {
     u_char                *p, *buf, *text;
+    size_t                 len;
     ngx_str_t             *ready;
     ngx_sio_message_t      msg;
     ngx_sio_gateway_t     *gw;
     ngx_sio_session_sh_t  *ss;
 
     gw = sc->gateway;
-    ready = &sc->conf->ready_packet;
+    ready = &sc->conf->ready_data;
     ss = ngx_sio_client_session(sc);
 
     if (ready->len == 0 || ss == NULL) {
         return;
     }
 
-    if ((ss->flags & NGX_SIO_RECOVERABLE) == 0) {
-        ngx_sio_client_send(sc, ready->data, ready->len);
-        return;
-    }
+    len = sizeof("42,") - 1 + NGX_SIO_NSP_LEN + ready->len
+          + NGX_SIO_WIRE_TAIL;
 
-    buf = ngx_alloc((ready->len + NGX_SIO_WIRE_TAIL) * 2 + SIO_WS_HEADER,
-                    gw->log);
+    buf = ngx_alloc(len * 2 + SIO_WS_HEADER, gw->log);
     if (buf == NULL) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
 
-    text = buf + ready->len + NGX_SIO_WIRE_TAIL + SIO_WS_HEADER;
+    text = buf + len + SIO_WS_HEADER;
 
-    p = ngx_cpymem(text, ready->data, ready->len - 1);
-    p = ngx_sio_wire_offset(gw, p, at);
-
+    p = ngx_sio_connect_head(sc, text, SIO_EVENT);
+    p = ngx_cpymem(p, ready->data, ready->len);
     msg.start = 0;
-    (void) ngx_sio_client_frame(buf, &msg, text, p - text);
-    msg.next = at;
+
+    if (ss->flags & NGX_SIO_RECOVERABLE) {
+        p = ngx_sio_wire_offset(gw, p - 1, at);
+        (void) ngx_sio_client_frame(buf, &msg, text, p - text);
+        msg.next = at;
+
+    } else {
+        (void) ngx_sio_client_frame(buf, &msg, text, p - text);
+    }
 
     ngx_sio_client_write(sc, buf, &msg, 1);
 

@@ -31,14 +31,20 @@
  */
 ngx_int_t ngx_sio_connect_create(ngx_sio_client_t *sc, ngx_msec_t timeout);
 
-/* A CONNECT packet for "/"; auth is its payload or NULL.  May close sc. */
-void ngx_sio_connect_start(ngx_sio_client_t *sc, json_t *auth);
+/*
+ * A CONNECT packet from the client of a transport, which has no socket in that
+ * namespace; auth is its payload or NULL.  May close sc.
+ */
+void ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth);
 
-/* Writes a CONNECT reply; pid may be NULL.  Returns what is behind. */
-#define NGX_SIO_CONNECT_REPLY  96
+/*
+ * Writes a CONNECT reply, as long as this at most; pid may be NULL.  Returns
+ * what is behind.
+ */
+#define NGX_SIO_CONNECT_REPLY  (96 + NGX_SIO_NSP_LEN)
 
-u_char *ngx_sio_connect_reply(u_char *p, const u_char *sid,
-    const u_char *pid);
+u_char *ngx_sio_connect_reply(ngx_sio_client_t *sc, u_char *p,
+    const u_char *sid, const u_char *pid);
 
 /*
  * Sends the ready event, if there is one, to a client that is a socket from an

@@ -290,6 +290,13 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
         return NGX_DECLINED;
     }
 
+    if (image->nsp >= NGX_SIO_NAMESPACES) {
+        ngx_log_error(NGX_LOG_ALERT, gw->log, 0,
+                      "socketio log has a record for namespace %d",
+                      image->nsp);
+        return NGX_OK;
+    }
+
     switch (image->type) {
 
     case SIO_RECORD_EMIT:
@@ -334,7 +341,7 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
     if (to.simple) {
 
         if (rec->rooms == 0) {
-            to.room = &gw->rooms->everyone;
+            to.room = &gw->rooms->everyone[rec->nsp];
 
             if (to.room->nmembers == 0) {
                 return NGX_OK;
@@ -346,8 +353,8 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
             to.room = ngx_sio_rooms_find(gw->rooms, hash, rec->nsp, name.data,
                                          name.len);
-            to.client = ngx_sio_rooms_sid(gw->rooms, hash, name.data,
-                                          name.len);
+            to.client = ngx_sio_rooms_sid(gw->rooms, hash, rec->nsp,
+                                          name.data, name.len);
 
             if (to.room == NULL && to.client == NULL) {
                 return NGX_OK;
@@ -433,7 +440,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
         name = sio_record_name(rec, 1);
 
         sc = ngx_sio_rooms_sid(gw->rooms, sio_record_hashes(rec)[1],
-                               name.data, name.len);
+                               rec->nsp, name.data, name.len);
     }
 
     if (sc == NULL || sc->state == NGX_SIO_CLIENT_CLOSED
@@ -456,6 +463,11 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
         sc->transport->release(sc);
 
     } else if (rec->flags & SIO_RECORD_CONNECTED) {
+
+        if (rec->nsp) {
+            return ngx_sio_arrive_late(sc, rec->nsp, rec->offset);
+        }
+
         ngx_sio_arrive_again(sc, rec->offset);
 
     } else {
@@ -509,13 +521,15 @@ ngx_sio_dispatch_addressed(ngx_sio_gateway_t *gw, const sio_record_t *rec,
 
         room = ngx_sio_rooms_find(gw->rooms, hash, rec->nsp, name.data,
                                   name.len);
-        sc = ngx_sio_rooms_sid(gw->rooms, hash, name.data, name.len);
+        sc = ngx_sio_rooms_sid(gw->rooms, hash, rec->nsp, name.data,
+                               name.len);
 
         ngx_sio_dispatch_room(gw, room, sc, NULL, NULL);
     }
 
     if (rec->rooms == 0) {
-        ngx_sio_dispatch_room(gw, &gw->rooms->everyone, NULL, each, data);
+        ngx_sio_dispatch_room(gw, &gw->rooms->everyone[rec->nsp], NULL, each,
+                              data);
         return;
     }
 
@@ -525,7 +539,8 @@ ngx_sio_dispatch_addressed(ngx_sio_gateway_t *gw, const sio_record_t *rec,
 
         room = ngx_sio_rooms_find(gw->rooms, hash, rec->nsp, name.data,
                                   name.len);
-        sc = ngx_sio_rooms_sid(gw->rooms, hash, name.data, name.len);
+        sc = ngx_sio_rooms_sid(gw->rooms, hash, rec->nsp, name.data,
+                               name.len);
 
         ngx_sio_dispatch_room(gw, room, sc, each, data);
     }

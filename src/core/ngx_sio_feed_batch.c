@@ -99,7 +99,7 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 {
     sio_rc_t        rc;
     sio_str_t       name;
-    ngx_str_t      *nsp;
+    ngx_str_t       nsp;
     sio_message_t   m;
 
     ngx_memzero(&m, sizeof(sio_message_t));
@@ -107,10 +107,10 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
     *error = NULL;
 
     if (push->kind == NGX_SIO_FEED_BROADCAST) {
-        nsp = b->gw->conf->namespaces.elts;
+        ngx_sio_nsp_name(b->gw->zone, push->nsp, &nsp);
 
-        name.data = nsp[push->nsp].data;
-        name.len = nsp[push->nsp].len;
+        name.data = nsp.data;
+        name.len = nsp.len;
 
         rc = sio_adapter_broadcast(&b->adapter, &m, name, push->payload.data,
                                    push->payload.len, error);

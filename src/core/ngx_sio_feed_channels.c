@@ -21,10 +21,11 @@ static ngx_int_t ngx_sio_feed_channels_number(ngx_str_t *payload,
 ngx_int_t
 ngx_sio_feed_channels_init(ngx_sio_feed_channels_t *ch, ngx_sio_gateway_t *gw)
 {
-    u_char      *p, *q;
-    size_t       size;
-    ngx_str_t   *nsp, *prefix;
-    ngx_uint_t   i, n;
+    u_char               *p, *q;
+    size_t                size;
+    ngx_str_t            *prefix;
+    ngx_uint_t            i, n;
+    ngx_sio_namespace_t  *nsp;
 
     prefix = &gw->conf->redis_prefix;
     nsp = gw->conf->namespaces.elts;
@@ -36,7 +37,8 @@ ngx_sio_feed_channels_init(ngx_sio_feed_channels_t *ch, ngx_sio_gateway_t *gw)
            + prefix->len + sizeof("-sio#heartbeat#") + NGX_SIO_NODE_LEN;
 
     for (i = 0; i < n; i++) {
-        size += (prefix->len + nsp[i].len) * 4 + sizeof("##*-request##");
+        size += (prefix->len + nsp[i].name.len) * 4
+                + sizeof("##*-request##");
     }
 
     ch->n = 0;
@@ -50,18 +52,20 @@ ngx_sio_feed_channels_init(ngx_sio_feed_channels_t *ch, ngx_sio_gateway_t *gw)
     for (i = 0; i < n; i++) {
         q = ngx_sio_feed_channels_escape(p, prefix);
         *q++ = '#';
-        q = ngx_sio_feed_channels_escape(q, &nsp[i]);
+        q = ngx_sio_feed_channels_escape(q, &nsp[i].name);
         *q++ = '#';
         *q++ = '*';
 
-        p = ngx_sio_feed_channels_add(ch, p, q, NGX_SIO_FEED_BROADCAST, i);
+        p = ngx_sio_feed_channels_add(ch, p, q, NGX_SIO_FEED_BROADCAST,
+                                      nsp[i].nsp);
 
         q = ngx_sio_feed_channels_escape(p, prefix);
         q = ngx_cpymem(q, "-request#", sizeof("-request#") - 1);
-        q = ngx_sio_feed_channels_escape(q, &nsp[i]);
+        q = ngx_sio_feed_channels_escape(q, &nsp[i].name);
         *q++ = '#';
 
-        p = ngx_sio_feed_channels_add(ch, p, q, NGX_SIO_FEED_REQUEST, i);
+        p = ngx_sio_feed_channels_add(ch, p, q, NGX_SIO_FEED_REQUEST,
+                                      nsp[i].nsp);
     }
 
     q = ngx_cpymem(p, prefix->data, prefix->len);

@@ -32,7 +32,7 @@ typedef enum {
 
 typedef struct {
     ngx_uint_t                kind;
-    ngx_uint_t                nsp;             /* index in the gateway */
+    uint16_t                  nsp;
     uint64_t                  number;          /* of a heartbeat */
     ngx_str_t                 channel;
     ngx_str_t                 payload;
@@ -42,7 +42,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                 name;            /* channel, or pattern */
     ngx_uint_t                kind;
-    ngx_uint_t                nsp;
+    uint16_t                  nsp;             /* its number in the zone */
 } ngx_sio_feed_channel_t;
 
 

@@ -32,6 +32,8 @@
 
 static ngx_int_t ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf,
     u_char *mem, size_t size, ngx_log_t *log);
+static ngx_int_t ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf,
+    ngx_log_t *log);
 static ngx_int_t ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf,
     ngx_cycle_t *cycle);
 static void ngx_sio_gateway_event(ngx_sio_gateway_t *gw, ngx_event_t *ev,
@@ -130,7 +132,7 @@ ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     if (old) {
         conf->zone = old->zone;
-        return NGX_OK;
+        return ngx_sio_gateway_namespaces(conf, shm_zone->shm.log);
     }
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -145,7 +147,7 @@ ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         if (ngx_sio_zone_attach(&conf->zone, mem, size, conf->log_size)
             == NGX_OK)
         {
-            return NGX_OK;
+            return ngx_sio_gateway_namespaces(conf, shm_zone->shm.log);
         }
 
         return NGX_ERROR;
@@ -204,7 +206,67 @@ ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf, u_char *mem, size_t size,
         return NGX_ERROR;
     }
 
+    return ngx_sio_gateway_namespaces(conf, log);
+}
+
+
+/* A namespace has the number that it had before a reload. */
+
+static ngx_int_t
+ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
+{
+    ngx_uint_t            i;
+    ngx_sio_namespace_t  *nsp;
+
+    nsp = conf->namespaces.elts;
+
+    for (i = 0; i < conf->namespaces.nelts; i++) {
+
+        switch (ngx_sio_nsp_add(&conf->zone, &nsp[i].name, &nsp[i].nsp)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "socketio zone of gateway \"%V\" has known %d "
+                          "namespaces, \"%V\" is one too many: only a "
+                          "restart makes room", &conf->name,
+                          NGX_SIO_NAMESPACES, &nsp[i].name);
+            return NGX_ERROR;
+
+        default: /* NGX_BUSY */
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "socketio zone of gateway \"%V\" is locked",
+                          &conf->name);
+            return NGX_ERROR;
+        }
+    }
+
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_gateway_nsp(ngx_sio_gateway_t *gw, const sio_str_t *name,
+    uint16_t *nsp)
+{
+    ngx_uint_t            i;
+    ngx_sio_namespace_t  *ns;
+
+    ns = gw->conf->namespaces.elts;
+
+    for (i = 0; i < gw->conf->namespaces.nelts; i++) {
+
+        if (ns[i].name.len == name->len
+            && ngx_memcmp(ns[i].name.data, name->data, name->len) == 0)
+        {
+            *nsp = ns[i].nsp;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -603,7 +665,7 @@ void
 ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw)
 {
     ngx_queue_t       *q;
-    ngx_sio_client_t  *sc;
+    ngx_sio_client_t  *sc, *branch;
 
     ngx_log_error(NGX_LOG_ALERT, gw->log, 0,
                   "socketio zone of gateway \"%V\" was damaged and emptied, "
@@ -623,6 +685,11 @@ ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw)
         q = ngx_queue_head(&gw->clients);
         sc = ngx_queue_data(q, ngx_sio_client_t, link);
         sc->session = 0;
+
+        for (branch = sc->branches; branch; branch = branch->branches) {
+            branch->session = 0;
+        }
+
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
 

@@ -14,6 +14,7 @@
 #include <ngx_event.h>
 
 #include <ngx_sio_log.h>
+#include <ngx_sio_nsp.h>
 #include <ngx_sio_stats.h>
 #include <ngx_sio_worker.h>
 
@@ -26,6 +27,7 @@
  *
  *   request    what an HTTP request wants of the gateway
  *   client     one client; websocket, poll, post: its transports
+ *   branch     its sockets in other namespaces than "/"
  *   probe      a WebSocket that takes a polling session over
  *   receive    packets from clients
  *   connect    from the CONNECT packet to the reply
@@ -115,6 +117,13 @@ ngx_int_t ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data);
 
 /* The worker's side of a gateway; NULL if this process has none. */
 ngx_sio_gateway_t *ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf);
+
+/*
+ * The number of a namespace that clients may connect to.  NGX_OK, or
+ * NGX_DECLINED: there is no such one.
+ */
+ngx_int_t ngx_sio_gateway_nsp(ngx_sio_gateway_t *gw, const sio_str_t *name,
+    uint16_t *nsp);
 
 /*
  * Tells all workers that the log has grown: others by their doorbells, this

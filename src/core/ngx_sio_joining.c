@@ -86,6 +86,7 @@ ngx_sio_joining_apply(ngx_sio_joining_t *j, ngx_sio_gateway_t *gw,
         cmd = ngx_queue_data(q, ngx_sio_joining_command_t, link);
 
         if (cmd->rec->offset >= since
+            && cmd->rec->nsp == j->nsp
             && ngx_sio_joining_addressed(j, cmd->rec)
             && ngx_sio_joining_command(j, cmd->rec) != NGX_OK)
         {

@@ -7,6 +7,7 @@
 #include "ngx_sio_poll.h"
 #include "ngx_sio_arrive.h"
 #include "ngx_sio_beat.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_claim.h"
 #include "ngx_sio_owned.h"
 
@@ -18,20 +19,32 @@
                                          again */
 
 
+/* A socket of the client that polls, be it a branch or not. */
+
 typedef struct {
-    ngx_sio_client_t      client;     /* first */
-    ngx_http_request_t   *request;    /* NULL: the client went away */
-    sio_buf_t             body;
-    ngx_event_t           timer;      /* heartbeat; when it is being answered:
-                                         to try again */
-    ngx_queue_t           answer;     /* gateway->answers */
+    ngx_sio_branch_t      branch;     /* first */
     uint64_t              left;       /* 0, or where the next poll goes on */
     uint64_t              from;       /* oldest record in the body, or 0 */
     uint64_t              last;       /* behind the last event in it, or 0 */
     uint64_t              applied;    /* what the session gets, or 0 */
     uint64_t              at;         /* the same, while it is being answered */
+} ngx_sio_poll_socket_t;
+
+
+typedef struct {
+    ngx_sio_poll_socket_t  socket;    /* first */
+    ngx_http_request_t   *request;    /* NULL: the client went away */
+    sio_buf_t             body;
+    ngx_event_t           timer;      /* heartbeat; when it is being answered:
+                                         to try again */
+    ngx_queue_t           answer;     /* gateway->answers */
     unsigned              answering:1;
 } ngx_sio_poll_t;
+
+
+#define ngx_sio_poll_of(sc)      ((ngx_sio_poll_t *) (sc))
+#define ngx_sio_poll_socket(sc)  ((ngx_sio_poll_socket_t *) (sc))
+#define ngx_sio_poll_client(p)   (&(p)->socket.branch.client)
 
 
 /* What a GET finds. */
@@ -60,10 +73,23 @@ static void ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf,
 static void ngx_sio_poll_leave(ngx_sio_client_t *sc);
 static void ngx_sio_poll_release(ngx_sio_client_t *sc);
 static void ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left);
-static void ngx_sio_poll_stay(ngx_sio_poll_t *p);
+static ngx_int_t ngx_sio_poll_add(ngx_sio_poll_t *p, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n);
+static void ngx_sio_poll_note(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
+    ngx_uint_t n);
+static void ngx_sio_poll_branch_write(ngx_sio_client_t *sc, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n);
+static void ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_poll_stay(ngx_sio_client_t *sc);
 static void ngx_sio_poll_post(ngx_sio_poll_t *p);
 static void ngx_sio_poll_answer(ngx_sio_poll_t *p);
+static void ngx_sio_poll_leave_index(ngx_sio_client_t *sc,
+    ngx_uint_t arrived);
 static ngx_int_t ngx_sio_poll_let_go(ngx_sio_poll_t *p);
+static ngx_int_t ngx_sio_poll_let_go_locked(ngx_sio_poll_t *p);
+static ngx_uint_t ngx_sio_poll_is_mine_locked(ngx_sio_client_t *sc);
+static void ngx_sio_poll_let_go_socket(ngx_sio_client_t *sc,
+    ngx_uint_t answered);
 static void ngx_sio_poll_gone(void *data);
 static void ngx_sio_poll_stop(ngx_sio_client_t *sc);
 static void ngx_sio_poll_end(ngx_sio_client_t *sc);
@@ -71,6 +97,24 @@ static void ngx_sio_poll_respond(ngx_sio_poll_t *p);
 
 
 /* A poll brings no packets, so nothing is done with those of the client. */
+
+static const ngx_sio_transport_t  ngx_sio_poll_branch = {
+    SIO_EIO_POLLING,
+    ngx_sio_poll_branch_write,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    ngx_sio_branch_leave,
+    ngx_sio_branch_release,
+    NULL,
+    ngx_sio_poll_branch_arrived,
+    NULL,
+    ngx_sio_branch_free,
+    NULL,
+    0
+};
+
 
 static const ngx_sio_transport_t  ngx_sio_poll_transport = {
     SIO_EIO_POLLING,
@@ -84,7 +128,9 @@ static const ngx_sio_transport_t  ngx_sio_poll_transport = {
     NULL,
     ngx_sio_poll_arrived,
     ngx_sio_poll_stop,
-    ngx_sio_poll_end
+    ngx_sio_poll_end,
+    &ngx_sio_poll_branch,
+    sizeof(ngx_sio_poll_socket_t)
 };
 
 
@@ -111,15 +157,15 @@ ngx_sio_poll_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     }
 
     if (found.ping) {
-        ngx_sio_client_send(&p->client, (u_char *) "2", 1);
+        ngx_sio_client_send(ngx_sio_poll_client(p), (u_char *) "2", 1);
     }
 
     if (gw->closing) {
         /* the answer tells the client to connect anew, to another worker */
-        ngx_sio_poll_release(&p->client);
+        ngx_sio_poll_release(ngx_sio_poll_client(p));
     }
 
-    ngx_sio_arrive(&p->client);
+    ngx_sio_arrive(ngx_sio_poll_client(p));
 
     return NGX_DONE;
 }
@@ -275,7 +321,7 @@ ngx_sio_poll_create(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
         return NULL;
     }
 
-    p = (ngx_sio_poll_t *) sc;
+    p = ngx_sio_poll_of(sc);
 
     if (ngx_sio_http_hold(r, ngx_sio_poll_gone, p) != NGX_OK) {
         ngx_sio_client_forget(sc);
@@ -307,7 +353,7 @@ ngx_sio_poll_timer(ngx_sio_poll_t *p)
     uint64_t               now, timer;
     ngx_sio_session_sh_t  *ss;
 
-    ss = ngx_sio_client_session(&p->client);
+    ss = ngx_sio_client_session(ngx_sio_poll_client(p));
     now = ngx_sio_zone_now();
 
     timer = (ss->deadline > now) ? ss->deadline - now : 0;
@@ -331,7 +377,7 @@ ngx_sio_poll_timer_handler(ngx_event_t *ev)
     ngx_sio_session_sh_t  *ss;
 
     p = ngx_queue_data(ev, ngx_sio_poll_t, timer);
-    sc = &p->client;
+    sc = ngx_sio_poll_client(p);
     z = sc->gateway->zone;
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
@@ -382,37 +428,77 @@ ngx_sio_poll_timer_handler(ngx_event_t *ev)
 }
 
 
-/* What is written in one turn of the event loop leaves in one answer. */
-
 static void
 ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
     ngx_uint_t n)
 {
-    size_t           len;
-    uint64_t         from, last;
-    ngx_uint_t       i;
-    ngx_sio_poll_t  *p;
+    if (ngx_sio_poll_add(ngx_sio_poll_of(sc), buf, msg, n) == NGX_OK) {
+        ngx_sio_poll_note(sc, msg, n);
+    }
+}
 
-    p = (ngx_sio_poll_t *) sc;
+
+/*
+ * What is written in one turn of the event loop leaves in one answer.  NGX_OK,
+ * or NGX_ERROR: the client is closed.
+ */
+
+static ngx_int_t
+ngx_sio_poll_add(ngx_sio_poll_t *p, u_char *buf, ngx_sio_message_t *msg,
+    ngx_uint_t n)
+{
+    size_t  len;
+
     len = msg[n - 1].start + msg[n - 1].len - msg[0].start;
 
     if (sio_payload_frames(&p->body, buf + msg[0].start, len) != SIO_OK) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
+        ngx_sio_client_close(ngx_sio_poll_client(p),
+                             NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_ERROR;
     }
 
+    ngx_sio_poll_post(p);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sio_poll_branch_write(ngx_sio_client_t *sc, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n)
+{
+    ngx_sio_poll_t  *p;
+
+    p = ngx_sio_poll_of(sc->carrier);
+
+    if (ngx_sio_poll_add(p, buf, msg, n) == NGX_OK) {
+        ngx_sio_poll_note(sc, msg, n);
+    }
+}
+
+
+/* What of a socket is in the body. */
+
+static void
+ngx_sio_poll_note(ngx_sio_client_t *sc, ngx_sio_message_t *msg, ngx_uint_t n)
+{
+    uint64_t                from, last;
+    ngx_uint_t              i;
+    ngx_sio_poll_socket_t  *ps;
+
+    ps = ngx_sio_poll_socket(sc);
+
     if (ngx_sio_client_events(msg, n, &from, &last)) {
-        p->last = last;
+        ps->last = last;
     }
 
     for (i = 0; i < n; i++) {
-        if (msg[i].ref && (p->from == 0 || msg[i].ref < p->from)) {
-            p->from = msg[i].ref;
+        if (msg[i].ref && (ps->from == 0 || msg[i].ref < ps->from)) {
+            ps->from = msg[i].ref;
         }
     }
 
-    ngx_sio_poll_stay(p);
-    ngx_sio_poll_post(p);
+    ngx_sio_poll_stay(sc);
 }
 
 
@@ -422,18 +508,18 @@ ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
  */
 
 static void
-ngx_sio_poll_stay(ngx_sio_poll_t *p)
+ngx_sio_poll_stay(ngx_sio_client_t *sc)
 {
-    ngx_sio_client_t      *sc;
+    uint64_t               from;
     ngx_sio_session_sh_t  *ss;
 
-    sc = &p->client;
+    from = ngx_sio_poll_socket(sc)->from;
     ss = ngx_sio_client_session(sc);
 
-    if (ss && p->from && ss->applied == NGX_SIO_AT_CURSOR
+    if (ss && from && ss->applied == NGX_SIO_AT_CURSOR
         && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
     {
-        ngx_sio_store(&ss->applied, p->from);
+        ngx_sio_store(&ss->applied, from);
     }
 }
 
@@ -443,7 +529,7 @@ ngx_sio_poll_post(ngx_sio_poll_t *p)
 {
     ngx_sio_gateway_t  *gw;
 
-    gw = p->client.gateway;
+    gw = ngx_sio_poll_client(p)->gateway;
 
     if (p->answer.next == NULL) {
         ngx_queue_insert_tail(&gw->answers, &p->answer);
@@ -464,7 +550,7 @@ ngx_sio_poll_release(ngx_sio_client_t *sc)
 {
     ngx_sio_poll_t  *p;
 
-    p = (ngx_sio_poll_t *) sc;
+    p = ngx_sio_poll_of(sc);
 
     if (p->body.len == 0
         && sio_payload_text(&p->body, (u_char *) "6", 1) != SIO_OK)
@@ -482,16 +568,27 @@ ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left)
 {
     ngx_sio_poll_t  *p;
 
-    p = (ngx_sio_poll_t *) sc;
+    p = ngx_sio_poll_of(sc);
 
-    p->left = left;
-
-    if (left == 0 && p->from == 0) {
-        ngx_sio_client_at_cursor(sc);
-    }
+    ngx_sio_poll_branch_arrived(sc, left);
 
     if (p->body.len == 0 && !p->timer.timer_set) {
         ngx_sio_poll_timer(p);
+    }
+}
+
+
+static void
+ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left)
+{
+    ngx_sio_poll_socket_t  *ps;
+
+    ps = ngx_sio_poll_socket(sc);
+
+    ps->left = left;
+
+    if (left == 0 && ps->from == 0) {
+        ngx_sio_client_at_cursor(sc);
     }
 }
 
@@ -512,7 +609,7 @@ ngx_sio_poll_handler(ngx_event_t *ev)
         ngx_queue_remove(q);
         q->next = NULL;
 
-        if (p->client.state != NGX_SIO_CLIENT_CLOSED) {
+        if (ngx_sio_poll_client(p)->state != NGX_SIO_CLIENT_CLOSED) {
             ngx_sio_poll_answer(p);
         }
     }
@@ -524,7 +621,7 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
 {
     ngx_sio_client_t  *sc;
 
-    sc = &p->client;
+    sc = ngx_sio_poll_client(p);
 
     if (p->answer.next) {
         ngx_queue_remove(&p->answer);
@@ -565,72 +662,146 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
 
 
 /*
- * The session is nobody's from here on, at this worker's cursor; unless it was
- * still on its way there, or has more to send than fits.
+ * The sessions are nobody's from here on, at this worker's cursor; unless they
+ * were still on their way there, or have more to send than fits.  All of them
+ * are let go, or none.
  */
 
 static ngx_int_t
 ngx_sio_poll_let_go(ngx_sio_poll_t *p)
 {
-    uint64_t                   at;
-    ngx_sio_zone_t            *z;
-    ngx_sio_client_t          *sc;
-    ngx_sio_gateway_t         *gw;
-    ngx_sio_session_sh_t      *ss;
-    ngx_sio_session_answer_t   answer;
+    ngx_int_t          rc;
+    ngx_sio_zone_t    *z;
+    ngx_sio_client_t  *sc, *branch;
 
-    sc = &p->client;
-    gw = sc->gateway;
-    z = gw->zone;
-    ss = ngx_sio_client_session(sc);
+    sc = ngx_sio_poll_client(p);
+    z = sc->gateway->zone;
 
-    at = (ss == NULL || !sc->in_arriving) ? gw->cursor : ss->seen;
+    if (sc->session && !ngx_sio_zone_lost(z) && !p->answering) {
 
-    if (p->left) {
-        at = p->left;
+        for (branch = sc->branches; branch; branch = branch->branches) {
+            ngx_sio_poll_leave_index(branch, branch->in_everyone);
+        }
+
+        ngx_sio_poll_leave_index(sc, !sc->in_arriving);
     }
-
-    if (!p->answering && (p->left || sc->in_everyone)) {
-        p->applied = at;
-    }
-
-    /* if this is tried again it is the same answer */
-
-    if (p->answering) {
-        at = p->at;
-    }
-
-    p->at = at;
 
     ngx_sio_arrive_cancel(sc);
     ngx_sio_owned_remove(sc);
 
-    if (ss == NULL || ngx_sio_zone_lost(z)) {
+    if (sc->session == 0 || ngx_sio_zone_lost(z)) {
         return NGX_DECLINED;
+    }
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    rc = ngx_sio_poll_let_go_locked(p);
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
+/* Where a socket stands; if this is tried again it is the same answer. */
+
+static void
+ngx_sio_poll_leave_index(ngx_sio_client_t *sc, ngx_uint_t arrived)
+{
+    ngx_sio_session_sh_t   *ss;
+    ngx_sio_poll_socket_t  *ps;
+
+    ps = ngx_sio_poll_socket(sc);
+    ss = ngx_sio_client_session(sc);
+
+    ps->at = arrived ? sc->gateway->cursor : ss->seen;
+
+    if (ps->left) {
+        ps->at = ps->left;
+    }
+
+    if ((ps->left || sc->in_everyone) && ss->sid[0]) {
+        ps->applied = ps->at;
     }
 
     if (sc->in_everyone) {
         ngx_sio_client_exit(sc);
     }
+}
 
-    if (sc->leaving) {
 
-        if (ngx_sio_zone_lock(z) != NGX_OK) {
-            return NGX_BUSY;
-        }
+/*
+ * NGX_DECLINED: one of the sockets was taken by another worker, who sends what
+ * is in the body once more; the others stay where they were.
+ */
 
-        if (ngx_sio_session_mine(z, sc->session, sc->owner)) {
-            ngx_sio_beat_end_locked(gw, sc->session, NGX_SIO_CLOSE_SERVER, 1);
-        }
+static ngx_int_t
+ngx_sio_poll_let_go_locked(ngx_sio_poll_t *p)
+{
+    ngx_uint_t         mine;
+    ngx_sio_client_t  *sc, *branch;
 
-        ngx_sio_zone_unlock(z);
+    sc = ngx_sio_poll_client(p);
+
+    mine = ngx_sio_poll_is_mine_locked(sc);
+
+    for (branch = sc->branches; branch; branch = branch->branches) {
+        mine = mine && ngx_sio_poll_is_mine_locked(branch);
     }
 
-    answer.from = p->from;
-    answer.last = p->last;
-    answer.applied = ss->sid[0] ? p->applied : 0;
+    if (mine && sc->leaving) {
+        ngx_sio_beat_end_locked(sc->gateway, sc->session,
+                                NGX_SIO_CLOSE_SERVER, 1);
+    }
 
-    return ngx_sio_session_answer(z, sc->session, sc->owner, at, &answer);
+    for (branch = sc->branches; branch; branch = branch->branches) {
+        ngx_sio_poll_let_go_socket(branch, mine);
+    }
+
+    ngx_sio_poll_let_go_socket(sc, mine);
+
+    return mine ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_sio_poll_is_mine_locked(ngx_sio_client_t *sc)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_mine_locked(sc->gateway->zone, sc->session,
+                                     sc->owner);
+
+    return ss && (ss->flags & NGX_SIO_DEAD) == 0;
+}
+
+
+static void
+ngx_sio_poll_let_go_socket(ngx_sio_client_t *sc, ngx_uint_t answered)
+{
+    uint64_t                   at;
+    ngx_sio_zone_t            *z;
+    ngx_sio_poll_socket_t     *ps;
+    ngx_sio_session_answer_t   answer;
+
+    z = sc->gateway->zone;
+    ps = ngx_sio_poll_socket(sc);
+
+    if (answered) {
+        answer.from = ps->from;
+        answer.last = ps->last;
+        answer.applied = ps->applied;
+        at = ps->at;
+
+    } else {
+        ngx_memzero(&answer, sizeof(ngx_sio_session_answer_t));
+        at = z->sessions[sc->session].seen;
+    }
+
+    (void) ngx_sio_session_answer_locked(z, sc->session, sc->owner, at,
+                                         &answer);
 }
 
 
@@ -662,9 +833,9 @@ ngx_sio_poll_gone(void *data)
     ngx_sio_poll_t *p = data;
 
     p->request = NULL;
-    p->client.log = p->client.gateway->log;
+    ngx_sio_poll_client(p)->log = ngx_sio_poll_client(p)->gateway->log;
 
-    ngx_sio_client_close(&p->client, NGX_SIO_CLOSE_TRANSPORT_ERROR);
+    ngx_sio_client_close(ngx_sio_poll_client(p), NGX_SIO_CLOSE_TRANSPORT_ERROR);
 }
 
 
@@ -688,7 +859,7 @@ ngx_sio_poll_end(ngx_sio_client_t *sc)
     const char      *last;
     ngx_sio_poll_t  *p;
 
-    p = (ngx_sio_poll_t *) sc;
+    p = ngx_sio_poll_of(sc);
 
     if (p->timer.timer_set) {
         ngx_del_timer(&p->timer);

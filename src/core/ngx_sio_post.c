@@ -6,6 +6,7 @@
 
 #include "ngx_sio_post.h"
 #include "ngx_sio_beat.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_handshake.h"
 #include "ngx_sio_receive.h"
@@ -26,6 +27,9 @@ typedef struct {
 static ngx_int_t ngx_sio_post_enter(ngx_http_request_t *r, ngx_sio_post_t *p);
 static ngx_int_t ngx_sio_post_enter_locked(ngx_http_request_t *r,
     ngx_sio_post_t *p);
+static ngx_int_t ngx_sio_post_branches_locked(ngx_sio_client_t *sc,
+    uint32_t transport);
+static ngx_uint_t ngx_sio_post_state(ngx_sio_session_sh_t *ss);
 static ngx_uint_t ngx_sio_post_is_binary(ngx_http_request_t *r);
 static void ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
     u_char *body, size_t len);
@@ -33,8 +37,10 @@ static ngx_uint_t ngx_sio_post_is_alive(ngx_sio_post_t *p);
 static void ngx_sio_post_gone(void *data);
 static void ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len);
 static void ngx_sio_post_done(ngx_sio_post_t *p);
+static ngx_uint_t ngx_sio_post_is_pending(ngx_sio_client_t *sc);
 static void ngx_sio_post_forget(ngx_sio_client_t *sc);
 static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left);
 static ngx_sio_session_sh_t *ngx_sio_post_session_locked(ngx_sio_client_t *sc,
     uint32_t *session);
 static void ngx_sio_post_write(ngx_sio_client_t *sc, u_char *buf,
@@ -45,7 +51,7 @@ static void ngx_sio_post_alive(ngx_sio_client_t *sc);
 static void ngx_sio_post_beat(ngx_sio_client_t *sc,
     void (*beat)(ngx_sio_session_sh_t *ss));
 static void ngx_sio_post_disconnect(ngx_sio_client_t *sc);
-static ngx_int_t ngx_sio_post_say(ngx_sio_gateway_t *gw, const u_char *sid,
+static ngx_int_t ngx_sio_post_say(ngx_sio_client_t *sc, const u_char *sid,
     ngx_uint_t flags);
 static void ngx_sio_post_kick(ngx_sio_client_t *sc, ngx_uint_t close);
 static ngx_int_t ngx_sio_post_connect(ngx_sio_client_t *sc,
@@ -57,6 +63,24 @@ static ngx_int_t ngx_sio_post_tell(ngx_sio_client_t *sc,
 static void ngx_sio_post_stop(ngx_sio_client_t *sc);
 static void ngx_sio_post_end(ngx_sio_client_t *sc);
 static void ngx_sio_post_end_session(ngx_sio_post_t *p);
+
+
+static const ngx_sio_transport_t  ngx_sio_post_branch = {
+    SIO_EIO_POLLING,
+    ngx_sio_post_write,
+    NULL,                             /* packets are for the carrier */
+    NULL,
+    ngx_sio_post_disconnect,
+    ngx_sio_post_kick,
+    NULL,                             /* never in an index: nothing leaves */
+    NULL,                             /*   or is released by it */
+    ngx_sio_post_connect,
+    ngx_sio_post_branch_arrived,
+    NULL,
+    ngx_sio_branch_free,
+    NULL,
+    0
+};
 
 
 static const ngx_sio_transport_t  ngx_sio_post_transport = {
@@ -71,7 +95,9 @@ static const ngx_sio_transport_t  ngx_sio_post_transport = {
     ngx_sio_post_connect,
     ngx_sio_post_arrived,
     ngx_sio_post_stop,
-    ngx_sio_post_end
+    ngx_sio_post_end,
+    &ngx_sio_post_branch,
+    sizeof(ngx_sio_branch_t)
 };
 
 
@@ -143,6 +169,10 @@ ngx_sio_post_enter(ngx_http_request_t *r, ngx_sio_post_t *p)
         ngx_sio_client_forget(sc);
         return ngx_sio_http_error(r, SIO_EIO_BAD_REQUEST);
 
+    case NGX_ERROR:
+        ngx_sio_client_forget(sc);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
     default: /* NGX_DECLINED */
         ngx_sio_client_forget(sc);
         return ngx_sio_http_error(r, SIO_EIO_UNKNOWN_SID);
@@ -152,7 +182,7 @@ ngx_sio_post_enter(ngx_http_request_t *r, ngx_sio_post_t *p)
 
 /*
  * NGX_OK; NGX_ABORT: this breaks the protocol; NGX_DONE: the session does not
- * poll; NGX_DECLINED: there is none.
+ * poll; NGX_DECLINED: there is none; NGX_ERROR: no memory.
  */
 
 static ngx_int_t
@@ -186,14 +216,57 @@ ngx_sio_post_enter_locked(ngx_http_request_t *r, ngx_sio_post_t *p)
     sc->attachments = ss->attachments;
     sc->illegal = (ss->flags & NGX_SIO_ILLEGAL) != 0;
 
-    if (ss->flags & NGX_SIO_CONNECTING) {
-        sc->state = NGX_SIO_CLIENT_CONNECTING;
+    sc->state = ngx_sio_post_state(ss);
 
-    } else if (ss->sid[0] && (ss->flags & NGX_SIO_LEAVING) == 0) {
-        sc->state = NGX_SIO_CLIENT_CONNECTED;
+    return ngx_sio_post_branches_locked(sc, i);
+}
+
+
+/* NGX_OK, or NGX_ERROR (memory). */
+
+static ngx_int_t
+ngx_sio_post_branches_locked(ngx_sio_client_t *sc, uint32_t transport)
+{
+    uint32_t           i;
+    ngx_sio_zone_t    *z;
+    ngx_sio_client_t  *branch;
+
+    z = sc->gateway->zone;
+
+    for (i = ngx_sio_session_first_locked(z, transport);
+         i;
+         i = ngx_sio_session_next_locked(z, i))
+    {
+        if (z->sessions[i].flags & NGX_SIO_LEAVING) {
+            continue;
+        }
+
+        branch = ngx_sio_branch_create(sc, z->sessions[i].nsp);
+
+        if (branch == NULL) {
+            ngx_sio_session_post_done_locked(z, transport, sc->gateway->slot);
+            return NGX_ERROR;
+        }
+
+        branch->state = ngx_sio_post_state(&z->sessions[i]);
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_sio_post_state(ngx_sio_session_sh_t *ss)
+{
+    if (ss->flags & NGX_SIO_CONNECTING) {
+        return NGX_SIO_CLIENT_CONNECTING;
+    }
+
+    if (ss->sid[0] && (ss->flags & NGX_SIO_LEAVING) == 0) {
+        return NGX_SIO_CLIENT_CONNECTED;
+    }
+
+    return NGX_SIO_CLIENT_OPEN;
 }
 
 
@@ -393,16 +466,19 @@ ngx_sio_post_done(ngx_sio_post_t *p)
         ngx_sio_post_end(sc);
 
     } else if (sc->state != NGX_SIO_CLIENT_CLOSED
-               && sc->state != NGX_SIO_CLIENT_CONNECTING)
+               && !ngx_sio_post_is_pending(sc))
     {
-        ngx_sio_post_forget(sc);
-
-    } else if (sc->connect == NULL
-               && sc->state == NGX_SIO_CLIENT_CONNECTING)
-    {
-        /* another POST waits for the socket */
         ngx_sio_post_forget(sc);
     }
+}
+
+
+/* True if it waits for a socket; others may do so in another POST. */
+
+static ngx_uint_t
+ngx_sio_post_is_pending(ngx_sio_client_t *sc)
+{
+    return ngx_sio_connect_is_pending(sc) || ngx_sio_branch_is_pending(sc);
 }
 
 
@@ -421,7 +497,10 @@ ngx_sio_post_forget(ngx_sio_client_t *sc)
 }
 
 
-/* It is a socket: there is nothing more to do if the request is over, too. */
+/*
+ * It is a socket: there is nothing more to do if the request is over, too.
+ * Frees the client then.
+ */
 
 static void
 ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
@@ -430,21 +509,33 @@ ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
 
     p = (ngx_sio_post_t *) sc;
 
-    if (p->request == NULL) {
+    if (p->request == NULL && sc->state != NGX_SIO_CLIENT_CLOSED
+        && !ngx_sio_post_is_pending(sc))
+    {
         ngx_sio_post_forget(sc);
     }
+}
+
+
+static void
+ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left)
+{
+    ngx_sio_post_arrived(sc->carrier, left);
 }
 
 
 static ngx_sio_session_sh_t *
 ngx_sio_post_session_locked(ngx_sio_client_t *sc, uint32_t *session)
 {
+    uint32_t         transport;
     ngx_sio_zone_t  *z;
 
     z = sc->gateway->zone;
 
-    *session = ngx_sio_zone_lost(z)
-               ? 0 : ngx_sio_session_by_eio_locked(z, sc->eio_sid);
+    transport = ngx_sio_zone_lost(z)
+                ? 0 : ngx_sio_session_by_eio_locked(z, sc->eio_sid);
+
+    *session = ngx_sio_session_in_locked(z, transport, sc->nsp);
 
     return *session ? &z->sessions[*session] : NULL;
 }
@@ -579,11 +670,16 @@ ngx_sio_post_disconnect(ngx_sio_client_t *sc)
     ngx_sio_zone_unlock(z);
 
     if (rc == NGX_AGAIN) {
-        rc = ngx_sio_post_say(sc->gateway, sid, SIO_RECORD_QUIET);
+        rc = ngx_sio_post_say(sc, sid, SIO_RECORD_QUIET);
     }
 
     if (rc != NGX_OK) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    if (sc->carrier) {
+        ngx_sio_branch_end(sc);
         return;
     }
 
@@ -594,7 +690,7 @@ ngx_sio_post_disconnect(ngx_sio_client_t *sc)
 /* A DISCONNECT for the socket of that id. */
 
 static ngx_int_t
-ngx_sio_post_say(ngx_sio_gateway_t *gw, const u_char *sid, ngx_uint_t flags)
+ngx_sio_post_say(ngx_sio_client_t *sc, const u_char *sid, ngx_uint_t flags)
 {
     sio_str_t      name;
     sio_message_t  m;
@@ -606,10 +702,11 @@ ngx_sio_post_say(ngx_sio_gateway_t *gw, const u_char *sid, ngx_uint_t flags)
 
     m.type = SIO_RECORD_DISCONNECT;
     m.flags = (uint8_t) flags;
+    m.nsp = sc->nsp;
     m.rooms = 1;
     m.names = &name;
 
-    return ngx_sio_gateway_append(gw, &m, NULL);
+    return ngx_sio_gateway_append(sc->gateway, &m, NULL);
 }
 
 
@@ -634,8 +731,7 @@ ngx_sio_post_kick(ngx_sio_client_t *sc, ngx_uint_t close)
     }
 
     if (sid[0]) {
-        (void) ngx_sio_post_say(sc->gateway, sid,
-                                close ? SIO_RECORD_CLOSE : 0);
+        (void) ngx_sio_post_say(sc, sid, close ? SIO_RECORD_CLOSE : 0);
     }
 }
 
@@ -680,6 +776,10 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     z = sc->gateway->zone;
     ss = ngx_sio_post_session_locked(sc, &i);
 
+    if (ss == NULL && sc->carrier && ngx_sio_branch_make_locked(sc) == NGX_OK) {
+        ss = ngx_sio_post_session_locked(sc, &i);
+    }
+
     if (ss == NULL) {
         return NGX_ERROR;
     }
@@ -701,7 +801,14 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     rc = ngx_sio_post_tell(sc, ss, reply, &last);
 
     if (rc != NGX_OK) {
-        ngx_sio_session_disconnect_locked(z, i);
+
+        if (sc->carrier) {
+            ngx_sio_session_empty_locked(z, i);
+
+        } else {
+            ngx_sio_session_disconnect_locked(z, i);
+        }
+
         return rc;
     }
 
@@ -732,6 +839,7 @@ ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss,
 
     m.type = SIO_RECORD_SESSION;
     m.flags = SIO_RECORD_CONNECTED;
+    m.nsp = sc->nsp;
     m.rooms = 1;
     m.names = &name;
     m.parts = 1;
@@ -766,6 +874,10 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
 
     ss = ngx_sio_post_session_locked(sc, &i);
     rc = NGX_ERROR;
+
+    if (ss == NULL && sc->carrier && ngx_sio_branch_make_locked(sc) == NGX_OK) {
+        ss = ngx_sio_post_session_locked(sc, &i);
+    }
 
     if (ss && ss->sid[0] == 0) {
 

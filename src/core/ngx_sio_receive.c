@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_receive.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 
 #include <sio_eio.h>
@@ -139,7 +140,10 @@ ngx_sio_receive_wants_json(u_char *data, size_t len)
 static void
 ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *auth)
 {
-    if (pk->nsp.len != 1) {
+    uint16_t           nsp;
+    ngx_sio_client_t  *socket;
+
+    if (ngx_sio_gateway_nsp(sc->gateway, &pk->nsp, &nsp) != NGX_OK) {
         ngx_sio_receive_refuse(sc, &pk->nsp);
         return;
     }
@@ -150,37 +154,28 @@ ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *auth)
         return;
     }
 
-    if (sc->state != NGX_SIO_CLIENT_OPEN) {
+    socket = ngx_sio_branch_find(sc, nsp);
+
+    if (socket && (socket->state != NGX_SIO_CLIENT_OPEN
+                   || ngx_sio_connect_is_pending(socket)))
+    {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
         return;
     }
 
-    ngx_sio_connect_start(sc, auth);
+    ngx_sio_connect_start(sc, nsp, auth);
 }
 
 
 static void
 ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
 {
-    sio_buf_t         b;
-    static const char error[] = "{\"message\":\"Invalid namespace\"}";
+    static const char  error[] = "{\"message\":\"Invalid namespace\"}";
 
-    if (!ngx_sio_client_refuse(sc)) {
-        return;
+    if (ngx_sio_client_refuse(sc)) {
+        ngx_sio_client_packet(sc, SIO_CONNECT_ERROR, nsp, (u_char *) error,
+                              sizeof(error) - 1);
     }
-
-    ngx_memzero(&b, sizeof(sio_buf_t));
-
-    if (sio_packet_begin(&b, SIO_CONNECT_ERROR, *nsp) != SIO_OK
-        || sio_buf_append(&b, error, sizeof(error) - 1) != SIO_OK)
-    {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-
-    } else {
-        ngx_sio_client_send(sc, b.data, b.len);
-    }
-
-    sio_buf_free(&b);
 }
 
 
@@ -192,7 +187,13 @@ ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
 static void
 ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
 {
-    if (sc->state != NGX_SIO_CLIENT_CONNECTED || pk->nsp.len != 1) {
+    uint16_t           nsp;
+    ngx_sio_client_t  *socket;
+
+    socket = (ngx_sio_gateway_nsp(sc->gateway, &pk->nsp, &nsp) == NGX_OK)
+             ? ngx_sio_branch_find(sc, nsp) : NULL;
+
+    if (socket == NULL || socket->state != NGX_SIO_CLIENT_CONNECTED) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
         return;
     }
@@ -200,7 +201,14 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
     switch (pk->type) {
 
     case SIO_DISCONNECT:
-        sc->transport->disconnect(sc);
+
+        if (sc->in_arriving) {
+            /* it is in no index, from which it could be taken */
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+
+        socket->transport->disconnect(socket);
         return;
 
     case SIO_CONNECT_ERROR:

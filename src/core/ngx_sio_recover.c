@@ -19,7 +19,7 @@
 static ngx_int_t ngx_sio_recover_claim(ngx_sio_recover_t *rv,
     ngx_sio_client_t *sc, ngx_sio_identity_t *identity);
 static ngx_int_t ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv,
-    ngx_sio_gateway_t *gw, ngx_sio_identity_t *identity);
+    ngx_sio_gateway_t *gw, uint16_t nsp, ngx_sio_identity_t *identity);
 static ngx_uint_t ngx_sio_recover_is_user(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss, ngx_str_t *user);
 static uint64_t ngx_sio_recover_from(ngx_sio_recover_t *rv,
@@ -128,7 +128,8 @@ ngx_sio_recover_claim(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
         }
 
         rc = ngx_sio_zone_lost(z)
-             ? NGX_DECLINED : ngx_sio_recover_claim_locked(rv, gw, identity);
+             ? NGX_DECLINED
+             : ngx_sio_recover_claim_locked(rv, gw, sc->nsp, identity);
 
         ngx_sio_zone_unlock(z);
 
@@ -164,7 +165,7 @@ ngx_sio_recover_claim(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
 
 static ngx_int_t
 ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
-    ngx_sio_identity_t *identity)
+    uint16_t nsp, ngx_sio_identity_t *identity)
 {
     uint32_t               i;
     ngx_int_t              rc;
@@ -182,7 +183,7 @@ ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
 
     if ((ss->flags & NGX_SIO_RECOVERABLE) == 0
         || (ss->flags & (NGX_SIO_DEAD|NGX_SIO_CONNECTING))
-        || ss->nsp != 0
+        || ss->nsp != nsp
         || ((ss->flags & NGX_SIO_PARKED)
             && ss->deadline <= ngx_sio_zone_now())
         || !ngx_sio_recover_is_user(z, ss, &identity->user))
@@ -194,6 +195,11 @@ ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
 
     if (rc == NGX_OK) {
         rv->session = i;
+
+        /* it goes alone */
+        ngx_sio_session_shed_locked(z, i,
+                                    ngx_sio_zone_now() + gw->conf->recovery);
+        ngx_sio_session_prune_locked(z, i);
     }
 
     return rc;
@@ -309,7 +315,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     gw = sc->gateway;
 
     reply.data = buf;
-    reply.len = ngx_sio_connect_reply(buf, rv->sid, rv->pid) - buf;
+    reply.len = ngx_sio_connect_reply(sc, buf, rv->sid, rv->pid) - buf;
 
     if (sc->transport->kind == SIO_EIO_POLLING) {
 

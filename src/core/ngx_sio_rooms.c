@@ -77,8 +77,8 @@ ngx_sio_rooms_find(ngx_sio_rooms_t *rooms, uint64_t hash, uint16_t nsp,
 
 
 ngx_sio_client_t *
-ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash, const u_char *name,
-    size_t len)
+ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash, uint16_t nsp,
+    const u_char *name, size_t len)
 {
     ngx_sio_client_t  *sc;
 
@@ -90,7 +90,7 @@ ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash, const u_char *name,
          sc;
          sc = sc->sid_next)
     {
-        if (sc->sid_hash == hash
+        if (sc->sid_hash == hash && sc->nsp == nsp
             && ngx_memcmp(ngx_sio_client_session(sc)->sid, name, len) == 0)
         {
             return sc;
@@ -225,6 +225,7 @@ ngx_int_t
 ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 {
     ngx_sio_client_t      **bucket;
+    ngx_sio_rooms_room_t   *everyone;
     ngx_sio_session_sh_t   *ss;
 
     if (rooms->nsids == rooms->sid_buckets
@@ -233,11 +234,13 @@ ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
         return NGX_ERROR;
     }
 
-    if (ngx_sio_rooms_push(rooms, &rooms->everyone, sc, 0) != NGX_OK) {
+    everyone = &rooms->everyone[sc->nsp];
+
+    if (ngx_sio_rooms_push(rooms, everyone, sc, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    sc->everyone = rooms->everyone.nmembers - 1;
+    sc->everyone = everyone->nmembers - 1;
 
     ss = ngx_sio_client_session(sc);
     sc->sid_hash = sio_hash(rooms->gateway->zone->sh->seed, ss->sid,
@@ -258,14 +261,17 @@ void
 ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 {
     ngx_sio_client_t        **p;
+    ngx_sio_rooms_room_t     *everyone;
     ngx_sio_rooms_member_t   *last;
 
     if (!sc->in_everyone) {
         return;
     }
 
-    last = &rooms->everyone.members[--rooms->everyone.nmembers];
-    rooms->everyone.members[sc->everyone] = *last;
+    everyone = &rooms->everyone[sc->nsp];
+
+    last = &everyone->members[--everyone->nmembers];
+    everyone->members[sc->everyone] = *last;
     last->client->everyone = sc->everyone;
 
     for (p = &rooms->sids[sc->sid_hash & (rooms->sid_buckets - 1)];
@@ -286,7 +292,7 @@ ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 void
 ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
 {
-    ngx_uint_t             i;
+    ngx_uint_t             i, n;
     ngx_sio_rooms_room_t  *room, *next;
 
     for (i = 0; i < rooms->room_buckets; i++) {
@@ -300,15 +306,20 @@ ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
         rooms->rooms[i] = NULL;
     }
 
-    for (i = 0; i < rooms->everyone.nmembers; i++) {
-        rooms->everyone.members[i].client->in_everyone = 0;
+    for (n = 0; n < NGX_SIO_NAMESPACES; n++) {
+        room = &rooms->everyone[n];
+
+        for (i = 0; i < room->nmembers; i++) {
+            room->members[i].client->in_everyone = 0;
+        }
+
+        room->nmembers = 0;
     }
 
     ngx_memzero(rooms->sids, rooms->sid_buckets * sizeof(void *));
 
     rooms->nrooms = 0;
     rooms->nsids = 0;
-    rooms->everyone.nmembers = 0;
 }
 
 

@@ -51,7 +51,9 @@ struct ngx_sio_rooms_s {
     ngx_uint_t                nsids;
     ngx_uint_t                sid_buckets;
 
-    ngx_sio_rooms_room_t      everyone;        /* all connected clients */
+    ngx_sio_rooms_room_t      everyone[NGX_SIO_NAMESPACES];
+                                               /* all that are connected to a
+                                                  namespace */
 };
 
 
@@ -65,7 +67,7 @@ ngx_sio_rooms_t *ngx_sio_rooms_create(ngx_sio_gateway_t *gw);
 ngx_sio_rooms_room_t *ngx_sio_rooms_find(ngx_sio_rooms_t *rooms, uint64_t hash,
     uint16_t nsp, const u_char *name, size_t len);
 ngx_sio_client_t *ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash,
-    const u_char *name, size_t len);
+    uint16_t nsp, const u_char *name, size_t len);
 
 /*
  * Enters a client, whose session has the membership: NGX_OK or NGX_ERROR

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_websocket.h"
 #include "ngx_sio_arrive.h"
+#include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_drain.h"
@@ -54,6 +55,24 @@ static const ngx_sio_ws_handler_t  ngx_sio_websocket_handler = {
 };
 
 
+static const ngx_sio_transport_t  ngx_sio_websocket_branch = {
+    SIO_EIO_WEBSOCKET,
+    ngx_sio_branch_write,
+    NULL,                             /* packets are for the carrier */
+    NULL,
+    ngx_sio_client_disconnect,
+    ngx_sio_client_kick,
+    ngx_sio_branch_leave,
+    ngx_sio_branch_release,
+    ngx_sio_websocket_connect,
+    ngx_sio_websocket_arrived,
+    NULL,
+    ngx_sio_branch_free,
+    NULL,
+    0
+};
+
+
 static const ngx_sio_transport_t  ngx_sio_websocket_transport = {
     SIO_EIO_WEBSOCKET,
     ngx_sio_websocket_write,
@@ -66,7 +85,9 @@ static const ngx_sio_transport_t  ngx_sio_websocket_transport = {
     ngx_sio_websocket_connect,
     ngx_sio_websocket_arrived,
     ngx_sio_websocket_stop,
-    ngx_sio_websocket_end
+    ngx_sio_websocket_end,
+    &ngx_sio_websocket_branch,
+    sizeof(ngx_sio_branch_t)
 };
 
 

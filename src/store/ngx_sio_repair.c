@@ -26,9 +26,11 @@ static ngx_int_t ngx_sio_repair_records(ngx_sio_zone_t *z);
 static ngx_int_t ngx_sio_repair_reset(ngx_sio_zone_t *z);
 static ngx_int_t ngx_sio_repair_refs(ngx_sio_names_t *names);
 static ngx_int_t ngx_sio_repair_sessions(ngx_sio_zone_t *z);
+static ngx_int_t ngx_sio_repair_settle(ngx_sio_zone_t *z);
 static ngx_int_t ngx_sio_repair_session(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_parts(ngx_sio_session_sh_t *ss);
+static void ngx_sio_repair_kin(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_parked(ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_no_socket(ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_repair_user(ngx_sio_zone_t *z,
@@ -143,6 +145,37 @@ ngx_sio_repair_sessions(ngx_sio_zone_t *z)
     uint32_t               i;
     ngx_sio_session_sh_t  *ss;
 
+    if (ngx_sio_repair_settle(z) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 1; i <= z->sh->top_session; i++) {
+
+        ss = &z->sessions[i];
+
+        if (ss->state == NGX_SIO_LIVE) {
+            ngx_sio_repair_kin(z, ss);
+        }
+
+        if (ss->state == NGX_SIO_LIVE
+            && ngx_sio_repair_session(z, ss) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Which sessions there are, before any is asked for another. */
+
+static ngx_int_t
+ngx_sio_repair_settle(ngx_sio_zone_t *z)
+{
+    uint32_t               i;
+    ngx_sio_session_sh_t  *ss;
+
     for (i = 1; i <= z->sh->top_session; i++) {
 
         ss = &z->sessions[i];
@@ -157,9 +190,7 @@ ngx_sio_repair_sessions(ngx_sio_zone_t *z)
             break;
 
         case NGX_SIO_LIVE:
-            if (ngx_sio_repair_session(z, ss) != NGX_OK) {
-                return NGX_DECLINED;
-            }
+            ngx_sio_repair_parts(ss);
             break;
 
         default:
@@ -171,16 +202,45 @@ ngx_sio_repair_sessions(ngx_sio_zone_t *z)
 }
 
 
+/*
+ * A branch whose transport is gone is for its owner to end; without one it is
+ * nobody's, and would stay for ever.
+ */
+
+static void
+ngx_sio_repair_kin(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
+{
+    ngx_sio_session_sh_t  *ts;
+
+    if (ss->eio_sid[0] || (ss->flags & NGX_SIO_PARKED)) {
+        return;
+    }
+
+    if (ss->kin) {
+
+        ts = &z->sessions[ss->kin];
+
+        if (ss->kin <= z->sh->top_session
+            && ts->state == NGX_SIO_LIVE && ts->eio_sid[0])
+        {
+            return;
+        }
+
+        ss->kin = 0;
+
+        ngx_sio_step();
+    }
+
+    if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
+        ngx_sio_repair_free_session(ss);
+    }
+}
+
+
 static ngx_int_t
 ngx_sio_repair_session(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 {
     ngx_uint_t  n;
-
-    ngx_sio_repair_parts(ss);
-
-    if (ss->state != NGX_SIO_LIVE) {
-        return NGX_OK;
-    }
 
     n = 0;
 
@@ -230,9 +290,10 @@ ngx_sio_repair_parts(ngx_sio_session_sh_t *ss)
 static void
 ngx_sio_repair_parked(ngx_sio_session_sh_t *ss)
 {
-    if (ss->transport || ss->eio_sid[0]) {
+    if (ss->transport || ss->eio_sid[0] || ss->kin) {
         ss->transport = 0;
         ss->eio_sid[0] = 0;
+        ss->kin = 0;
 
         ngx_sio_step();
     }

@@ -18,6 +18,7 @@
 
 
 static void ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z);
+static void ngx_sio_repair_cache_branches(ngx_sio_zone_t *z);
 static void ngx_sio_repair_cache_names(ngx_sio_names_t *names);
 static void ngx_sio_repair_cache_chunks(ngx_sio_zone_t *z);
 
@@ -28,6 +29,7 @@ ngx_sio_repair_caches(ngx_sio_zone_t *z)
     ngx_sio_names_t  names;
 
     ngx_sio_repair_cache_sessions(z);
+    ngx_sio_repair_cache_branches(z);
 
     names = ngx_sio_name_rooms(z);
     ngx_sio_repair_cache_names(&names);
@@ -74,6 +76,7 @@ ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z)
             bucket = ngx_sio_session_eio_bucket(z, ss->eio_sid);
             ss->next_eio = *bucket;
             *bucket = i;
+            ss->kin = 0;
         }
 
         if (ss->sid[0]) {
@@ -85,6 +88,35 @@ ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z)
         sh->live_sessions++;
         sh->live_polling += (ss->transport == SIO_EIO_POLLING);
         sh->live_parked += ((ss->flags & NGX_SIO_PARKED) != 0);
+
+        ngx_sio_step();
+    }
+}
+
+
+/* The lists of branches, which have been emptied before. */
+
+static void
+ngx_sio_repair_cache_branches(ngx_sio_zone_t *z)
+{
+    uint32_t               i, *link;
+    ngx_sio_session_sh_t  *ss;
+
+    z->sh->live_branches = 0;
+
+    for (i = z->sh->top_session; i; i--) {
+
+        ss = &z->sessions[i];
+
+        if (ss->state == NGX_SIO_FREE || ss->eio_sid[0] || ss->kin == 0) {
+            continue;
+        }
+
+        link = &z->sessions[ss->kin].kin;
+        ss->next_eio = *link;
+        *link = i;
+
+        z->sh->live_branches++;
 
         ngx_sio_step();
     }

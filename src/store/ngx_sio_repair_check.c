@@ -36,6 +36,7 @@ typedef struct {
     uint64_t                  members;    /* that have not ended */
     uint32_t                  polling;
     uint32_t                  parked;
+    uint32_t                  branches;
     ngx_uint_t                errors;
     char                     *text;
     size_t                    size;
@@ -58,6 +59,8 @@ static ngx_uint_t ngx_sio_repair_check_members(ngx_sio_repair_check_t *ck,
 static ngx_uint_t ngx_sio_repair_check_chunk(ngx_sio_repair_check_t *ck,
     uint32_t i);
 static void ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck);
+static void ngx_sio_repair_check_branches(ngx_sio_repair_check_t *ck,
+    uint32_t transport);
 static void ngx_sio_repair_check_names(ngx_sio_repair_check_t *ck,
     ngx_sio_names_t *names, ngx_sio_repair_met_t *met);
 static void ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck,
@@ -204,6 +207,11 @@ ngx_sio_repair_check_sessions(ngx_sio_repair_check_t *ck)
                                    ck->parked);
     }
 
+    if (sh->live_branches != ck->branches) {
+        ngx_sio_repair_check_error(ck, "number of branches is wrong",
+                                   ck->branches);
+    }
+
     if (sh->live_members != ck->members) {
         ngx_sio_repair_check_error(ck, "number of memberships is wrong",
                                    ck->members);
@@ -228,9 +236,18 @@ ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
     if (ss->flags & NGX_SIO_PARKED) {
         ck->parked++;
 
-        if (ss->sid[0] == 0 || ss->eio_sid[0] || ss->transport) {
+        if (ss->sid[0] == 0 || ss->eio_sid[0] || ss->transport || ss->kin) {
             ngx_sio_repair_check_error(ck, "parked, but not all of it", i);
         }
+    }
+
+    if (ss->eio_sid[0] == 0 && ss->kin) {
+        ck->branches++;
+
+    } else if (ss->eio_sid[0] == 0 && !(ss->flags & NGX_SIO_PARKED)
+               && ngx_sio_owner_slot(ss->owner) == 0)
+    {
+        ngx_sio_repair_check_error(ck, "session is nobody's for ever", i);
     }
 
     slot = ngx_sio_owner_slot(ss->owner);
@@ -395,15 +412,48 @@ ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck)
     }
 
     for (i = 1; i <= z->sh->top_session; i++) {
+        if (z->sessions[i].state == NGX_SIO_LIVE && z->sessions[i].eio_sid[0])
+        {
+            ngx_sio_repair_check_branches(ck, i);
+        }
+    }
+
+    for (i = 1; i <= z->sh->top_session; i++) {
 
         ss = &z->sessions[i];
         n = (ss->state == NGX_SIO_LIVE);
 
-        if (met->chained[i] != (n && ss->eio_sid[0] != 0)
+        if (met->chained[i] != (n && (ss->eio_sid[0] || ss->kin))
             || met->listed[i] == n
             || met->refs[i] != (n && ss->sid[0] != 0))
         {
             ngx_sio_repair_check_error(ck, "session is in a wrong list", i);
+        }
+    }
+}
+
+
+/* "chained" counts them in the lists of their transports. */
+
+static void
+ngx_sio_repair_check_branches(ngx_sio_repair_check_t *ck, uint32_t transport)
+{
+    uint32_t               i;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = ck->z;
+
+    for (i = z->sessions[transport].kin; i; i = z->sessions[i].next_eio) {
+
+        ss = &z->sessions[i];
+
+        if (i > z->sh->top_session || ck->sessions.chained[i]++
+            || ss->state != NGX_SIO_LIVE || ss->eio_sid[0]
+            || ss->kin != transport || ss->nsp == 0)
+        {
+            ngx_sio_repair_check_error(ck, "bad list of branches", transport);
+            break;
         }
     }
 }

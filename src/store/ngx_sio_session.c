@@ -13,7 +13,6 @@
 /* Life of a session. */
 
 
-static uint32_t ngx_sio_session_alloc(ngx_sio_zone_t *z);
 static uint64_t ngx_sio_session_init(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t slot, const ngx_sio_session_new_t *new);
 static void ngx_sio_session_start(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
@@ -30,7 +29,7 @@ ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
 
     if (ngx_sio_zone_lock(z) == NGX_OK) {
 
-        i = ngx_sio_zone_lost(z) ? 0 : ngx_sio_session_alloc(z);
+        i = ngx_sio_zone_lost(z) ? 0 : ngx_sio_session_alloc_locked(z);
 
         if (i) {
             *owner = ngx_sio_session_init(z, i, slot, new);
@@ -47,11 +46,12 @@ ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
 }
 
 
-static uint32_t
-ngx_sio_session_alloc(ngx_sio_zone_t *z)
+uint32_t
+ngx_sio_session_alloc_locked(ngx_sio_zone_t *z)
 {
-    uint32_t            i;
-    ngx_sio_zone_sh_t  *sh;
+    uint32_t               i;
+    ngx_sio_zone_sh_t     *sh;
+    ngx_sio_session_sh_t  *ss;
 
     sh = z->sh;
     i = sh->free_session;
@@ -70,6 +70,18 @@ ngx_sio_session_alloc(ngx_sio_zone_t *z)
 
     ngx_sio_step();
 
+    ss = &z->sessions[i];
+
+    ss->state = NGX_SIO_NEW;
+
+    ngx_sio_step();
+
+    /* everything but the owner word starts at zero */
+
+    ss->told = 0;
+    ngx_memzero(&ss->applied, sizeof(ngx_sio_session_sh_t)
+                              - offsetof(ngx_sio_session_sh_t, applied));
+
     return i;
 }
 
@@ -83,16 +95,6 @@ ngx_sio_session_init(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
     ngx_sio_session_sh_t  *ss;
 
     ss = &z->sessions[i];
-
-    ss->state = NGX_SIO_NEW;
-
-    ngx_sio_step();
-
-    /* everything but the owner word starts at zero */
-
-    ss->told = 0;
-    ngx_memzero(&ss->applied, sizeof(ngx_sio_session_sh_t)
-                              - offsetof(ngx_sio_session_sh_t, applied));
 
     ngx_sio_session_start(z, ss, slot, new);
 
@@ -334,7 +336,13 @@ ngx_sio_session_free_locked(ngx_sio_zone_t *z, uint32_t i)
 
     while (ngx_sio_session_pass_locked(ss, &owner, 0) != NGX_OK) { /* void */ }
 
-    ngx_sio_session_no_eio_locked(z, i);
+    if (ss->eio_sid[0]) {
+        ngx_sio_session_shed_locked(z, i, 0);
+        ngx_sio_session_no_eio_locked(z, i);
+
+    } else {
+        ngx_sio_session_prune_locked(z, i);
+    }
 
     ngx_sio_store(&ss->state, NGX_SIO_FREE);
 

@@ -12,7 +12,9 @@
 
 
 /*
- * Session records: one for each socket, with the rooms that it is in.
+ * Session records: one for each socket, with the rooms that it is in.  The
+ * record of a transport holds its socket in "/", sockets in further namespaces
+ * have records of their own: its branches, see below.
  *
  * A session belongs to one worker, while it has a WebSocket or a pending poll,
  * or to nobody: between two polls, or parked, when its transport is lost and a
@@ -124,7 +126,7 @@ typedef struct {
  * The same, for an answer with events in it, which may be sent only if this
  * returns NGX_OK.
  */
-ngx_int_t ngx_sio_session_answer(ngx_sio_zone_t *z, uint32_t i,
+ngx_int_t ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner, uint64_t at, const ngx_sio_session_answer_t *answer);
 
 /*
@@ -192,7 +194,7 @@ ngx_int_t ngx_sio_session_leave(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
 
 /*
  * Takes away socket id, user and rooms: the transport goes on without a
- * socket.  A session that is PARKED has none, and is closed.
+ * socket.  A session without transport, which is PARKED or a branch, is closed.
  */
 ngx_int_t ngx_sio_session_disconnect(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner);
@@ -229,6 +231,36 @@ void ngx_sio_session_post_done_locked(ngx_sio_zone_t *z, uint32_t i,
  */
 void ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
     uint64_t from, uint64_t last);
+
+
+/*
+ * Makes a branch of a transport: a record for its socket in another namespace.
+ * slot: its owner, that of the transport, whose cursor it moves with; 0:
+ * nobody's, to be claimed by whoever has or gets the transport; then it starts
+ * at the head.  connecter: the slot of the worker that waits for rooms on its
+ * behalf, which makes it CONNECTING; or 0.  *owner is the ticket.  Returns its
+ * index, or 0: the zone is full (sh->refused is counted), there is no such
+ * transport, or it has such a branch already.
+ */
+uint32_t ngx_sio_session_branch_locked(ngx_sio_zone_t *z, uint32_t transport,
+    uint16_t nsp, ngx_uint_t slot, ngx_uint_t connecter, uint64_t *owner);
+
+/* The transport's session in a namespace, which is itself for 0; 0: none. */
+uint32_t ngx_sio_session_in_locked(ngx_sio_zone_t *z, uint32_t transport,
+    uint16_t nsp);
+
+/* The first branch of a transport, and the one behind a branch; 0: none. */
+uint32_t ngx_sio_session_first_locked(ngx_sio_zone_t *z, uint32_t transport);
+uint32_t ngx_sio_session_next_locked(ngx_sio_zone_t *z, uint32_t branch);
+
+/*
+ * Takes a branch from its transport, or all branches from a transport.  Those
+ * that are nobody's are parked until the deadline, or closed: all with deadline
+ * 0, and those that cannot be recovered.  Others are for their owner to end.
+ */
+void ngx_sio_session_prune_locked(ngx_sio_zone_t *z, uint32_t branch);
+void ngx_sio_session_shed_locked(ngx_sio_zone_t *z, uint32_t transport,
+    uint64_t deadline);
 
 
 /*
@@ -300,7 +332,12 @@ void ngx_sio_session_empty_locked(ngx_sio_zone_t *z, uint32_t i);
 void ngx_sio_session_drop_locked(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
 
-/* Frees a record, without a look at socket and rooms. */
+/*
+ * A record for a new session, which is NEW, and zero but for its owner word; 0
+ * if there is none left.  The second frees one, without a look at socket and
+ * rooms.
+ */
+uint32_t ngx_sio_session_alloc_locked(ngx_sio_zone_t *z);
 void ngx_sio_session_free_locked(ngx_sio_zone_t *z, uint32_t i);
 
 /* Adds a room that the session is not in.  NGX_OK or NGX_DECLINED. */

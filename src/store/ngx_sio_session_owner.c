@@ -112,52 +112,53 @@ ngx_int_t
 ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at)
 {
-    return ngx_sio_session_answer(z, i, owner, at, NULL);
-}
-
-
-ngx_int_t
-ngx_sio_session_answer(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
-    uint64_t at, const ngx_sio_session_answer_t *answer)
-{
-    ngx_int_t              rc;
-    ngx_sio_session_sh_t  *ss;
+    ngx_int_t  rc;
 
     if (ngx_sio_zone_lock(z) != NGX_OK) {
         return NGX_BUSY;
     }
 
-    rc = NGX_DECLINED;
-    ss = ngx_sio_session_mine_locked(z, i, owner);
-
-    if (ss && (ss->flags & NGX_SIO_DEAD)) {
-        ngx_sio_session_close_locked(z, i);
-
-    } else if (ss) {
-
-        /* who dies in between has not moved "applied" over an event */
-
-        if (answer) {
-
-            if (answer->last && (ss->flags & NGX_SIO_RECOVERABLE)) {
-                ngx_sio_session_handed(z, ss, answer->from, answer->last);
-            }
-
-            if (answer->applied) {
-                ss->applied = answer->applied;
-
-                ngx_sio_step();
-            }
-        }
-
-        ngx_sio_session_floor_locked(z, ss);
-        ngx_sio_session_let_go(ss, at);
-        rc = NGX_OK;
-    }
+    rc = ngx_sio_session_answer_locked(z, i, owner, at, NULL);
 
     ngx_sio_zone_unlock(z);
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at, const ngx_sio_session_answer_t *answer)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_mine_locked(z, i, owner);
+
+    if (ss == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ss->flags & NGX_SIO_DEAD) {
+        ngx_sio_session_close_locked(z, i);
+        return NGX_DECLINED;
+    }
+
+    /* who dies in between has not moved "applied" over an event */
+
+    if (answer && answer->last && (ss->flags & NGX_SIO_RECOVERABLE)) {
+        ngx_sio_session_handed(z, ss, answer->from, answer->last);
+    }
+
+    if (answer && answer->applied) {
+        ss->applied = answer->applied;
+
+        ngx_sio_step();
+    }
+
+    ngx_sio_session_floor_locked(z, ss);
+    ngx_sio_session_let_go(ss, at);
+
+    return NGX_OK;
 }
 
 
@@ -216,8 +217,9 @@ ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
 
 
 /*
- * From the flag on repair does the rest: it takes the id of the transport from
- * a session that is PARKED.  Before it there is nothing to be undone.
+ * From the flag on repair does the rest: it takes the id of the transport, or
+ * the transport, from a session that is PARKED.  Before it there is nothing to
+ * be undone.
  */
 
 void
@@ -249,8 +251,14 @@ ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
 
         z->sh->live_parked++;
 
-        ngx_sio_session_transport_locked(z, i, 0);
-        ngx_sio_session_no_eio_locked(z, i);
+        if (ss->eio_sid[0]) {
+            ngx_sio_session_transport_locked(z, i, 0);
+            ngx_sio_session_shed_locked(z, i, deadline);
+            ngx_sio_session_no_eio_locked(z, i);
+
+        } else {
+            ngx_sio_session_prune_locked(z, i);
+        }
     }
 
     ngx_sio_session_let_go(ss, at);

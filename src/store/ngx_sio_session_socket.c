@@ -16,6 +16,8 @@
  */
 
 
+static void ngx_sio_session_no_limit(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_session_fill(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss, ngx_sio_session_socket_t *socket);
 static ngx_int_t ngx_sio_session_user(ngx_sio_zone_t *z,
@@ -85,11 +87,24 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
 
     ss->connecter = 0;
 
+    ngx_sio_session_no_limit(z, ss);
+
     ngx_sio_step();
 
     ngx_sio_session_link_sid(z, i, socket->sid);
 
     return NGX_OK;
+}
+
+
+/* A transport need not connect in time when one of its branches has. */
+
+static void
+ngx_sio_session_no_limit(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
+{
+    if (ss->eio_sid[0] == 0 && ss->kin) {
+        z->sessions[ss->kin].connect_by = 0;
+    }
 }
 
 
@@ -201,8 +216,8 @@ ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
         return;
     }
 
-    if (ss->flags & NGX_SIO_PARKED) {
-        /* there is no transport to go on */
+    if (ss->eio_sid[0] == 0) {
+        /* there is no transport to go on, or it does so without this */
         ngx_sio_session_close_locked(z, i);
         return;
     }
@@ -351,6 +366,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_step();
 
     ngx_sio_session_move(dst, src);
+    ngx_sio_session_no_limit(z, dst);
 
     dst->applied = at;
 

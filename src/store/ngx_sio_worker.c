@@ -365,6 +365,7 @@ static void
 ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_worker_set_t *set)
 {
+    uint32_t               t;
     ngx_sio_session_sh_t  *ss;
 
     ss = &z->sessions[i];
@@ -385,12 +386,15 @@ ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
 
     if (ss->flags & NGX_SIO_CONNECTING) {
 
-        if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
-            ngx_sio_session_close_locked(z, i);
+        /* a branch takes its transport with it */
+        t = (ss->eio_sid[0] == 0 && ss->kin) ? ss->kin : i;
+
+        if (ngx_sio_owner_slot(ngx_sio_load(&z->sessions[t].owner)) == 0) {
+            ngx_sio_session_close_locked(z, t);
             return;
         }
 
-        ss->flags |= NGX_SIO_DEAD;
+        z->sessions[t].flags |= NGX_SIO_DEAD;
 
         ngx_sio_step();
     }

@@ -98,6 +98,11 @@ ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size, size_t log_size,
     sh->node_len = ngx_min(node->len, NGX_SIO_NODE_LEN);
     ngx_memcpy(sh->node, node->data, sh->node_len);
 
+    /* "/" is 0 in all zones */
+    sh->nsps[0].len = 1;
+    sh->nsps[0].name[0] = '/';
+    sh->nnsps = 1;
+
     sh->tail = log_size;
     sh->head = log_size;
     sh->floor = log_size;

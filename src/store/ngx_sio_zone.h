@@ -44,11 +44,13 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    2               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    3               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
 #define NGX_SIO_SID_LEN        20
+#define NGX_SIO_NAMESPACES     64              /* that a zone has ever known */
+#define NGX_SIO_NSP_LEN        126
 
 #define NGX_SIO_LOCK_TIMEOUT   1000            /* ms; only a stopped holder */
 
@@ -172,10 +174,14 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 #define NGX_SIO_FLOOR          0x0400          /* rooms before base_from are
                                                   no longer known; base_last is
                                                   0 then */
+#define NGX_SIO_BRANCHED       0x1000          /* a transport that has, or had,
+                                                  branches */
 
 
 /*
- * A socket in a namespace, with its transport if it is the first.  256 bytes.
+ * A transport with its socket in "/", or a branch: a socket of a transport in
+ * another namespace, which has no Engine.IO id and goes where its transport
+ * goes.  Parked, they are sockets on their own.  256 bytes.
  *
  * "owner:" fields are written by the owner, or by anybody with the zone lock
  * while there is none.
@@ -216,15 +222,19 @@ typedef struct {
                                                /* [0] is 0: no socket */
     uint32_t                  user;            /* zone lock: index or 0 */
     uint32_t                  next_eio;        /* zone lock: chains of both */
-    uint32_t                  next_sid;        /*   tables; free list: _eio */
-    uint32_t                  parent;          /* zone lock: the session of the
-                                                  transport, 0 if it is this */
+    uint32_t                  next_sid;        /*   tables; free list: _eio; of
+                                                  a branch: the next branch of
+                                                  its transport */
+    uint32_t                  kin;             /* zone lock: of a branch: its
+                                                  transport, written last; of a
+                                                  transport: its first branch,
+                                                  a cache */
     uint32_t                  chunk;           /* zone lock: first chunk */
     uint32_t                  ping_interval;   /* ms; fixed */
     uint32_t                  ping_timeout;    /* ms; fixed */
     uint32_t                  connect_by;      /* low bits of the ms until which
-                                                  it has to be a socket; fixed,
-                                                  0: whenever it likes */
+                                                  it has to be a socket; zone
+                                                  lock, 0: whenever it likes */
     uint16_t                  poster;          /* zone lock: slot of the worker
                                                   that handles a POST of it */
     uint16_t                  connecter;       /* zone lock: slot of the worker
@@ -309,6 +319,16 @@ typedef struct {
 } ngx_sio_lease_sh_t;
 
 
+/* A namespace; its place in the zone is its number in records of all kinds. */
+
+typedef struct {
+    uint16_t                  len;
+    u_char                    name[NGX_SIO_NSP_LEN];
+} ngx_sio_nsp_sh_t;
+
+_Static_assert(sizeof(ngx_sio_nsp_sh_t) == 128, "size of a namespace");
+
+
 typedef struct {
     uint32_t                  magic;
     uint32_t                  layout;
@@ -344,10 +364,15 @@ typedef struct {
     uint32_t                  live_chunks;
     uint32_t                  live_polling;    /*   sessions that poll */
     uint32_t                  live_parked;
+    uint32_t                  live_branches;
     uint64_t                  live_members;
 
     uint32_t                  emptying;        /* zone lock: repair has given
                                                   all records up */
+
+    ngx_sio_nsp_sh_t          nsps[NGX_SIO_NAMESPACES];
+    uint32_t                  nnsps;           /* zone lock, written last; those
+                                                  below it never change */
 
     uint64_t                  created;         /* ms, when it was formatted */
     uint64_t                  swept;           /* atomic: ms of the last sweep

@@ -45,11 +45,15 @@ class Inbox {
   }
 }
 
-/** socket.io-client, over WebSocket unless options say else. */
+/**
+ * socket.io-client, over WebSocket unless options say else.  manager and nsp:
+ * a socket in another namespace of a connection that there is.
+ */
 class Client extends Inbox {
-  constructor(url, { name = 'client', auth, ...options } = {}) {
+  constructor(url, { name = 'client', auth, manager, nsp, ...options } = {}) {
     super();
     this.name = name;
+    this.others = [];
     this.refusals = [];
     this.failures = [];
     this.disconnects = [];
@@ -57,7 +61,7 @@ class Client extends Inbox {
     this.recovered = [];        // of each connect: was the socket recovered
     this.upgrades = 0;
 
-    this.socket = io(url, {
+    this.socket = manager ? manager.socket(nsp, { auth }) : io(url, {
       transports: ['websocket'],
       forceNew: true,
       reconnectionDelay: 50,
@@ -83,6 +87,16 @@ class Client extends Inbox {
 
   toString() {
     return this.name;
+  }
+
+  /** Its socket in another namespace, on the same connection. */
+  of(nsp) {
+    const other = new Client(null, {
+      name: `${this.name}${nsp}`, auth: this.socket.auth, nsp,
+      manager: this.socket.io,
+    });
+    this.others.push(other);
+    return other;
   }
 
   get id() {
@@ -152,6 +166,7 @@ class Client extends Inbox {
   }
 
   close() {
+    this.others.forEach((other) => other.close());
     this.socket.disconnect();
   }
 }
