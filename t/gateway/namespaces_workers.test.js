@@ -23,7 +23,11 @@ const start = (t, workers, { block, ...options } = {}) => gateway(t, {
   listen: workers > 1 ? 'reuseport' : undefined,
   block: { namespace: SPACES.join(' '), ...block },
   locations: {
-    '/socket.io/': { socketio_ping_interval: '2s' },
+    // A client that has stopped polling for an upgrade does not begin again
+    // when its WebSocket breaks; it has to miss a ping.
+    '/socket.io/': {
+      socketio_ping_interval: '2s', socketio_ping_timeout: '2s',
+    },
     '= /status': { socketio: null, socketio_status: 'mew' },
   },
   ...options,
@@ -280,6 +284,9 @@ test('kills and reloads', async (t) => {
 
   for (let i = 0; i < 3; i++) {
     await t.test(`kill ${i + 1}`, async () => {
+      // A worker that reads the feed needs one that goes on for it.
+      await until(async () => (await gw.feedWorkers()).length === 2,
+                  'somebody stands by');
       gw.nginx.killWorker(gw.nginx.workers()[i % 4]);
       await settle();
     });
