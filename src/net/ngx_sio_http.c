@@ -54,6 +54,55 @@ static const ngx_str_t  ngx_sio_http_html = ngx_string("text/html");
 static const ngx_str_t  ngx_sio_http_json = ngx_string("application/json");
 static const ngx_str_t  ngx_sio_http_utf8 = ngx_string("UTF-8");
 static const ngx_str_t  ngx_sio_http_no_type = ngx_null_string;
+static const ngx_str_t  ngx_sio_http_uncached = ngx_string("no-store");
+
+
+ngx_str_t *
+ngx_sio_http_header(ngx_http_request_t *r, const char *name, size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (header[i].key.len == len
+                && ngx_strncasecmp(header[i].key.data, (u_char *) name, len)
+                   == 0)
+            {
+                return &header[i].value;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_sio_http_push(ngx_http_request_t *r, const char *name, size_t len,
+    const ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* later versions of nginx link equal headers, hence all of it */
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = len;
+    h->value = *value;
+
+    return NGX_OK;
+}
 
 
 ngx_int_t
@@ -200,21 +249,7 @@ ngx_sio_http_type(ngx_http_request_t *r, const ngx_str_t *type,
 static ngx_int_t
 ngx_sio_http_no_store(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* later versions of nginx link equal headers, hence all of it */
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    ngx_str_set(&h->key, "Cache-Control");
-    ngx_str_set(&h->value, "no-store");
-
-    return NGX_OK;
+    return ngx_sio_http_push(r, "Cache-Control", 13, &ngx_sio_http_uncached);
 }
 
 

@@ -23,6 +23,18 @@
  */
 
 
+/* The value of the first request header of that name; NULL: there is none. */
+ngx_str_t *ngx_sio_http_header(ngx_http_request_t *r, const char *name,
+    size_t len);
+
+/*
+ * Adds a header to whatever the response will be; name and the bytes of value
+ * are not copied.  NGX_OK, or NGX_ERROR (memory).
+ */
+ngx_int_t ngx_sio_http_push(ngx_http_request_t *r, const char *name,
+    size_t len, const ngx_str_t *value);
+
+
 /*
  * 200 with a payload, which is copied: text/plain, never cached (protocol 1.3,
  * 1.5).

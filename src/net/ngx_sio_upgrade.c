@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_upgrade.h"
+#include "ngx_sio_http.h"
 #include "ngx_sio_ws.h"
 
 #include <ngx_sha1.h>
@@ -21,13 +22,9 @@ typedef struct {
 } ngx_sio_upgrade_t;
 
 
-static ngx_str_t *ngx_sio_upgrade_header(ngx_http_request_t *r,
-    const char *name, size_t len);
 static ngx_int_t ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body,
     size_t len);
 static ngx_int_t ngx_sio_upgrade_headers(ngx_http_request_t *r);
-static ngx_int_t ngx_sio_upgrade_push(ngx_http_request_t *r, const char *name,
-    size_t len, const ngx_str_t *value);
 static ngx_int_t ngx_sio_upgrade_accept(ngx_http_request_t *r,
     ngx_str_t *value);
 static ngx_sio_upgrade_t *ngx_sio_upgrade_get(ngx_http_request_t *r);
@@ -47,7 +44,7 @@ ngx_sio_upgrade_requested(ngx_http_request_t *r)
 {
     ngx_str_t  *connection;
 
-    connection = ngx_sio_upgrade_header(r, "Connection", 10);
+    connection = ngx_sio_http_header(r, "Connection", 10);
 
     if (r->headers_in.upgrade == NULL || connection == NULL) {
         return 0;
@@ -82,7 +79,7 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
         return NGX_DECLINED;
     }
 
-    value = ngx_sio_upgrade_header(r, "Sec-WebSocket-Key", 17);
+    value = ngx_sio_http_header(r, "Sec-WebSocket-Key", 17);
 
     /* 16 bytes in base64 */
 
@@ -95,7 +92,7 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
         return NGX_DECLINED;
     }
 
-    value = ngx_sio_upgrade_header(r, "Sec-WebSocket-Version", 21);
+    value = ngx_sio_http_header(r, "Sec-WebSocket-Version", 21);
 
     if (value == NULL || value->len != 2
         || ngx_strncmp(value->data, "13", 2) != 0)
@@ -104,37 +101,12 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
 
         /* RFC 6455, 4.4: the versions that there are */
 
-        return ngx_sio_upgrade_push(r, "Sec-WebSocket-Version", 21,
-                                    &ngx_sio_upgrade_version)
+        return ngx_sio_http_push(r, "Sec-WebSocket-Version", 21,
+                                 &ngx_sio_upgrade_version)
                == NGX_OK ? NGX_DECLINED : NGX_ERROR;
     }
 
     return NGX_OK;
-}
-
-
-static ngx_str_t *
-ngx_sio_upgrade_header(ngx_http_request_t *r, const char *name, size_t len)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (header[i].key.len == len
-                && ngx_strncasecmp(header[i].key.data, (u_char *) name, len)
-                   == 0)
-            {
-                return &header[i].value;
-            }
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -235,15 +207,15 @@ ngx_sio_upgrade_headers(ngx_http_request_t *r)
     ngx_http_clear_content_length(r);
 
     if (ngx_sio_upgrade_accept(r, &accept) != NGX_OK
-        || ngx_sio_upgrade_push(r, "Upgrade", 7, &ngx_sio_upgrade_token)
+        || ngx_sio_http_push(r, "Upgrade", 7, &ngx_sio_upgrade_token)
            != NGX_OK
-        || ngx_sio_upgrade_push(r, "Sec-WebSocket-Accept", 20, &accept)
+        || ngx_sio_http_push(r, "Sec-WebSocket-Accept", 20, &accept)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    protocol = ngx_sio_upgrade_header(r, "Sec-WebSocket-Protocol", 22);
+    protocol = ngx_sio_http_header(r, "Sec-WebSocket-Protocol", 22);
 
     if (protocol == NULL || protocol->len == 0) {
         return NGX_OK;
@@ -258,30 +230,7 @@ ngx_sio_upgrade_headers(ngx_http_request_t *r)
         first.len = p - first.data;
     }
 
-    return ngx_sio_upgrade_push(r, "Sec-WebSocket-Protocol", 22, &first);
-}
-
-
-static ngx_int_t
-ngx_sio_upgrade_push(ngx_http_request_t *r, const char *name, size_t len,
-    const ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* later versions of nginx link equal headers, hence all of it */
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = len;
-    h->value = *value;
-
-    return NGX_OK;
+    return ngx_sio_http_push(r, "Sec-WebSocket-Protocol", 22, &first);
 }
 
 
@@ -299,7 +248,7 @@ ngx_sio_upgrade_accept(ngx_http_request_t *r, ngx_str_t *value)
         return NGX_ERROR;
     }
 
-    key = ngx_sio_upgrade_header(r, "Sec-WebSocket-Key", 17);
+    key = ngx_sio_http_header(r, "Sec-WebSocket-Key", 17);
 
     ngx_sha1_init(&sha1);
     ngx_sha1_update(&sha1, key->data, key->len);
