@@ -15,11 +15,11 @@
 #define SIO_EIO_NAME_LEN  16      /* more than the longest name we know */
 
 
+static int sio_eio_query_next(const unsigned char **p,
+    const unsigned char *last, sio_str_t *name, sio_str_t *value);
 static void sio_eio_query_arg(sio_eio_query_t *q, sio_str_t name,
     sio_str_t value);
 static void sio_eio_query_sid(sio_eio_query_t *q, sio_str_t value);
-static sio_str_t sio_eio_decode(unsigned char *dst, size_t size,
-    sio_str_t src);
 static int sio_eio_hex(unsigned char c);
 static int sio_eio_equal(sio_str_t s, const char *text);
 
@@ -38,12 +38,14 @@ void
 sio_eio_query_parse(sio_eio_query_t *q, const unsigned char *p, size_t len)
 {
     sio_str_t             name, value;
-    const unsigned char  *last, *end, *eq;
+    const unsigned char  *last;
 
     q->version = 3;
     q->transport = 0;
     q->sid.len = 0;
     q->sid.data = NULL;
+    q->token.len = 0;
+    q->token.data = NULL;
 
     if (len == 0) {
         return;
@@ -51,29 +53,42 @@ sio_eio_query_parse(sio_eio_query_t *q, const unsigned char *p, size_t len)
 
     last = p + len;
 
-    for ( ;; ) {
-
-        end = memchr(p, '&', last - p);
-        if (end == NULL) {
-            end = last;
-        }
-
-        eq = memchr(p, '=', end - p);
-
-        name.data = p;
-        name.len = (eq ? eq : end) - p;
-
-        value.data = eq ? eq + 1 : end;
-        value.len = end - value.data;
-
+    while (sio_eio_query_next(&p, last, &name, &value)) {
         sio_eio_query_arg(q, name, value);
-
-        if (end == last) {
-            return;
-        }
-
-        p = end + 1;
     }
+}
+
+
+/* Takes an argument off; 0 if there is none left. */
+
+static int
+sio_eio_query_next(const unsigned char **p, const unsigned char *last,
+    sio_str_t *name, sio_str_t *value)
+{
+    const unsigned char  *start, *end, *eq;
+
+    start = *p;
+
+    if (start == last) {
+        return 0;
+    }
+
+    end = memchr(start, '&', last - start);
+    if (end == NULL) {
+        end = last;
+    }
+
+    eq = memchr(start, '=', end - start);
+
+    name->data = start;
+    name->len = (eq ? eq : end) - start;
+
+    value->data = eq ? eq + 1 : end;
+    value->len = end - value->data;
+
+    *p = (end == last) ? last : end + 1;
+
+    return 1;
 }
 
 
@@ -82,14 +97,19 @@ sio_eio_query_arg(sio_eio_query_t *q, sio_str_t name, sio_str_t value)
 {
     unsigned char  name_buf[SIO_EIO_NAME_LEN], value_buf[SIO_EIO_NAME_LEN];
 
-    name = sio_eio_decode(name_buf, SIO_EIO_NAME_LEN, name);
+    name = sio_eio_query_decode(name_buf, SIO_EIO_NAME_LEN, name);
 
     if (sio_eio_equal(name, "sid")) {
         sio_eio_query_sid(q, value);
         return;
     }
 
-    value = sio_eio_decode(value_buf, SIO_EIO_NAME_LEN, value);
+    if (sio_eio_equal(name, "token")) {
+        q->token = value;
+        return;
+    }
+
+    value = sio_eio_query_decode(value_buf, SIO_EIO_NAME_LEN, value);
 
     if (sio_eio_equal(name, "EIO")) {
         q->version = sio_eio_equal(value, "4") ? 4 : 3;
@@ -114,18 +134,12 @@ sio_eio_query_arg(sio_eio_query_t *q, sio_str_t name, sio_str_t value)
 static void
 sio_eio_query_sid(sio_eio_query_t *q, sio_str_t value)
 {
-    q->sid = sio_eio_decode(q->decoded, sizeof(q->decoded), value);
+    q->sid = sio_eio_query_decode(q->decoded, sizeof(q->decoded), value);
 }
 
 
-/*
- * Undoes percent-encoding and "+", as WHATWG's URL rules have it: a "%" that
- * no two hex digits follow stands for itself.  Gives src itself if there is
- * nothing to undo; a result longer than size bytes is cut.
- */
-
-static sio_str_t
-sio_eio_decode(unsigned char *dst, size_t size, sio_str_t src)
+sio_str_t
+sio_eio_query_decode(unsigned char *dst, size_t size, sio_str_t src)
 {
     int        hi, lo;
     size_t     i, n;
@@ -162,6 +176,32 @@ sio_eio_decode(unsigned char *dst, size_t size, sio_str_t src)
     s.data = dst;
 
     return s;
+}
+
+
+void
+sio_eio_query_hide(unsigned char *p, size_t len)
+{
+    sio_str_t             name, value;
+    unsigned char         buf[SIO_EIO_NAME_LEN];
+    const unsigned char  *next, *last;
+
+    if (len == 0) {
+        return;
+    }
+
+    next = p;
+    last = p + len;
+
+    while (sio_eio_query_next(&next, last, &name, &value)) {
+
+        name = sio_eio_query_decode(buf, SIO_EIO_NAME_LEN, name);
+
+        if (sio_eio_equal(name, "token")) {
+            memset(p + (value.data - (const unsigned char *) p), '*',
+                   value.len);
+        }
+    }
 }
 
 

@@ -55,6 +55,7 @@ typedef struct {
     unsigned              version;     /* 4 if EIO is exactly "4", else 3 */
     unsigned              transport;   /* a sio_eio_transport_e, 0: unknown */
     sio_str_t             sid;         /* empty: a new handshake */
+    sio_str_t             token;       /* as it came, not decoded; or empty */
     unsigned char         decoded[64];
 } sio_eio_query_t;
 
@@ -67,6 +68,17 @@ typedef struct {
  */
 void sio_eio_query_parse(sio_eio_query_t *q, const unsigned char *p,
     size_t len);
+
+/*
+ * Undoes percent-encoding and "+", as WHATWG's URL rules have it: a "%" that
+ * no two hex digits follow stands for itself.  Gives src itself if there is
+ * nothing to undo, else text at dst; a result longer than size bytes is cut.
+ */
+sio_str_t sio_eio_query_decode(unsigned char *dst, size_t size,
+    sio_str_t src);
+
+/* Writes "*" over the token, wherever the query string has one. */
+void sio_eio_query_hide(unsigned char *p, size_t len);
 
 /* The text that the reference has for an error code, e.g. "Bad request". */
 const sio_str_t *sio_eio_error_text(sio_eio_error_e code);

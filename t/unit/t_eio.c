@@ -154,16 +154,72 @@ test_query_long_sid(void **state)
 }
 
 
+/* The token of a query, decoded, and what is left when it is hidden. */
+
+static void
+check_token(const char *query, const char *token, const char *hidden)
+{
+    size_t            len;
+    sio_str_t         found;
+    unsigned char    *p, buf[64];
+    sio_eio_query_t   q;
+
+    len = strlen(query);
+    p = malloc(len + !len);
+    assert_non_null(p);
+    memcpy(p, query, len);
+
+    sio_eio_query_parse(&q, p, len);
+
+    found = sio_eio_query_decode(buf, sizeof(buf), q.token);
+
+    assert_int_equal(found.len, strlen(token));
+    if (found.len) {
+        assert_memory_equal(found.data, token, found.len);
+    }
+
+    sio_eio_query_hide(p, len);
+
+    assert_int_equal(len, strlen(hidden));
+    if (len) {
+        assert_memory_equal(p, hidden, len);
+    }
+
+    free(p);
+}
+
+
+static void
+test_query_token(void **state)
+{
+    check_token("", "", "");
+    check_token("EIO=4&transport=polling", "", "EIO=4&transport=polling");
+    check_token("token", "", "token");
+    check_token("token=", "", "token=");
+    check_token("token=a.b-c_d&EIO=4", "a.b-c_d", "token=*******&EIO=4");
+    check_token("EIO=4&token=abc", "abc", "EIO=4&token=***");
+    check_token("t=1&token=%61b%2Bc&x", "ab+c", "t=1&token=********&x");
+    check_token("token=a+b", "a b", "token=***");
+    check_token("token=a=b", "a=b", "token=***");
+    check_token("%74o%6Ben=abc", "abc", "%74o%6Ben=***");
+    check_token("token=abc&token=de", "de", "token=***&token=**");
+    check_token("token=abc&token=", "", "token=***&token=");
+    check_token("token=abc&token", "", "token=***&token");
+    check_token("Token=a&tokens=b&atoken=c", "", "Token=a&tokens=b&atoken=c");
+}
+
+
 static void
 test_query_random(void **state)
 {
     size_t           i, k, n;
+    unsigned         version, transport;
     unsigned char   *p;
     sio_eio_query_t  q;
 
     static const char  parts[][12] = {
         "EIO", "=", "&", "4", "transport", "polling", "sid", "%", "%4", "%45",
-        "+", "%zz", "aaaaaaaaaaa"
+        "+", "%zz", "aaaaaaaaaaa", "token"
     };
 
     srand(5);
@@ -174,7 +230,7 @@ test_query_random(void **state)
         text[0] = '\0';
 
         for (k = rand() % 16; k; k--) {
-            strcat(text, parts[rand() % 13]);
+            strcat(text, parts[rand() % 14]);
         }
 
         n = strlen(text);
@@ -189,6 +245,19 @@ test_query_random(void **state)
         assert_true(q.sid.len == 0 || q.sid.data == q.decoded
                     || (q.sid.data > p && q.sid.data + q.sid.len <= p + n));
         assert_true(q.sid.data != q.decoded || q.sid.len <= 64);
+
+        version = q.version;
+        transport = q.transport;
+
+        sio_eio_query_hide(p, n);
+        sio_eio_query_parse(&q, p, n);
+
+        assert_int_equal(q.version, version);
+        assert_int_equal(q.transport, transport);
+
+        for (k = 0; k < q.token.len; k++) {
+            assert_int_equal(q.token.data[k], '*');
+        }
 
         free(p);
     }
@@ -286,6 +355,7 @@ main(void)
         cmocka_unit_test(test_query_last_wins),
         cmocka_unit_test(test_query_decoding),
         cmocka_unit_test(test_query_long_sid),
+        cmocka_unit_test(test_query_token),
         cmocka_unit_test(test_query_random),
         cmocka_unit_test(test_error_texts),
         cmocka_unit_test(test_open),
