@@ -4,27 +4,15 @@
 
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
 
+const {
+  KEY, HIDDEN, WRONG, dir, file, configuration, check, located, blocked,
+  wrongIn, wrongBlock, twice, eachAccepted, eachRefused,
+} = require('./lib/configuration');
 const { gateway } = require('./lib/gateway');
-const { Nginx, LOAD_MODULE } = require('./lib/nginx');
 const { request } = require('./lib/http');
 const { keyPair, sign } = require('./lib/token');
 const { until } = require('./lib/expect');
-
-const KEY = '0123456789abcdef0123456789abcdef';
-const HIDDEN = 'hidden-Secret-never-to-be-printed-17';
-
-const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-config-'));
-process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
-
-const file = (name, content) => {
-  const full = path.join(dir, name);
-  fs.writeFileSync(full, content);
-  return full;
-};
 
 const files = {
   secret: file('secret', `${KEY}\n`),
@@ -35,39 +23,9 @@ const files = {
   include: file('include.conf', 'zone 16m;\nlog 1m;\n'),
 };
 
-/**
- * A configuration of one gateway and one location.  Each part is a list of
- * lines in place of the usual ones.
- */
-function configuration({
-  http = [], block = ['zone 16m;', 'redis redis://127.0.0.1:6379/0;'],
-  server = [], location = ['socketio mew;', `socketio_jwt_key HS256 "${KEY}";`],
-  more = [],
-} = {}) {
-  return [
-    LOAD_MODULE, 'user root;', `pid ${dir}/nginx.pid;`,
-    'events {', '}', 'http {', 'access_log off;', ...http,
-    'socketio_gateway mew {', ...block, '}', ...more,
-    'server {', 'listen 127.0.0.1:1;', ...server,
-    'location /socket.io/ {', ...location, '}', '}', '}', '',
-  ].join('\n');
-}
-
-function check(text) {
-  const run = fs.mkdtempSync(path.join(dir, 'run-'));
-  const nginx = new Nginx(run);
-  nginx.configure(text);
-  return { ...nginx.check(), confFile: nginx.confFile };
-}
-
-/** Key line in front of the location's other lines. */
-const located = (...lines) => ({
-  location: ['socketio mew;', `socketio_jwt_key HS256 "${KEY}";`, ...lines],
-});
 /** A status page of the gateway, with these lines in its location. */
 const status = (name, where = '/status', lines = []) => [
   `location = ${where} {`, `socketio_status ${name};`, ...lines, '}'];
-const blocked = (...lines) => ({ block: ['zone 16m;', ...lines] });
 const WITH_REDIS = 'redis redis://127.0.0.1:6379;';
 
 test('accepted', async (t) => {
@@ -141,13 +99,7 @@ test('accepted', async (t) => {
       'socketio_jwt_require iss=a;', 'socketio_rooms claim=rooms;'] }],
   ];
 
-  for (const [name, parts] of rows) {
-    await t.test(name, () => {
-      const { ok, output } = check(configuration(parts));
-      assert.ok(ok, output);
-      assert.doesNotMatch(output, /\[(warn|error|alert)\]/);
-    });
-  }
+  await eachAccepted(t, rows);
 
   await t.test('a short key: a warning', () => {
     for (const [algorithm, length] of [['HS256', 31], ['HS384', 47],
@@ -162,18 +114,10 @@ test('accepted', async (t) => {
   });
 });
 
-// Each row: name, parts, the token that the message has to name (keys and
-// most of a Redis URL are masked, so something near them there).  The line
-// with the fault ends in "# wrong"; where a whole block is at fault, all of
-// its lines will do.
-const WRONG = '# wrong';
 const jwtKey = (rest) => (
   { location: ['socketio mew;', `socketio_jwt_key ${rest}; ${WRONG}`] });
-const wrongIn = (line) => located(`${line} ${WRONG}`);
-const wrongBlock = (line) => blocked(`${line} ${WRONG}`);
-const twice = (make, first, second = first) => (
-  make(first, `${second} ${WRONG}`));
 
+// Name, parts, the token that the message has to name.
 const REFUSED = [
   ['an unknown gateway', { location: [
     `socketio nobody; ${WRONG}`, `socketio_jwt_key HS256 "${KEY}";`] },
@@ -332,27 +276,7 @@ const REFUSED = [
     'socketio_gateway'],
 ];
 
-test('refused', async (t) => {
-  for (const [name, parts, token] of REFUSED) {
-    await t.test(name, () => {
-      const text = configuration(parts);
-      const lines = text.split('\n').flatMap((line, i) => (
-        line.endsWith(WRONG) ? [i + 1] : []));
-      // A block is also named by the lines that open and close it.
-      if (parts.block && lines.length > 0 && token === 'zone') {
-        lines.push(lines[0] - 1, lines.at(-1) + 1);
-      }
-
-      const { ok, output, confFile } = check(text);
-      assert.ok(!ok, `accepted: ${output}`);
-      assert.match(output, /\[emerg\]/);
-      assert.ok(output.includes(token), `"${token}" is not in: ${output}`);
-      assert.ok(!output.includes(HIDDEN), `a secret is in: ${output}`);
-      assert.ok(lines.some((line) => output.includes(`${confFile}:${line}`)),
-                `none of the lines ${lines} in: ${output}`);
-    });
-  }
-});
+test('refused', (t) => eachRefused(t, REFUSED));
 
 test('the name of a gateway is UTF-8', async (t) => {
   for (const [name, good] of [['mew', true], ['m\xc3\xa9w', true],
