@@ -54,11 +54,25 @@ ngx_command_t  ngx_http_socketio_commands[] = {
       0,
       NULL },
 
+    { ngx_string("socketio_origin"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_socketio_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("socketio_auth"),
       NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_sio_loc_conf_t, auth),
+      NULL },
+
+    { ngx_string("socketio_auth_token"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE123,
+      ngx_http_socketio_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("socketio_jwt_key"),
@@ -258,11 +272,13 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
      *     slcf->location = { 0, NULL };
      *     slcf->status = NULL;
      *     slcf->transports = 0;
+     *     slcf->token_sources = 0;
      *     slcf->user_claim = { 0, NULL };
      *     slcf->ready = { 0, NULL };
      *     slcf->ready_data = { 0, NULL };
      */
 
+    slcf->origins = NGX_CONF_UNSET_PTR;
     slcf->auth = NGX_CONF_UNSET;
     slcf->keys = NGX_CONF_UNSET_PTR;
     slcf->require = NGX_CONF_UNSET_PTR;
@@ -288,7 +304,10 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_bitmask_value(conf->transports, prev->transports,
                                  NGX_HTTP_SOCKETIO_TRANSPORTS);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
     ngx_conf_merge_value(conf->auth, prev->auth, 1);
+    ngx_conf_merge_bitmask_value(conf->token_sources, prev->token_sources,
+                                 NGX_SIO_TOKEN_PAYLOAD|NGX_SIO_TOKEN_HEADER);
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
     ngx_conf_merge_str_value(conf->user_claim, prev->user_claim, "sub");
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);

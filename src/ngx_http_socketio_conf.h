@@ -16,7 +16,8 @@
  *
  *   conf.c           table of directives, merging, final checks
  *   conf_location.c  what a location is: socketio, socketio_status
- *   conf_set.c       values of a location's directives
+ *   conf_http.c      which requests are taken: transports, origins, tokens
+ *   conf_set.c       values of a location's other directives
  *   conf_gateway.c   the socketio_gateway block
  *   conf_redis.c     the URL in it
  *   conf_key.c       socketio_jwt_key
@@ -51,6 +52,9 @@ char *ngx_http_socketio_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_socketio_transports(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_socketio_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_socketio_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_user_claim(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -8,7 +8,6 @@
 
 #include <ngx_sio_auth.h>
 
-#include <sio_eio.h>
 #include <sio_packet.h>
 #include <sio_utf8.h>
 
@@ -24,45 +23,6 @@ static char *ngx_http_socketio_ready_data(ngx_conf_t *cf,
     ngx_sio_loc_conf_t *slcf);
 static ngx_sio_template_t *ngx_http_socketio_template(ngx_conf_t *cf,
     ngx_str_t *source);
-
-
-char *
-ngx_http_socketio_transports(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_sio_loc_conf_t  *slcf = conf;
-
-    ngx_str_t   *value;
-    ngx_uint_t   i, transport;
-
-    if (slcf->transports) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "polling") == 0) {
-            transport = 1 << SIO_EIO_POLLING;
-
-        } else if (ngx_strcmp(value[i].data, "websocket") == 0) {
-            transport = 1 << SIO_EIO_WEBSOCKET;
-
-        } else {
-            return ngx_http_socketio_invalid(cf, &value[i]);
-        }
-
-        if (slcf->transports & transport) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate transport \"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        slcf->transports |= transport;
-    }
-
-    return NGX_CONF_OK;
-}
 
 
 char *

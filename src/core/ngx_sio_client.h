@@ -131,7 +131,7 @@ struct ngx_sio_client_s {
     ngx_sio_client_t         *carrier;         /* of a branch; else NULL */
     ngx_sio_client_t         *branches;        /* the first one; of a branch:
                                                   the next one */
-    ngx_str_t                *bearer;          /* heap; token of the header */
+    ngx_str_t                *bearer;          /* heap; token of its request */
     ngx_log_t                *log;             /* of its connection, while there
                                                   is one */
 };

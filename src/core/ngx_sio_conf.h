@@ -124,6 +124,13 @@ typedef struct {
 } ngx_sio_rooms_source_t;
 
 
+/* socketio_auth_token: where a token may stand. */
+
+#define NGX_SIO_TOKEN_PAYLOAD  0x01       /* of the CONNECT packet */
+#define NGX_SIO_TOKEN_HEADER   0x02       /* Authorization: Bearer */
+#define NGX_SIO_TOKEN_QUERY    0x04       /* ?token= */
+
+
 /* If auth is off, user_room is NULL and rooms asks for no claim. */
 
 typedef struct {
@@ -135,7 +142,11 @@ typedef struct {
 
     ngx_uint_t                transports;      /* set of sio_eio_transport_e, as
                                                   bits 1 << transport */
+    ngx_array_t              *origins;         /* ngx_str_t, as parsed by
+                                                  ngx_sio_origin_parse(), "*"
+                                                  alone; NULL: no check */
     ngx_flag_t                auth;
+    ngx_uint_t                token_sources;   /* set of NGX_SIO_TOKEN_* */
     ngx_array_t              *keys;            /* ngx_sio_auth_key_t */
     ngx_str_t                 user_claim;      /* "sub" */
     ngx_array_t              *require;         /* ngx_sio_auth_require_t */

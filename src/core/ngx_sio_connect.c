@@ -241,20 +241,22 @@ ngx_sio_connect_get(ngx_sio_client_t *sc)
 }
 
 
-/* The payload's token, else that of the Authorization header: a reference. */
+/* The payload's token, else the one that came beside it: a reference. */
 
 static json_t *
 ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth)
 {
     json_t  *token;
 
-    token = json_object_get(auth, "token");
+    token = (sc->conf->token_sources & NGX_SIO_TOKEN_PAYLOAD)
+            ? json_object_get(auth, "token") : NULL;
 
     if (sc->bearer
         && (token == NULL || json_is_null(token)
             || (json_is_string(token) && json_string_length(token) == 0)))
     {
-        return json_stringn((char *) sc->bearer->data, sc->bearer->len);
+        return json_stringn_nocheck((char *) sc->bearer->data,
+                                    sc->bearer->len);
     }
 
     return json_incref(token);

@@ -29,6 +29,11 @@ typedef struct {
 static uint32_t ngx_sio_handshake_session(ngx_sio_gateway_t *gw,
     ngx_sio_loc_conf_t *slcf, ngx_uint_t transport, u_char *sid,
     uint64_t *owner);
+static ngx_int_t ngx_sio_handshake_keep(ngx_http_request_t *r,
+    sio_str_t token);
+static void ngx_sio_handshake_hide(ngx_str_t *line);
+static void ngx_sio_handshake_authorization(ngx_http_request_t *r,
+    ngx_str_t *token);
 static void ngx_sio_handshake_detached(void *data, ngx_connection_t *c,
     u_char *p, size_t len);
 static void ngx_sio_handshake_failed(void *data);
@@ -134,23 +139,137 @@ ngx_sio_handshake_session(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
 }
 
 
-/* "Authorization: Bearer <token>"; RFC 6750, 2.1 */
+ngx_int_t
+ngx_sio_handshake_token(ngx_http_request_t *r, const sio_eio_query_t *query)
+{
+    ngx_int_t            rc;
+    ngx_sio_loc_conf_t  *slcf;
+
+    if (query->token.data == NULL) {
+        return NGX_OK;
+    }
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_socketio_module);
+
+    rc = (slcf->token_sources & NGX_SIO_TOKEN_QUERY)
+         ? ngx_sio_handshake_keep(r, query->token) : NGX_OK;
+
+    /* that nobody asked for it does not make it less of a secret */
+
+    ngx_sio_handshake_hide(&r->request_line);
+    ngx_sio_handshake_hide(&r->unparsed_uri);
+    sio_eio_query_hide(r->args.data, r->args.len);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_sio_handshake_keep(ngx_http_request_t *r, sio_str_t token)
+{
+    u_char     *p;
+    ngx_str_t  *kept;
+
+    kept = ngx_palloc(r->pool, sizeof(ngx_str_t) + token.len);
+    if (kept == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = (u_char *) (kept + 1);
+    token = sio_eio_query_decode(p, token.len, token);
+
+    if (token.data != p) {
+        ngx_memcpy(p, token.data, token.len);
+    }
+
+    kept->len = token.len;
+    kept->data = p;
+
+    ngx_http_set_ctx(r, kept, ngx_http_socketio_module);
+
+    return NGX_OK;
+}
+
+
+/* In a request line the query ends with a space. */
+
+static void
+ngx_sio_handshake_hide(ngx_str_t *line)
+{
+    u_char  *p, *end, *last;
+
+    last = line->data + line->len;
+
+    p = ngx_strlchr(line->data, last, '?');
+    if (p == NULL) {
+        return;
+    }
+
+    p++;
+
+    end = ngx_strlchr(p, last, ' ');
+    if (end == NULL) {
+        end = last;
+    }
+
+    sio_eio_query_hide(p, end - p);
+}
+
 
 ngx_str_t *
 ngx_sio_handshake_bearer(ngx_http_request_t *r)
 {
-    ngx_str_t  *bearer, value;
+    ngx_str_t           *bearer, *kept, token;
+    ngx_sio_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_socketio_module);
+
+    ngx_str_null(&token);
+
+    if (slcf->token_sources & NGX_SIO_TOKEN_HEADER) {
+        ngx_sio_handshake_authorization(r, &token);
+    }
+
+    kept = ngx_http_get_module_ctx(r, ngx_http_socketio_module);
+
+    if (token.len == 0 && kept) {
+        token = *kept;
+    }
+
+    if (token.len == 0 || token.len > NGX_SIO_HANDSHAKE_BEARER) {
+        return NULL;
+    }
+
+    bearer = ngx_alloc(sizeof(ngx_str_t) + token.len, r->connection->log);
+    if (bearer == NULL) {
+        return NULL;
+    }
+
+    bearer->len = token.len;
+    bearer->data = (u_char *) (bearer + 1);
+    ngx_memcpy(bearer->data, token.data, token.len);
+
+    return bearer;
+}
+
+
+/* "Authorization: Bearer <token>"; RFC 6750, 2.1 */
+
+static void
+ngx_sio_handshake_authorization(ngx_http_request_t *r, ngx_str_t *token)
+{
+    ngx_str_t  value;
 
     if (r->headers_in.authorization == NULL) {
-        return NULL;
+        return;
     }
 
     value = r->headers_in.authorization->value;
 
-    if (value.len <= 7 || value.len > NGX_SIO_HANDSHAKE_BEARER
+    if (value.len <= 7
         || ngx_strncasecmp(value.data, (u_char *) "bearer ", 7) != 0)
     {
-        return NULL;
+        return;
     }
 
     value.data += 7;
@@ -161,16 +280,7 @@ ngx_sio_handshake_bearer(ngx_http_request_t *r)
         value.len--;
     }
 
-    bearer = ngx_alloc(sizeof(ngx_str_t) + value.len, r->connection->log);
-    if (bearer == NULL) {
-        return NULL;
-    }
-
-    bearer->len = value.len;
-    bearer->data = (u_char *) (bearer + 1);
-    ngx_memcpy(bearer->data, value.data, value.len);
-
-    return bearer;
+    *token = value;
 }
 
 

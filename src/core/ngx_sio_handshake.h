@@ -10,6 +10,8 @@
 
 #include "ngx_sio_gateway.h"
 
+#include <sio_eio.h>
+
 
 /*
  * New sessions.  Both return what the content handler is to return; the second
@@ -21,8 +23,17 @@ ngx_int_t ngx_sio_handshake_websocket(ngx_http_request_t *r,
     ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf, const u_char *eio_sid);
 
 /*
- * The token of an Authorization header, on the heap; NULL if there is none, or
- * no memory.
+ * Keeps the token of the query for the function below, and writes "*" over it
+ * wherever nginx has it for its logs: every line about r may show the request
+ * line.  NGX_OK, also without a token, or NGX_ERROR (memory).
+ */
+ngx_int_t ngx_sio_handshake_token(ngx_http_request_t *r,
+    const sio_eio_query_t *query);
+
+/*
+ * The token that came with the request, on the heap: that of an Authorization
+ * header, else that of the query, as far as the configuration allows for them.
+ * NULL if there is none, or no memory.
  */
 ngx_str_t *ngx_sio_handshake_bearer(ngx_http_request_t *r);
 

@@ -7,6 +7,7 @@
 #include "ngx_sio_request.h"
 #include "ngx_sio_gateway.h"
 #include "ngx_sio_handshake.h"
+#include "ngx_sio_origin.h"
 #include "ngx_sio_poll.h"
 #include "ngx_sio_post.h"
 #include "ngx_sio_probe.h"
@@ -40,6 +41,7 @@ static ngx_int_t ngx_sio_request_refuse(ngx_sio_request_t *rq,
 ngx_int_t
 ngx_sio_request_handler(ngx_http_request_t *r)
 {
+    ngx_int_t          rc;
     ngx_sio_request_t  rq;
 
     if (r != r->main) {
@@ -52,11 +54,23 @@ ngx_sio_request_handler(ngx_http_request_t *r)
     rq.gateway = ngx_sio_gateway_find(rq.conf->gateway);
     rq.upgrade = ngx_sio_upgrade_requested(r);
 
+    sio_eio_query_parse(&rq.query, r->args.data, r->args.len);
+
+    /* before anything is logged */
+
+    if (ngx_sio_handshake_token(r, &rq.query) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_sio_origin_handler(r, rq.conf->origins);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     if (rq.gateway == NULL || rq.gateway->slot == 0) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
-
-    sio_eio_query_parse(&rq.query, r->args.data, r->args.len);
 
     return ngx_sio_request_route(&rq);
 }

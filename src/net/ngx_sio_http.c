@@ -210,8 +210,13 @@ ngx_sio_http_send(ngx_http_request_t *r, ngx_uint_t status, const u_char *p,
     out.next = NULL;
 
     r->headers_out.status = status;
-    r->headers_out.status_line.len = 0;
+    ngx_str_null(&r->headers_out.status_line);
     r->headers_out.content_length_n = len;
+
+    if (status == NGX_HTTP_NO_CONTENT) {
+        /* nginx leaves the length out, unless the line is not its own */
+        ngx_str_set(&r->headers_out.status_line, "204 No Content");
+    }
 
     /* an error_page on the way here must not replace the status */
     r->err_status = 0;

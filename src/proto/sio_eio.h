@@ -55,7 +55,8 @@ typedef struct {
     unsigned              version;     /* 4 if EIO is exactly "4", else 3 */
     unsigned              transport;   /* a sio_eio_transport_e, 0: unknown */
     sio_str_t             sid;         /* empty: a new handshake */
-    sio_str_t             token;       /* as it came, not decoded; or empty */
+    sio_str_t             token;       /* not decoded; data is NULL if there is
+                                          no such argument */
     unsigned char         decoded[64];
 } sio_eio_query_t;
 
