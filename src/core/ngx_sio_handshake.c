@@ -32,6 +32,7 @@ static uint32_t ngx_sio_handshake_session(ngx_sio_gateway_t *gw,
 static ngx_int_t ngx_sio_handshake_keep(ngx_http_request_t *r,
     sio_str_t token);
 static void ngx_sio_handshake_hide(ngx_str_t *line);
+static ngx_int_t ngx_sio_handshake_hide_args(ngx_http_request_t *r);
 static void ngx_sio_handshake_authorization(ngx_http_request_t *r,
     ngx_str_t *token);
 static void ngx_sio_handshake_detached(void *data, ngx_connection_t *c,
@@ -158,9 +159,8 @@ ngx_sio_handshake_token(ngx_http_request_t *r, const sio_eio_query_t *query)
 
     ngx_sio_handshake_hide(&r->request_line);
     ngx_sio_handshake_hide(&r->unparsed_uri);
-    sio_eio_query_hide(r->args.data, r->args.len);
 
-    return rc;
+    return ngx_sio_handshake_hide_args(r) == NGX_OK ? rc : NGX_ERROR;
 }
 
 
@@ -213,6 +213,35 @@ ngx_sio_handshake_hide(ngx_str_t *line)
     }
 
     sio_eio_query_hide(p, end - p);
+}
+
+
+/*
+ * The arguments are a part of the URI, unless the request was redirected: they
+ * may stand in the configuration then.
+ */
+
+static ngx_int_t
+ngx_sio_handshake_hide_args(ngx_http_request_t *r)
+{
+    u_char     *p;
+    ngx_str_t  *uri;
+
+    uri = &r->unparsed_uri;
+
+    if (r->args.data >= uri->data && r->args.data < uri->data + uri->len) {
+        return NGX_OK;
+    }
+
+    p = ngx_pstrdup(r->pool, &r->args);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    sio_eio_query_hide(p, r->args.len);
+    r->args.data = p;
+
+    return NGX_OK;
 }
 
 

@@ -208,6 +208,22 @@ test('settings are inherited', async (t) => {
   assert.equal(await byWebSocket(gw, '/own/', all), USER.h);
 });
 
+// What is hidden from the logs must not be the configuration itself.
+test('a token that the configuration adds', async (t) => {
+  const args = `?EIO=4&transport=websocket&token=${token('q')}`;
+  const gw = await gateway(t, {
+    location: { socketio_auth_token: 'query' },
+    server: {
+      error_page: `404 /socket.io/${args}`,
+      rewrite: `^/old/ /socket.io/${args}?`,
+    },
+  });
+
+  for (const where of ['/missing/', '/missing/', '/old/', '/old/']) {
+    assert.equal(await byWebSocket(gw, where, show({})), USER.q);
+  }
+});
+
 for (const sources of [null, 'payload header query']) {
   // The error log has the request line behind each line about a request.
   test(`no token in any log, ${sources || 'by default'}`, async (t) => {
@@ -221,7 +237,8 @@ for (const sources of [null, 'payload header query']) {
                   socketio_origin: 'https://chat.example' },
       setup: (it) => {
         log = path.join(it.dir, 'access.log');
-        it.options.server = { access_log: `${log} all` };
+        it.options.server = { access_log: `${log} all`,
+                              rewrite: '^/old/ /socket.io/?old=1' };
       },
     });
     const SIGN = 'signature-never-to-be-shown';
@@ -238,12 +255,14 @@ for (const sources of [null, 'payload header query']) {
       await byPolling(gw, '/socket.io/', { payload: {}, headers: {}, query });
 
       // refused, over HTTP/1 and HTTP/2
-      for (const [args, origin] of [
-        ['EIO=4&transport=polling&sid=nobody', 'https://chat.example'],
-        ['EIO=3&transport=websocket', 'https://chat.example'],
-        ['EIO=4&transport=polling', 'https://evil.example'],
+      for (const [where, origin] of [
+        ['/socket.io/?EIO=4&transport=polling&sid=nobody',
+          'https://chat.example'],
+        ['/socket.io/?EIO=3&transport=websocket', 'https://chat.example'],
+        ['/socket.io/?EIO=4&transport=polling', 'https://evil.example'],
+        ['/old/?EIO=4&transport=polling&sid=nobody', 'https://chat.example'],
       ]) {
-        const url = `/socket.io/?${args}${query}`;
+        const url = where + query;
         const { status } = await gw.exchange(request('GET', url, {
           headers: { Origin: origin } }));
         const answer = await h2.request('GET', url, undefined,
