@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_acks.h"
 #include "ngx_sio_arrive.h"
 #include "ngx_sio_command.h"
 #include "ngx_sio_connect.h"
@@ -316,6 +317,10 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
 
     case SIO_RECORD_SESSION:
         return ngx_sio_dispatch_session(gw, image);
+
+    case SIO_RECORD_ACK:
+        ngx_sio_acks_record(gw, image);
+        return NGX_OK;
 
     default:
         return NGX_OK;

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_feed_batch.h"
+#include "ngx_sio_acks.h"
 
 
 #define NGX_SIO_FEED_STALL        500          /* ms until a reader is fenced */
@@ -97,6 +98,7 @@ static sio_rc_t
 ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
     const char **error)
 {
+    uint64_t        ack;
     sio_rc_t        rc;
     sio_str_t       name;
     ngx_str_t       nsp;
@@ -106,18 +108,28 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 
     *error = NULL;
 
+    ngx_sio_nsp_name(b->gw->zone, push->nsp, &nsp);
+
+    name.data = nsp.data;
+    name.len = nsp.len;
+    ack = 0;
+
     if (push->kind == NGX_SIO_FEED_BROADCAST) {
-        ngx_sio_nsp_name(b->gw->zone, push->nsp, &nsp);
-
-        name.data = nsp.data;
-        name.len = nsp.len;
-
         rc = sio_adapter_broadcast(&b->adapter, &m, name, push->payload.data,
                                    push->payload.len, error);
 
     } else {
-        rc = sio_adapter_request(&b->adapter, &m, push->payload.data,
-                                 push->payload.len, error);
+
+        /* only requests in msgpack ask clients */
+
+        if (push->payload.len && push->payload.data[0] != '{'
+            && ngx_sio_acks_draw(b->gw, &ack) != NGX_OK)
+        {
+            return SIO_NOMEM;
+        }
+
+        rc = sio_adapter_request(&b->adapter, &m, name, ack,
+                                 push->payload.data, push->payload.len, error);
     }
 
     if (rc != SIO_OK) {
@@ -129,11 +141,17 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
     rc = sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
                            ngx_sio_log_max_record(b->gw->zone));
 
-    if (rc == SIO_OK && m.type == SIO_RECORD_EMIT) {
-        ngx_sio_gateway_stat(b->gw, EVENTS_IN, 1);
+    if (rc != SIO_OK || m.type != SIO_RECORD_EMIT) {
+        return rc;
     }
 
-    return rc;
+    ngx_sio_gateway_stat(b->gw, EVENTS_IN, 1);
+
+    if (ack) {
+        ngx_sio_acks_ask(b->gw, ack, push->nsp, &b->adapter);
+    }
+
+    return SIO_OK;
 }
 
 

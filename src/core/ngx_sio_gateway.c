@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_gateway.h"
+#include "ngx_sio_acks.h"
 #include "ngx_sio_client.h"
 #include "ngx_sio_beat.h"
 #include "ngx_sio_claim.h"
@@ -341,9 +342,12 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
 
     gw->rooms = ngx_sio_rooms_create(gw);
     gw->owned = ngx_sio_owned_create(gw);
+    gw->acks = ngx_sio_acks_create(gw);
     gw->dispatch = ngx_sio_dispatch_create(gw);
 
-    if (gw->rooms == NULL || gw->owned == NULL || gw->dispatch == NULL) {
+    if (gw->rooms == NULL || gw->owned == NULL || gw->acks == NULL
+        || gw->dispatch == NULL)
+    {
         return NGX_ERROR;
     }
 
@@ -650,6 +654,7 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
         ngx_sio_connect_resume(gw);
 
         ngx_sio_part_resume(gw);
+        ngx_sio_acks_expire(gw);
         ngx_sio_beat_sweep(gw);
 
         if (gw->sweeps++ % NGX_SIO_GATEWAY_CHECK == 0) {

@@ -36,6 +36,7 @@
  *   dispatch   from the log to the clients
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
+ *   acks       events that ask clients for an answer
  *   drain      a worker that leaves
  *   feed       from Redis to the log
  */
@@ -45,6 +46,7 @@ typedef struct ngx_sio_client_s   ngx_sio_client_t;
 typedef struct ngx_sio_rooms_s    ngx_sio_rooms_t;
 typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
 typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
+typedef struct ngx_sio_acks_s     ngx_sio_acks_t;
 
 
 struct ngx_sio_gateway_s {
@@ -78,6 +80,7 @@ struct ngx_sio_gateway_s {
     ngx_queue_t               answers;         /* polls that have something */
     ngx_event_t               answer;          /*   answers them */
     ngx_sio_owned_t          *owned;           /* clients by Engine.IO id */
+    ngx_sio_acks_t           *acks;            /* answers that are asked for */
 
     ngx_queue_t               slow;            /* by out->link: clients that
                                                   are behind */

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_receive.h"
+#include "ngx_sio_acks.h"
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 
@@ -220,6 +221,10 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
         sc->attachments = (uint8_t) pk->attachments;
         sc->illegal = (sio_packet_placeholders(json, pk->attachments)
                        != SIO_OK);
+        return;
+
+    case SIO_ACK:
+        ngx_sio_acks_answer(socket, pk);
         return;
 
     default:

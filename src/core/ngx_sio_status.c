@@ -475,6 +475,14 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
                           stats[NGX_SIO_STAT_HANDSHAKES]);
     ngx_sio_status_number(st, root, "upgrades", stats[NGX_SIO_STAT_UPGRADES]);
 
+    o = ngx_sio_status_section(st, root, "acks");
+
+    ngx_sio_status_number(st, o, "asked", st->stats[NGX_SIO_STAT_ACKS_ASKED]);
+    ngx_sio_status_number(st, o, "answered",
+                          st->stats[NGX_SIO_STAT_ACKS_ANSWERED]);
+    ngx_sio_status_number(st, o, "ignored",
+                          st->stats[NGX_SIO_STAT_ACKS_IGNORED]);
+
     o = ngx_sio_status_section(st, root, "sockets");
 
     ngx_sio_status_number(st, o, "connected", stats[NGX_SIO_STAT_CONNECTED]);

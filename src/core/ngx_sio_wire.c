@@ -34,6 +34,8 @@ typedef struct {
 } ngx_sio_wire_batch_t;
 
 
+static ngx_uint_t ngx_sio_wire_counts(ngx_sio_gateway_t *gw,
+    const sio_record_t *rec);
 static size_t ngx_sio_wire_tail(ngx_sio_gateway_t *gw,
     const sio_record_t *rec, unsigned part, size_t *len);
 static void ngx_sio_wire_put(ngx_sio_wire_window_t *w, const u_char *p,
@@ -87,9 +89,19 @@ ngx_sio_wire_message(ngx_sio_gateway_t *gw, const sio_record_t *rec,
     msg->len = (uint32_t) len;
     msg->drop = rec->flags & SIO_RECORD_VOLATILE;
 
-    if (gw->conf->recovery && rec->type == SIO_RECORD_EMIT) {
+    if (ngx_sio_wire_counts(gw, rec)) {
         msg->next = rec->offset + rec->size;
     }
+}
+
+
+/* True for an event that a client can go on from. */
+
+static ngx_uint_t
+ngx_sio_wire_counts(ngx_sio_gateway_t *gw, const sio_record_t *rec)
+{
+    return gw->conf->recovery && rec->type == SIO_RECORD_EMIT
+           && (rec->flags & SIO_RECORD_BARE) == 0;
 }
 
 
@@ -103,9 +115,7 @@ static size_t
 ngx_sio_wire_tail(ngx_sio_gateway_t *gw, const sio_record_t *rec,
     unsigned part, size_t *len)
 {
-    if (gw->conf->recovery == 0 || rec->type != SIO_RECORD_EMIT
-        || part != 0 || *len == 0)
-    {
+    if (!ngx_sio_wire_counts(gw, rec) || part != 0 || *len == 0) {
         return 0;
     }
 

@@ -18,9 +18,11 @@
 #define SIO_ADAPTER_JOIN        2
 #define SIO_ADAPTER_LEAVE       3
 #define SIO_ADAPTER_DISCONNECT  4
+#define SIO_ADAPTER_ASK         7         /* broadcast with acknowledgements */
 
-/* Longest start of a text in front of the namespace. */
+/* Longest start of a text in front of the namespace, and behind it. */
 #define SIO_ADAPTER_PREFIX      (sizeof("4510-") - 1)
+#define SIO_ADAPTER_ID          (sizeof(",18446744073709551615") - 1)
 
 
 /* A value of a map that is looked for by name; value.pos: NULL if missing. */
@@ -33,6 +35,16 @@ typedef struct {
 #define sio_adapter_field(name)  { sio_string(name), { NULL, NULL } }
 
 
+/* What stands in front of the data of a packet. */
+
+typedef struct {
+    sio_str_t            nsp;
+    unsigned             type;          /* SIO_EVENT or SIO_ACK */
+    int                  has_id;
+    uint64_t             id;
+} sio_adapter_head_t;
+
+
 static void sio_adapter_reset(sio_adapter_t *a, sio_message_t *m);
 static sio_rc_t sio_adapter_fail(const char **error, sio_rc_t rc,
     const char *text);
@@ -42,16 +54,23 @@ static sio_rc_t sio_adapter_skip(sio_mp_reader_t *r, const char **error);
 static sio_rc_t sio_adapter_fields(sio_mp_reader_t *r,
     sio_adapter_field_t *fields, unsigned n, const char **error);
 static sio_rc_t sio_adapter_packet(sio_adapter_t *a, sio_message_t *m,
-    sio_str_t nsp, sio_mp_reader_t *r, const char **error);
-static sio_rc_t sio_adapter_event(sio_adapter_t *a, sio_message_t *m,
-    sio_str_t nsp, sio_mp_reader_t *r, const char **error);
-static sio_rc_t sio_adapter_event_name(sio_mp_reader_t r, const char **error);
+    sio_adapter_head_t *head, sio_mp_reader_t *r, const char **error);
+static sio_rc_t sio_adapter_packet_type(sio_adapter_head_t *head,
+    sio_mp_reader_t *type, sio_mp_reader_t *id, const char **error);
+static sio_rc_t sio_adapter_data(sio_adapter_t *a, sio_message_t *m,
+    sio_adapter_head_t *head, sio_mp_reader_t *r, const char **error);
+static sio_rc_t sio_adapter_data_form(sio_mp_reader_t r, unsigned type,
+    const char **error);
 static void sio_adapter_prefix(sio_adapter_t *a, sio_message_t *m,
-    sio_str_t nsp, size_t gap, unsigned bins);
+    sio_adapter_head_t *head, size_t gap, unsigned bins);
 static sio_rc_t sio_adapter_opts(sio_adapter_t *a, sio_message_t *m,
     sio_mp_reader_t *r, const char **error);
-static sio_rc_t sio_adapter_flags(sio_message_t *m, sio_mp_reader_t *r,
+static sio_rc_t sio_adapter_flags(sio_adapter_t *a, sio_message_t *m,
+    sio_mp_reader_t *r, const char **error);
+static sio_rc_t sio_adapter_ask(sio_adapter_t *a, sio_message_t *m,
+    sio_adapter_head_t *head, const unsigned char *p, size_t len,
     const char **error);
+static void sio_adapter_string(sio_mp_reader_t *r, sio_str_t *s);
 static sio_rc_t sio_adapter_names(sio_adapter_t *a, uint16_t *count,
     sio_mp_reader_t *r, const char **error);
 static sio_rc_t sio_adapter_json_type(sio_message_t *m, const json_t *json,
@@ -86,6 +105,9 @@ sio_adapter_reset(sio_adapter_t *a, sio_message_t *m)
     a->text.len = 0;
     a->names_buf.len = 0;
     a->digits.len = 0;
+    a->uid.len = 0;
+    a->request.len = 0;
+    a->timeout = 0;
 
     json_decref(a->json);
     a->json = NULL;
@@ -107,10 +129,14 @@ sio_rc_t
 sio_adapter_broadcast(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
     const unsigned char *p, size_t len, const char **error)
 {
-    sio_rc_t         rc;
-    sio_mp_reader_t  packet, opts;
+    sio_rc_t             rc;
+    sio_mp_reader_t      packet, opts;
+    sio_adapter_head_t   head;
 
     *error = NULL;
+
+    memset(&head, 0, sizeof(sio_adapter_head_t));
+    head.nsp = nsp;
 
     sio_adapter_reset(a, m);
 
@@ -125,7 +151,7 @@ sio_adapter_broadcast(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
     }
 
     if (rc == SIO_OK) {
-        rc = sio_adapter_packet(a, m, nsp, &packet, error);
+        rc = sio_adapter_packet(a, m, &head, &packet, error);
     }
 
     if (rc == SIO_OK) {
@@ -261,50 +287,48 @@ sio_adapter_fields(sio_mp_reader_t *r, sio_adapter_field_t *fields,
 }
 
 
+/* An id that is given with the head makes any event one that asks. */
+
 static sio_rc_t
-sio_adapter_packet(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
-    sio_mp_reader_t *r, const char **error)
+sio_adapter_packet(sio_adapter_t *a, sio_message_t *m,
+    sio_adapter_head_t *head, sio_mp_reader_t *r, const char **error)
 {
     sio_rc_t              rc;
     sio_mp_token_t        t;
-    sio_adapter_field_t  *type, *data, *name;
+    sio_adapter_field_t  *type, *data, *name, *id;
 
     sio_adapter_field_t  fields[] = {
         sio_adapter_field("type"),
         sio_adapter_field("data"),
-        sio_adapter_field("nsp")
+        sio_adapter_field("nsp"),
+        sio_adapter_field("id")
     };
 
     type = &fields[0];
     data = &fields[1];
     name = &fields[2];
+    id = &fields[3];
 
-    rc = sio_adapter_fields(r, fields, 3, error);
+    rc = sio_adapter_fields(r, fields, 4, error);
 
     if (rc == SIO_AGAIN) {
         return sio_adapter_fail(error, SIO_ERROR, "no packet");
+    }
+
+    if (rc == SIO_OK) {
+        rc = sio_adapter_packet_type(head, &type->value, &id->value, error);
     }
 
     if (rc != SIO_OK) {
         return rc;
     }
 
-    if (type->value.pos == NULL || sio_mp_next(&type->value, &t) != SIO_OK
-        || t.type != SIO_MP_UINT)
-    {
-        return sio_adapter_fail(error, SIO_ERROR, "packet without a type");
-    }
-
-    if (t.u.u != SIO_EVENT && t.u.u != SIO_BINARY_EVENT) {
-        return SIO_AGAIN;
-    }
-
     if (name->value.pos) {
         (void) sio_mp_next(&name->value, &t);
 
         if (t.type != SIO_MP_NIL
-            && (t.type != SIO_MP_STR || t.u.s.len != nsp.len
-                || memcmp(t.u.s.data, nsp.data, nsp.len) != 0))
+            && (t.type != SIO_MP_STR || t.u.s.len != head->nsp.len
+                || memcmp(t.u.s.data, head->nsp.data, t.u.s.len) != 0))
         {
             return SIO_AGAIN;
         }
@@ -314,21 +338,66 @@ sio_adapter_packet(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
         return sio_adapter_fail(error, SIO_ERROR, "packet without data");
     }
 
-    return sio_adapter_event(a, m, nsp, &data->value, error);
+    if (head->has_id) {
+        m->flags |= SIO_RECORD_BARE;
+    }
+
+    return sio_adapter_data(a, m, head, &data->value, error);
 }
 
 
-/* Writes the text of an event; its bins become parts as they are found. */
+/* The id of a client is relayed for an ACK only; SIO_AGAIN: it has none. */
 
 static sio_rc_t
-sio_adapter_event(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
+sio_adapter_packet_type(sio_adapter_head_t *head, sio_mp_reader_t *type,
+    sio_mp_reader_t *id, const char **error)
+{
+    sio_mp_token_t  t;
+
+    if (type->pos == NULL || sio_mp_next(type, &t) != SIO_OK
+        || t.type != SIO_MP_UINT)
+    {
+        return sio_adapter_fail(error, SIO_ERROR, "packet without a type");
+    }
+
+    switch (t.u.u) {
+
+    case SIO_EVENT:
+    case SIO_BINARY_EVENT:
+        head->type = SIO_EVENT;
+        return SIO_OK;
+
+    case SIO_ACK:
+    case SIO_BINARY_ACK:
+
+        if (head->has_id || id->pos == NULL
+            || sio_mp_next(id, &t) != SIO_OK || t.type != SIO_MP_UINT)
+        {
+            return SIO_AGAIN;
+        }
+
+        head->type = SIO_ACK;
+        head->has_id = 1;
+        head->id = t.u.u;
+        return SIO_OK;
+
+    default:
+        return SIO_AGAIN;
+    }
+}
+
+
+/* Writes the text of a packet; its bins become parts as they are found. */
+
+static sio_rc_t
+sio_adapter_data(sio_adapter_t *a, sio_message_t *m, sio_adapter_head_t *head,
     sio_mp_reader_t *r, const char **error)
 {
     size_t    gap;
     unsigned  bins;
     sio_rc_t  rc;
 
-    rc = sio_adapter_event_name(*r, error);
+    rc = sio_adapter_data_form(*r, head->type, error);
 
     if (rc != SIO_OK) {
         return rc;
@@ -339,7 +408,7 @@ sio_adapter_event(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
      * known last: there is room left for it.
      */
 
-    gap = SIO_ADAPTER_PREFIX + nsp.len + 1;
+    gap = SIO_ADAPTER_PREFIX + head->nsp.len + SIO_ADAPTER_ID;
 
     if (sio_buf_reserve(&a->text, gap) != SIO_OK) {
         return SIO_NOMEM;
@@ -353,7 +422,7 @@ sio_adapter_event(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
     switch (rc) {
 
     case SIO_OK:
-        sio_adapter_prefix(a, m, nsp, gap, bins);
+        sio_adapter_prefix(a, m, head, gap, bins);
         return SIO_OK;
 
     case SIO_LIMIT:
@@ -369,14 +438,23 @@ sio_adapter_event(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
 }
 
 
+/* An array, which for an event begins with its name. */
+
 static sio_rc_t
-sio_adapter_event_name(sio_mp_reader_t r, const char **error)
+sio_adapter_data_form(sio_mp_reader_t r, unsigned type, const char **error)
 {
     sio_mp_token_t  t;
 
-    if (sio_mp_next(&r, &t) != SIO_OK || t.type != SIO_MP_ARRAY
-        || t.u.n == 0 || sio_mp_next(&r, &t) != SIO_OK)
-    {
+    if (sio_mp_next(&r, &t) != SIO_OK || t.type != SIO_MP_ARRAY) {
+        return sio_adapter_fail(error, SIO_ERROR, "data is not an array with "
+                                "an event name");
+    }
+
+    if (type == SIO_ACK) {
+        return SIO_OK;
+    }
+
+    if (t.u.n == 0 || sio_mp_next(&r, &t) != SIO_OK) {
         return sio_adapter_fail(error, SIO_ERROR, "data is not an array with "
                                 "an event name");
     }
@@ -406,20 +484,30 @@ sio_adapter_event_name(sio_mp_reader_t r, const char **error)
 }
 
 
-/* Writes "42" or "45<bins>-" and the namespace into the end of the gap. */
+/* Writes "4<type>[<bins>-][<nsp>,][<id>]" into the end of the gap. */
 
 static void
-sio_adapter_prefix(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
-    size_t gap, unsigned bins)
+sio_adapter_prefix(sio_adapter_t *a, sio_message_t *m,
+    sio_adapter_head_t *head, size_t gap, unsigned bins)
 {
+    uint64_t        id;
     unsigned char  *p;
 
     p = a->text.data + gap;
+    id = head->id;
 
-    if (nsp.len > 1) {
+    if (head->has_id) {
+
+        do {
+            *--p = '0' + id % 10;
+            id /= 10;
+        } while (id);
+    }
+
+    if (head->nsp.len > 1) {
         *--p = ',';
-        p -= nsp.len;
-        memcpy(p, nsp.data, nsp.len);
+        p -= head->nsp.len;
+        memcpy(p, head->nsp.data, head->nsp.len);
     }
 
     if (bins) {
@@ -431,7 +519,10 @@ sio_adapter_prefix(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
         }
     }
 
-    *--p = '0' + (bins ? SIO_BINARY_EVENT : SIO_EVENT);
+    /* BINARY_EVENT and BINARY_ACK stand three behind the plain ones */
+
+    *--p = '0' + head->type
+           + (bins ? SIO_BINARY_EVENT - SIO_EVENT : 0);
     *--p = '4';
 
     a->part[0].data = p;
@@ -464,7 +555,7 @@ sio_adapter_opts(sio_adapter_t *a, sio_message_t *m, sio_mp_reader_t *r,
     }
 
     if (rc == SIO_OK) {
-        rc = sio_adapter_flags(m, &fields[2].value, error);
+        rc = sio_adapter_flags(a, m, &fields[2].value, error);
     }
 
     return rc == SIO_AGAIN ? SIO_OK : rc;
@@ -472,28 +563,38 @@ sio_adapter_opts(sio_adapter_t *a, sio_message_t *m, sio_mp_reader_t *r,
 
 
 static sio_rc_t
-sio_adapter_flags(sio_message_t *m, sio_mp_reader_t *r, const char **error)
+sio_adapter_flags(sio_adapter_t *a, sio_message_t *m, sio_mp_reader_t *r,
+    const char **error)
 {
     sio_rc_t             rc;
     sio_mp_token_t       t;
     sio_adapter_field_t  fields[] = {
-        sio_adapter_field("volatile")
+        sio_adapter_field("volatile"),
+        sio_adapter_field("timeout")
     };
 
     if (r->pos == NULL) {
         return SIO_OK;
     }
 
-    rc = sio_adapter_fields(r, fields, 1, error);
+    rc = sio_adapter_fields(r, fields, 2, error);
 
-    if (rc != SIO_OK || fields[0].value.pos == NULL) {
+    if (rc != SIO_OK) {
         return rc;
     }
 
-    (void) sio_mp_next(&fields[0].value, &t);
-
-    if ((t.type == SIO_MP_BOOL || t.type == SIO_MP_UINT) && t.u.u != 0) {
+    if (fields[0].value.pos
+        && sio_mp_next(&fields[0].value, &t) == SIO_OK
+        && (t.type == SIO_MP_BOOL || t.type == SIO_MP_UINT) && t.u.u != 0)
+    {
         m->flags |= SIO_RECORD_VOLATILE;
+    }
+
+    if (fields[1].value.pos
+        && sio_mp_next(&fields[1].value, &t) == SIO_OK
+        && t.type == SIO_MP_UINT)
+    {
+        a->timeout = t.u.u;
     }
 
     return SIO_OK;
@@ -564,11 +665,12 @@ sio_adapter_names(sio_adapter_t *a, uint16_t *count, sio_mp_reader_t *r,
 
 
 sio_rc_t
-sio_adapter_request(sio_adapter_t *a, sio_message_t *m,
-    const unsigned char *p, size_t len, const char **error)
+sio_adapter_request(sio_adapter_t *a, sio_message_t *m, sio_str_t nsp,
+    uint64_t ack, const unsigned char *p, size_t len, const char **error)
 {
-    json_t    *json = NULL;
-    sio_rc_t   rc;
+    json_t              *json = NULL;
+    sio_rc_t             rc;
+    sio_adapter_head_t   head;
 
     *error = NULL;
 
@@ -579,7 +681,11 @@ sio_adapter_request(sio_adapter_t *a, sio_message_t *m,
     }
 
     if (*p != '{') {
-        return SIO_AGAIN;
+        head.nsp = nsp;
+        head.has_id = 1;
+        head.id = ack;
+
+        return sio_adapter_ask(a, m, &head, p, len, error);
     }
 
     rc = sio_json_check(p, len);
@@ -615,6 +721,90 @@ sio_adapter_request(sio_adapter_t *a, sio_message_t *m,
     sio_adapter_names_done(a, m);
 
     return SIO_OK;
+}
+
+
+/* {uid, requestId, type: 7, packet, opts}; of the flags only timeout counts. */
+
+static sio_rc_t
+sio_adapter_ask(sio_adapter_t *a, sio_message_t *m, sio_adapter_head_t *head,
+    const unsigned char *p, size_t len, const char **error)
+{
+    sio_rc_t              rc;
+    sio_mp_token_t        t;
+    sio_mp_reader_t       r;
+    sio_adapter_field_t  *type;
+
+    sio_adapter_field_t  fields[] = {
+        sio_adapter_field("type"),
+        sio_adapter_field("requestId"),
+        sio_adapter_field("uid"),
+        sio_adapter_field("packet"),
+        sio_adapter_field("opts")
+    };
+
+    type = &fields[0];
+    r.pos = p;
+    r.last = p + len;
+
+    rc = sio_adapter_fields(&r, fields, 5, error);
+
+    if (rc != SIO_OK) {
+        return rc;
+    }
+
+    if (r.pos != r.last) {
+        return sio_adapter_fail(error, SIO_ERROR, "trailing bytes");
+    }
+
+    if (type->value.pos == NULL || sio_mp_next(&type->value, &t) != SIO_OK
+        || t.type != SIO_MP_UINT)
+    {
+        return sio_adapter_fail(error, SIO_ERROR, "request without a type");
+    }
+
+    if (t.u.u != SIO_ADAPTER_ASK) {
+        return SIO_AGAIN;
+    }
+
+    sio_adapter_string(&fields[1].value, &a->request);
+    sio_adapter_string(&fields[2].value, &a->uid);
+
+    if (a->request.len == 0 || fields[3].value.pos == NULL
+        || fields[4].value.pos == NULL)
+    {
+        return sio_adapter_fail(error, SIO_ERROR, "request without an id, a "
+                                "packet or options");
+    }
+
+    m->type = SIO_RECORD_EMIT;
+
+    rc = sio_adapter_opts(a, m, &fields[4].value, error);
+
+    m->flags = 0;
+
+    if (rc == SIO_OK) {
+        rc = sio_adapter_packet(a, m, head, &fields[3].value, error);
+    }
+
+    if (rc == SIO_OK) {
+        sio_adapter_names_done(a, m);
+    }
+
+    return rc;
+}
+
+
+/* A field that is a string; any other is as good as none. */
+
+static void
+sio_adapter_string(sio_mp_reader_t *r, sio_str_t *s)
+{
+    sio_mp_token_t  t;
+
+    if (r->pos && sio_mp_next(r, &t) == SIO_OK && t.type == SIO_MP_STR) {
+        *s = t.u.s;
+    }
 }
 
 

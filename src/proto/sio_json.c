@@ -33,6 +33,8 @@ static sio_rc_t sio_json_literal(sio_json_scan_t *sc, const char *text,
 static sio_rc_t sio_json_number(sio_json_scan_t *sc);
 static sio_rc_t sio_json_digits(sio_json_scan_t *sc);
 static sio_rc_t sio_json_string(sio_json_scan_t *sc);
+static const unsigned char *sio_json_behind(const unsigned char *p,
+    const unsigned char *last);
 static int sio_json_hex4(const unsigned char *p, const unsigned char *last);
 
 static sio_rc_t sio_json_tame(sio_buf_t *b, const unsigned char *p,
@@ -399,6 +401,62 @@ sio_json_space(const unsigned char *p, const unsigned char *last)
     }
 
     return p;
+}
+
+
+sio_rc_t
+sio_json_first(const sio_str_t *array, sio_str_t *value)
+{
+    unsigned              depth;
+    const unsigned char  *p, *last;
+
+    if (array->len == 0) {
+        return SIO_AGAIN;
+    }
+
+    last = array->data + array->len;
+    depth = 0;
+
+    value->data = sio_json_space(array->data + 1, last);
+
+    for (p = value->data; p < last; p++) {
+
+        if (*p == '"') {
+            p = sio_json_behind(p, last) - 1;
+
+        } else if (*p == '[' || *p == '{') {
+            depth++;
+
+        } else if (depth && (*p == ']' || *p == '}')) {
+            depth--;
+
+        } else if (depth == 0 && (*p == ',' || *p == ']')) {
+            break;
+        }
+    }
+
+    while (p > value->data && sio_json_space(p - 1, p) == p) {
+        p--;
+    }
+
+    value->len = p - value->data;
+
+    return value->len ? SIO_OK : SIO_AGAIN;
+}
+
+
+/* What is behind a string. */
+
+static const unsigned char *
+sio_json_behind(const unsigned char *p, const unsigned char *last)
+{
+    p = sio_json_plain(p + 1, last);
+
+    while (p < last && *p != '"') {
+        p = sio_json_plain(p + 2 < last ? p + 2 : last, last);
+    }
+
+    return p < last ? p + 1 : last;
 }
 
 

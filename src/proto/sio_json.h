@@ -36,6 +36,13 @@
 sio_rc_t sio_json_check(const unsigned char *p, size_t len);
 
 /*
+ * Finds the first element in the text of an array that sio_json_check()
+ * accepts; *value is a view of it.  SIO_OK; SIO_AGAIN if it is empty, or the
+ * text is.
+ */
+sio_rc_t sio_json_first(const sio_str_t *array, sio_str_t *value);
+
+/*
  * Decodes a text that sio_json_check() accepts into a new reference.  What
  * jansson cannot hold becomes the nearest that it can: a double, null for a
  * number that is none, U+FFFD.  SIO_OK, SIO_ERROR (no UTF-8), SIO_NOMEM.

@@ -81,12 +81,18 @@ sio_record_counts(const sio_record_t *rec)
 static int
 sio_record_kind(const sio_record_t *rec)
 {
-    if (rec->type == SIO_RECORD_SESSION) {
+    switch (rec->type) {
+
+    case SIO_RECORD_SESSION:
         return (rec->rooms == 1 || rec->rooms == 2)
                && rec->except == 0 && rec->args == 0;
-    }
 
-    return rec->type < SIO_RECORD_SESSION;
+    case SIO_RECORD_ACK:
+        return rec->rooms == 1 && rec->except == 0 && rec->args == 0;
+
+    default:
+        return rec->type < SIO_RECORD_SESSION;
+    }
 }
 
 

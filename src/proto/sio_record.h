@@ -39,13 +39,18 @@ typedef enum {
     SIO_RECORD_LEAVE,           /* args: rooms that the addressed leave */
     SIO_RECORD_DISCONNECT,      /* the addressed are sent DISCONNECT */
     SIO_RECORD_FEED,            /* the feed came, went, or moved: flags */
-    SIO_RECORD_SESSION          /* for the owner of the session whose Engine.IO
+    SIO_RECORD_SESSION,         /* for the owner of the session whose Engine.IO
                                    id is the only room; parts: packets of
                                    Engine.IO, all of them text */
+    SIO_RECORD_ACK              /* the socket whose id is the only room has
+                                   answered the event with ack id "arg"; parts:
+                                   the JSON array of the answer */
 } sio_record_type_e;
 
 
 #define SIO_RECORD_VOLATILE  0x01    /* EMIT: drop it for a busy client */
+#define SIO_RECORD_BARE      0x02    /* EMIT: it never carries an offset: it
+                                        has an ack id, or is an ACK */
 #define SIO_RECORD_CLOSE     0x02    /* DISCONNECT: close the transport too;
                                         SESSION: close it for reason "arg" */
 #define SIO_RECORD_UP        0x04    /* FEED: the feed delivers from here on */
@@ -74,7 +79,7 @@ typedef struct {
     uint32_t     since;         /*   messages since that heartbeat */
     uint32_t     lease;         /*   epoch of the lease it was written under */
     uint64_t     time;          /* monotonic milliseconds of the append */
-    uint64_t     arg;           /* SESSION with CLOSE, RELEASE: see there */
+    uint64_t     arg;           /* ACK; SESSION with CLOSE, RELEASE */
 } sio_record_t;
 
 
@@ -126,8 +131,9 @@ typedef struct {
  * Appends the record of m to b, hashed with seed, its size padded, offset and
  * position zero.  SIO_OK; SIO_NOMEM; SIO_LIMIT if the record were larger than
  * max bytes or has too many names or parts; SIO_ERROR for a name that is
- * empty or longer than SIO_ROOM_LEN, for a type that there is not, and for a
- * SESSION with other names than one or two rooms.  On failure b is as it was.
+ * empty or longer than SIO_ROOM_LEN, for a type that there is not, for a
+ * SESSION with other names than one or two rooms, and an ACK with other than
+ * one.  On failure b is as it was.
  */
 sio_rc_t sio_record_encode(sio_buf_t *b, const sio_message_t *m,
     uint64_t seed, size_t max);

@@ -245,7 +245,8 @@ ngx_sio_replay_record(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
         if (!w->socket
             || rec->nsp != w->rooms.nsp
             || rec->offset < w->replay->events
-            || (rec->flags & SIO_RECORD_VOLATILE))
+            || (rec->flags & SIO_RECORD_VOLATILE)
+            || (w->replay->recover && (rec->flags & SIO_RECORD_BARE)))
         {
             return NGX_OK;
         }

@@ -25,7 +25,9 @@
  * wants less than all of it gives a limit.
  *
  * Of the events only the offsets are collected: they are sent later, from the
- * log.  Volatile ones are for nobody who was away.
+ * log.  Volatile ones are for nobody who was away, and those that carry no
+ * offset for nobody who is recovered: a client could not tell whether it has
+ * them.
  *
  * All is done for the socket that the record shows when the call begins.
  * Commands count from "applied" or from the socket's "last" on, whichever is

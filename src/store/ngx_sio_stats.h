@@ -34,6 +34,9 @@ typedef enum {
     NGX_SIO_STAT_MALFORMED,          /* messages of the feed */
     NGX_SIO_STAT_TOO_LARGE,
     NGX_SIO_STAT_REDIS_RECONNECTS,
+    NGX_SIO_STAT_ACKS_ASKED,         /* events that ask clients for answers */
+    NGX_SIO_STAT_ACKS_ANSWERED,      /* answers that came in time */
+    NGX_SIO_STAT_ACKS_IGNORED,       /* to nothing, too late, or once more */
     NGX_SIO_STAT_CLOSE,              /* transports ended, by ngx_sio_close_e */
     NGX_SIO_STAT_CLOSE_LAST = NGX_SIO_STAT_CLOSE + 15,
     NGX_SIO_STAT_N

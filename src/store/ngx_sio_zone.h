@@ -319,6 +319,20 @@ typedef struct {
 } ngx_sio_lease_sh_t;
 
 
+/*
+ * An event that asks for answers.  Its ack id is unique for the life of the
+ * zone, and cannot be guessed; its low bits are the place here.
+ */
+
+#define NGX_SIO_ASKED          256
+
+typedef struct {
+    uint64_t                  id;              /* atomic: 0: none */
+    uint64_t                  deadline;        /* atomic: ms; no answer counts
+                                                  from then on */
+} ngx_sio_asked_sh_t;
+
+
 /* A namespace; its place in the zone is its number in records of all kinds. */
 
 typedef struct {
@@ -373,6 +387,9 @@ typedef struct {
     ngx_sio_nsp_sh_t          nsps[NGX_SIO_NAMESPACES];
     uint32_t                  nnsps;           /* zone lock, written last; those
                                                   below it never change */
+
+    ngx_sio_asked_sh_t        asked[NGX_SIO_ASKED];
+    uint32_t                  asks;            /* atomic: how many there were */
 
     uint64_t                  created;         /* ms, when it was formatted */
     uint64_t                  swept;           /* atomic: ms of the last sweep

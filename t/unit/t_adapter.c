@@ -23,7 +23,10 @@
 
 /* One decoder for all tests, as in production. */
 
+#define T_ACK  12345
+
 static sio_adapter_t    adapter;
+static const sio_str_t  root = sio_string("/");
 
 static msgpack_sbuffer  packed;
 static msgpack_packer   packer;
@@ -644,7 +647,7 @@ check_request(const char *json, sio_rc_t expected_rc, const char *expected)
     memcpy(p, json, len);
 
     error = "unset";
-    rc = sio_adapter_request(&adapter, &m, p, len, &error);
+    rc = sio_adapter_request(&adapter, &m, root, T_ACK, p, len, &error);
 
     /* the names must not point into the input */
 
@@ -720,8 +723,7 @@ test_request_ignored(void **state)
     check_request("{\"type\":4294967300,\"opts\":{}}", SIO_AGAIN, NULL);
     check_request("{\"type\":2,\"opts\":{}}", SIO_AGAIN, NULL);
     check_request("{\"type\":2,\"opts\":{},\"rooms\":[]}", SIO_AGAIN, NULL);
-    check_request("\x83\xa4type\x09", SIO_AGAIN, NULL);
-    check_request("garbage", SIO_AGAIN, NULL);
+    check_request("\x81\xa4type\x09", SIO_AGAIN, NULL);
 }
 
 
@@ -729,6 +731,9 @@ static void
 test_request_bad(void **state)
 {
     check_request("", SIO_ERROR, "empty request");
+    check_request("\x83\xa4type\x09", SIO_ERROR, "malformed msgpack");
+    check_request("garbage", SIO_ERROR,
+                  "packet, options or flags are not a map");
     check_request("{", SIO_ERROR, "malformed JSON");
     check_request("{}x", SIO_ERROR, "malformed JSON");
     check_request("{\"type\":4,\"opts\":{},}", SIO_ERROR, "malformed JSON");
@@ -786,7 +791,8 @@ test_request_limits(void **state)
 
         assert_int_equal(sio_buf_append(&b, "]}}", 3), SIO_OK);
 
-        rc = sio_adapter_request(&adapter, &m, b.data, b.len, &error);
+        rc = sio_adapter_request(&adapter, &m, root, T_ACK, b.data, b.len,
+                                 &error);
         assert_int_equal(rc, n > SIO_RECORD_NAMES ? SIO_LIMIT : SIO_OK);
     }
 
@@ -796,8 +802,8 @@ test_request_limits(void **state)
         assert_int_equal(sio_buf_append(&b, "{\"a\":", 5), SIO_OK);
     }
 
-    assert_int_equal(sio_adapter_request(&adapter, &m, b.data, b.len, &error),
-                     SIO_LIMIT);
+    rc = sio_adapter_request(&adapter, &m, root, T_ACK, b.data, b.len, &error);
+    assert_int_equal(rc, SIO_LIMIT);
     assert_string_equal(error, "nested too deep");
 
     sio_buf_free(&b);
@@ -915,7 +921,8 @@ test_request_random(void **state)
         }
 
         error = NULL;
-        rc = sio_adapter_request(&adapter, &m, p, len - (rand() % 8 == 0),
+        rc = sio_adapter_request(&adapter, &m, root, T_ACK, p,
+                                 len - (rand() % 8 == 0),
                                  &error);
         free(p);
 

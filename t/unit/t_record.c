@@ -308,7 +308,16 @@ test_session(void **state)
     m.rooms = 1;
     m.except = 0;
     m.args = 0;
-    m.type = SIO_RECORD_SESSION + 1;
+    m.type = SIO_RECORD_ACK;
+    assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_OK);
+    check(&b, 0, &m);
+    b.len = 0;
+
+    m.rooms = 2;
+    assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_ERROR);
+
+    m.rooms = 1;
+    m.type = SIO_RECORD_ACK + 1;
     assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_ERROR);
 
     assert_int_equal(b.len, 0);

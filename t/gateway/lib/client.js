@@ -234,7 +234,7 @@ class Bare extends Inbox {
       this.connects++;
       this.onconnect?.();
     } else if (message.startsWith('42')) {
-      this.#event(JSON.parse(message.slice(2)));
+      this.#event(JSON.parse(message.slice(message.indexOf('['))));
     } else if (message.startsWith('45')) {
       const [, count, json] = /^45(\d+)-(.*)$/.exec(message);
       this.partial = { count: Number(count), json, parts: [] };
