@@ -134,13 +134,15 @@ ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
     ss = &z->sessions[i];
     now = ngx_sio_zone_now();
 
+    if ((ss->flags & NGX_SIO_CLOSING) == 0) {
+        gw->worker->stats[NGX_SIO_STAT_CLOSE + reason]++;
+    }
+
     if (deferred) {
         ss->flags |= NGX_SIO_CLOSING;
         ss->deadline = now + NGX_SIO_BEAT_DEFERRED;
         return;
     }
-
-    gw->worker->stats[NGX_SIO_STAT_CLOSE + reason]++;
 
     for (branch = ngx_sio_session_first_locked(z, i); branch; branch = next) {
         next = ngx_sio_session_next_locked(z, branch);

@@ -445,6 +445,10 @@ ngx_sio_client_part(ngx_sio_client_t *sc)
 
     ss = ngx_sio_client_session(sc);
 
+    if (sc->carrier == NULL) {
+        sc->gateway->worker->stats[NGX_SIO_STAT_CLOSE + sc->reason]++;
+    }
+
     if (ss == NULL) {
         return 0;
     }
@@ -567,7 +571,6 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
         ngx_log_error(level, sc->log, 0, "socketio client closed: %s",
                       ngx_sio_close_reasons[sc->reason]);
 
-        gw->worker->stats[NGX_SIO_STAT_CLOSE + sc->reason]++;
         gw->nclients--;
     }
 

@@ -380,6 +380,40 @@ test('closes by reason', async (t) => {
   }
 });
 
+// A session by long-polling counts once when it ends, by whatever request, and
+// not again when its client gets to know.
+eachWorkers([1, 3], 'closes of sessions that poll', async (t, workers) => {
+  const gw = await withStatus(t, {
+    workers, listen: workers > 1 ? 'reuseport' : undefined,
+  });
+  await gw.live();
+  await empty(gw);
+
+  const rows = [
+    // reason, what is sent
+    ['parse error', '9'], ['transport error', '2'], ['transport close', '1'],
+    ['forced close', '4rubbish'],
+  ];
+
+  for (const [reason, packet] of rows) {
+    for (const pending of [false, true]) {
+      await t.test(`${reason}${pending ? ', GET pending' : ''}`, async () => {
+        const before = await page(gw);
+        const session = await gw.polling();
+        if (pending) {
+          await session.hold();
+        }
+        await session.send(packet);
+        await pageWhen(gw, (p) => p.closes[reason] > before.closes[reason],
+                       reason);
+        await session.rest();
+        const after = await empty(gw);
+        assert.deepEqual(grown(after.closes, before.closes), { [reason]: 1 });
+      });
+    }
+  }
+});
+
 test('messages that cannot be delivered', async (t) => {
   const gw = await withStatus(t, { block: { log: '64k' } });
   await gw.live();
