@@ -1,12 +1,16 @@
 'use strict';
 
-// Long-polling, request by request, on one worker and on several.
+// Long-polling, request by request, on one worker and on several.  Refusals and
+// faults are in the table (table.test.js).
 
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const zlib = require('node:zlib');
 const { setImmediate: turn } = require('node:timers/promises');
 
+const {
+  assertEmpty, assertError, assertOk, assertPayload,
+} = require('./lib/answers');
 const { gateway, eachWorkers } = require('./lib/gateway');
 const { HttpConnection, request } = require('./lib/http');
 const { RS } = require('./lib/polling');
@@ -14,60 +18,9 @@ const { sign, forge, inSeconds } = require('./lib/token');
 const { Stream, assertNumbers } = require('./lib/stream');
 const { until, within } = require('./lib/expect');
 
-const ERRORS = [
-  'Transport unknown', 'Session ID unknown', 'Bad handshake method',
-  'Bad request', 'Forbidden', 'Unsupported protocol version',
-];
-
 const start = (t, workers, options) => gateway(t, {
   workers, listen: workers > 1 ? 'reuseport' : undefined, ...options,
 });
-
-function assertError(answer, code) {
-  assert.equal(answer.status, 400);
-  assert.equal(answer.headers['content-type'], 'application/json');
-  assert.equal(answer.headers['cache-control'], undefined);
-  assert.equal(answer.body, `{"code":${code},"message":"${ERRORS[code]}"}`);
-}
-
-function assertPayload(answer, body) {
-  assert.equal(answer.status, 200);
-  assert.equal(answer.headers['content-type'], 'text/plain; charset=UTF-8');
-  assert.equal(answer.headers['cache-control'], 'no-store');
-  assert.equal(answer.headers['content-length'],
-               String(Buffer.byteLength(body)));
-  assert.equal(answer.headers['transfer-encoding'], undefined);
-  assert.equal(answer.headers['set-cookie'], undefined);
-  assert.equal(answer.headers['access-control-allow-origin'], undefined);
-  assert.equal(answer.body, body);
-}
-
-/**
- * The last answer to a GET that was sent before a POST which ends the session:
- * another worker may have handled the POST first.
- */
-function assertLast(answer, body, workers) {
-  if (workers > 1 && answer.status === 400) {
-    assertError(answer, 1);
-  } else if (workers > 1 && answer.body === `6${RS}1`) {
-    assertPayload(answer, `6${RS}1`);
-  } else {
-    assertPayload(answer, body);
-  }
-}
-
-function assertOk(answer) {
-  assert.equal(answer.status, 200);
-  assert.equal(answer.headers['content-type'], 'text/html');
-  assert.equal(answer.headers['content-length'], '2');
-  assert.equal(answer.headers['cache-control'], 'no-store');
-  assert.equal(answer.body, 'ok');
-}
-
-function assertEmpty(answer, status) {
-  assert.equal(answer.status, status);
-  assert.equal(answer.body, '');
-}
 
 /** True once the promise is settled, looked at after one turn. */
 async function settled(promise) {
@@ -127,87 +80,10 @@ eachWorkers([1, 3], 'the handshake', async (t, workers) => {
     assert.equal(sids.size, 50);
   });
 
-  const refused = [
-    // method, arguments, code
-    ['GET', 'EIO=4&transport=POLLING', 0],
-    ['GET', 'EIO=4&transport=polling&transport=foo', 0],
-    ['GET', 'EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA', 1],
-    ['GET', 'EIO=4&transport=polling&sid=__proto__', 1],
-    ['GET', `EIO=4&transport=polling&sid=${'x'.repeat(3000)}`, 1],
-    ['POST', 'EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA', 1],
-    ['PUT', 'EIO=4&transport=polling&sid=nobody', 1],
-    ['GET', 'EIO=3&transport=polling&sid=nobody', 1],
-    ['POST', 'EIO=4&transport=polling', 2],
-    ['PUT', 'EIO=4&transport=polling', 2],
-    ['DELETE', 'EIO=4&transport=polling', 2],
-    ['OPTIONS', 'EIO=4&transport=polling', 2],
-    ['POST', 'EIO=4&transport=polling&sid=', 2],
-    ['POST', 'EIO=3&transport=polling', 2],
-    ['GET', 'transport=polling', 5],
-    ['GET', 'EIO=3&transport=polling', 5],
-    ['GET', 'EIO=5&transport=polling', 5],
-    ['GET', 'EIO=04&transport=polling', 5],
-    ['GET', 'EIO=4&EIO=3&transport=polling', 5],
-  ];
-  for (const [method, args, code] of refused) {
-    await t.test(`${method} ?${args.slice(0, 60)} gives ${code}`, async () => {
-      const body = method === 'GET' ? undefined : '';
-      assertError(await gw.exchange(request(method, query(args), { body })),
-                  code);
-    });
-  }
-
-  await t.test('HEAD is refused without a body', async () => {
-    assertEmpty(await gw.exchange(
-      request('HEAD', query('EIO=4&transport=polling'))), 400);
-  });
-
   await t.test('a body with the handshake does no harm', async () => {
     const answer = await gw.exchange(
       request('GET', query('EIO=4&transport=polling'), { body: 'hello' }));
     assert.equal(answer.status, 200);
-  });
-});
-
-eachWorkers([1, 3], 'requests that a session refuses', async (t, workers) => {
-  const gw = await start(t, workers);
-  const session = await gw.polling();
-
-  for (const method of ['PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH']) {
-    await t.test(`${method}: 500`, async () => {
-      const body = method === 'HEAD' ? undefined : '3';
-      assertEmpty(await session.request(method, { body }), 500);
-    });
-  }
-
-  await t.test('another revision of the protocol', async () => {
-    const path = session.path('polling', { eio: '3' });
-    assertError(await session.get({ path }), 3);
-    assertError(await session.post('3', { path }), 3);
-  });
-
-  await t.test('transport=websocket without Upgrade', async () => {
-    const path = session.path('websocket');
-    assertError(await session.get({ path }), 3);
-    assertError(await session.post('3', { path }), 3);
-  });
-
-  await t.test('an unknown transport', async () => {
-    assertError(await session.get({ path: session.path('foo') }), 0);
-  });
-
-  await t.test('none of them has harmed it', async () => {
-    await session.join(gw.auth());
-  });
-
-  await t.test('a poll for the session of a WebSocket', async () => {
-    const ws = await gw.socket();
-    const { sid } = JSON.parse((await ws.next()).slice(1));
-    const path = query(`EIO=4&transport=polling&sid=${sid}`);
-    assertError(await gw.exchange(request('GET', path)), 3);
-    assertError(await gw.exchange(request('POST', path, { body: '3' })), 3);
-    ws.text(connect(gw));
-    assert.match(await ws.next(), /^40/);
   });
 });
 
@@ -383,14 +259,6 @@ eachWorkers([1, 3], 'POST', async (t, workers) => {
     });
   }
 
-  await t.test('with Content-Type: application/octet-stream', async () => {
-    const session = await gw.polling();
-    assertEmpty(await session.post(connect(gw), {
-      headers: { 'Content-Type': 'application/octet-stream' },
-    }), 400);
-    await assertGone(session);
-  });
-
   await t.test('binary events', async () => {
     const session = await gw.polled();
     const head = (n) => `45${n}-["e",${Array.from({ length: n }, (_, i) => (
@@ -404,17 +272,6 @@ eachWorkers([1, 3], 'POST', async (t, workers) => {
     await session.send('42["after"]');
     assert.equal(await session.alive(), true);
   });
-
-  for (const [packet, rest] of [['0', ''], ['3', 'probe'], ['5', ''],
-                                ['6', 'x'], ['0', '{"sid":"x"}']]) {
-    await t.test(`"${packet}${rest}" has no effect`, async () => {
-      const session = await gw.polling();
-      assertOk(await session.post(`${packet}${rest}`));
-      await session.join(gw.auth());
-      await session.send(`${packet}${rest}`);
-      assert.equal(await session.alive(), true);
-    });
-  }
 
   await t.test('bytes that are no UTF-8 do no harm', async () => {
     const session = await gw.polled();
@@ -468,14 +325,6 @@ eachWorkers([1, 3], 'CONNECT by POST', async (t, workers) => {
     });
   }
 
-  await t.test('an unknown namespace', async () => {
-    const session = await gw.polling();
-    await session.send('40/x,{"a":1}');
-    assert.equal(await session.next(),
-                 '44/x,{"message":"Invalid namespace"}');
-    await session.join(gw.auth());
-  });
-
   await t.test('DISCONNECT, and CONNECT once more', async () => {
     const session = await gw.polled({ user: 'eve', rooms: ['r'] });
     const witness = await gw.rawConnect({ rooms: ['r'] });
@@ -521,125 +370,15 @@ eachWorkers([1, 3], 'the payload limit', async (t, workers) => {
       });
     }
   }
-
-  await t.test('what is too large is not looked at', async () => {
-    const session = await small.polled();
-    assertEmpty(await session.post(`9${body(1000)}`), 413);
-    assert.equal(await session.alive(), true);
-  });
-});
-
-eachWorkers([1, 3], 'faults', async (t, workers) => {
-  const gw = await start(t, workers);
-  const auth = connect(gw);
-
-  const parse = ['', 'x', '9', RS, `3${RS}`, `3${RS}${RS}3`, `${auth}${RS}`,
-                 `${auth}${RS}zz`, '2', '2probe'];
-  for (const body of parse) {
-    const name = JSON.stringify(body.replace(auth, '40...'));
-    await t.test(`${name} ends the session at once`, async () => {
-      const session = await gw.polling();
-      assertOk(await session.post(body));
-      assertError(await session.get(), 1);
-      await assertGone(session);
-    });
-
-    await t.test(`${name} answers the pending GET`, async () => {
-      const session = await gw.polling();
-      const { answer } = await session.hold();
-      assertOk(await session.post(body));
-      assertLast(await answer, '1', workers);
-      await assertGone(session);
-    });
-  }
-
-  const early = ['4', '4x', 'bAQID', '42["e"]', '41', '43[]', '44', '45', '47',
-                 '40[1]', '40{', '450-["e"]',
-                 `451-["e",{"_placeholder":true,"num":0}]${RS}bAQID`];
-  const late = ['4', 'bAQID', '42[]', '42{}', '42["connect"]', '41{}', '44{}',
-                '450-["e"]', '42/admin,["e"]', '40',
-                `451-["e",{"_placeholder":true,"num":0}]${RS}42["e"]`,
-                `451-["e",{"_placeholder":true,"num":9}]${RS}bAQID`];
-  for (const [when, bodies] of [['before CONNECT', early], ['later', late]]) {
-    const open = () => (bodies === early ? gw.polling() : gw.polled());
-
-    for (const body of bodies.filter((it) => it !== '40' || workers === 1)) {
-      const name = `${JSON.stringify(body)} ${when}`;
-      await t.test(`${name}: closed by the next GET`, async () => {
-        const session = await open();
-        assertOk(await session.post(body));
-        assertOk(await session.post('42["dropped"]'));
-        assertPayload(await session.get(), `6${RS}1`);
-        await assertGone(session);
-      });
-
-      await t.test(`${name}: closed by the pending GET`, async () => {
-        const session = await open();
-        const { answer } = await session.hold();
-        assertOk(await session.post(body));
-        assertLast(await answer, '1', workers);
-        await assertGone(session);
-      });
-    }
-  }
 });
 
 eachWorkers([1, 3], 'ends', async (t, workers) => {
   const gw = await start(t, workers);
 
-  await t.test('"1" with a GET pending', async () => {
-    const session = await gw.polled();
-    const { answer } = await session.hold();
-    assertOk(await session.post('1'));
-    assertLast(await answer, '6', workers);
-    await assertGone(session);
-  });
-
-  await t.test('"1" without one', async () => {
-    const session = await gw.polled();
-    assertOk(await session.post('1'));
-    await assertGone(session);
-  });
-
   await t.test('"41" and "1", as the official client does', async () => {
     const session = await gw.polled();
     assertOk(await session.post(`41${RS}1`));
     await assertGone(session);
-  });
-
-  await t.test('a second GET', async () => {
-    const session = await gw.polled();
-    const { answer } = await session.hold();
-    assertEmpty(await session.get(), 400);
-    assertPayload(await answer, '1');
-    await assertGone(session);
-  });
-
-  await t.test('a second POST', async () => {
-    const session = await gw.polled();
-    const connection = await session.connection();
-    const answer = connection.send(request('POST', session.path(), {
-      headers: { 'Content-Length': '2', Expect: '100-continue' },
-    }));
-    await until(() => connection.continues > 0, 'the POST is handled');
-
-    assertEmpty(await session.post('3'), 400);
-    await assertGone(session);
-    connection.write('33');
-    // It is refused, or cut off.
-    await within(answer.then((it) => assert.notEqual(it.body, 'ok'), () => {}),
-                 'the end of the first POST');
-  });
-
-  await t.test('an aborted GET', async () => {
-    for (const how of ['destroy', 'resetAndDestroy']) {
-      const session = await gw.polled();
-      const { connection, answer } = await session.hold();
-      connection.socket[how]();
-      await assert.rejects(answer);
-      await until(async () => !await session.alive(), 'it is gone');
-      await assertGone(session);
-    }
   });
 
   await t.test('an aborted POST', async () => {
@@ -657,17 +396,6 @@ eachWorkers([1, 3], 'ends', async (t, workers) => {
     await assertGone(session);
   });
 
-  await t.test('disconnectSockets() with a GET pending', async () => {
-    const session = await gw.polled({ user: 'a', rooms: ['r'] });
-    const { answer } = await session.hold();
-    gw.emitter.in('user:a').disconnectSockets();
-    assertPayload(await answer, '41');
-
-    // The transport goes on: so may the client.
-    gw.emitter.to('r').emit('e');
-    await session.join(gw.auth({ user: 'a', rooms: ['r'] }));
-  });
-
   await t.test('disconnectSockets() without one', async () => {
     const session = await gw.polled({ user: 'b', rooms: ['r'] });
     gw.emitter.to('r').emit('e', 1);
@@ -676,14 +404,6 @@ eachWorkers([1, 3], 'ends', async (t, workers) => {
     assert.equal(await session.next(), '42["e",1]');
     assert.equal(await session.next(), '41');
     await session.join(gw.auth({ user: 'b', rooms: ['r'] }));
-  });
-
-  await t.test('disconnectSockets(true) with a GET pending', async () => {
-    const session = await gw.polled({ user: 'c' });
-    const { answer } = await session.hold();
-    gw.emitter.in('user:c').disconnectSockets(true);
-    session.packets.push(...(await answer).body.split(RS));
-    assert.deepEqual(await session.rest(), ['41', '1']);
   });
 
   await t.test('disconnectSockets(true) without one', async () => {
@@ -725,81 +445,6 @@ eachWorkers([1, 3], 'heartbeats', async (t, workers) => {
       assert.equal(await session.next(), '2');
       await session.send('3');
       assert.equal(await session.next(), '2');
-    }),
-
-    t.test('no pong: the pending GET is answered', async () => {
-      const begin = performance.now();
-      const session = await gw.polled();
-      assert.equal(await session.next(), '2');
-      assertPayload(await session.get(), '1');
-      const passed = performance.now() - begin;
-      assert.ok(passed > 850, `after ${passed} ms`);
-      await assertGone(session);
-    }),
-
-    t.test('no pong, and nobody polls', async () => {
-      const session = await gw.polled();
-      assert.equal(await session.next(), '2');
-      await until(async () => (await session.post('1', {
-        path: session.path('websocket'),
-      })).body.includes('Session ID unknown'), 'it is gone');
-    }),
-
-    t.test('one that only opens ends, too', async () => {
-      const session = await gw.polling();
-      await until(async () => (await session.post('1', {
-        path: session.path('websocket'),
-      })).body.includes('Session ID unknown'), 'it is gone');
-    }),
-
-    t.test('the first other packet is worth one more timeout', async () => {
-      const session = await gw.polled();
-      assert.equal(await session.next(), '2');
-      const begin = performance.now();
-      const passed = () => performance.now() - begin;
-      const answer = within(session.get(), 'an answer');
-      await until(() => passed() > 360, 'time passes');
-      await session.send('42["e"]');
-      await until(() => passed() > 720, 'time passes');
-      await session.send('42["e"]');
-      assertPayload(await answer, '1');
-      assert.ok(passed() > 880 && passed() < 1300, `after ${passed()} ms`);
-    }),
-  ]));
-});
-
-eachWorkers([1, 3], 'the connect timeout', async (t, workers) => {
-  const gw = await start(t, workers, {
-    location: { socketio_connect_timeout: '400ms' },
-  });
-
-  await t.test('all', { concurrency: true }, (t) => Promise.all([
-    t.test('with a GET pending', async () => {
-      const session = await gw.polling();
-      assertPayload(await within(session.get(), 'an answer'), '1');
-      await assertGone(session);
-    }),
-
-    t.test('without one', async () => {
-      const session = await gw.polling();
-      const begin = performance.now();
-      await until(() => performance.now() - begin > 700, 'time passes');
-      assert.deepEqual(await session.rest(), ['1']);
-    }),
-
-    t.test('a refused CONNECT does not help', async () => {
-      const session = await gw.polling();
-      await session.send('40{}');
-      assert.match(await session.next(), /^44/);
-      assert.deepEqual(await session.rest(), ['1']);
-    }),
-
-    t.test('nobody who is connected is closed', async () => {
-      const session = await gw.polled({ rooms: ['r'] });
-      await session.send('41');
-      const begin = performance.now();
-      await until(() => performance.now() - begin > 700, 'time passes');
-      await session.join(gw.auth({ rooms: ['r'] }));
     }),
   ]));
 });

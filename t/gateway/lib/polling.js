@@ -80,11 +80,23 @@ class Polling {
       request('POST', this.path(), { headers: this.headers, body: '6' }),
       request('GET', this.path(), { headers: this.headers }),
     ]));
-    const answer = within(connection.send(''), 'the answer to a poll');
+    const held = this.#pending(connection, '');
+
+    assert.equal((await within(posted, 'ok')).body, 'ok');
+    return held;
+  }
+
+  /** A GET that has been sent, on a connection of its own: as of hold(). */
+  async begin() {
+    return this.#pending(await this.connection(), request(
+      'GET', this.path(), { headers: this.headers }));
+  }
+
+  #pending(connection, bytes) {
+    const answer = within(connection.send(bytes), 'the answer to a poll');
 
     // Whoever waits for it later still gets the failure.
     answer.catch(() => {});
-    assert.equal((await within(posted, 'ok')).body, 'ok');
     return { connection, answer };
   }
 
