@@ -42,7 +42,7 @@ void ngx_sio_beat_sweep(ngx_sio_gateway_t *gw);
 /*
  * Ends the session of a transport that is nobody's for a reason (a
  * ngx_sio_close_e): its sockets are parked if that can be.  With deferred the
- * next poll is told first.
+ * next poll is told first; it is counted now.
  */
 void ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t session,
     ngx_uint_t reason, ngx_uint_t deferred);

@@ -12,9 +12,10 @@
 
 
 /*
- * The upgrade of a session that polls (protocol 1.7): a WebSocket with its id
- * probes, on whatever worker, and takes the session over when the client says
- * so.  Until then the session goes on polling, whatever becomes of the probe.
+ * The upgrade of a session that polls (doc/protocol.md): a WebSocket with its
+ * id probes, on whatever worker, and takes the session over when the client
+ * says so.  Until then the session goes on polling, whatever becomes of the
+ * probe.
  */
 
 

@@ -13,7 +13,7 @@
 
 /*
  * The content handler of "socketio": what a request wants, a handshake, a poll,
- * a POST or an upgrade, or what is wrong with it (protocol 1.1, 1.2).
+ * a POST or an upgrade, or what is wrong with it (doc/protocol.md).
  */
 ngx_int_t ngx_sio_request_handler(ngx_http_request_t *r);
 

@@ -35,10 +35,7 @@ ngx_int_t ngx_sio_http_push(ngx_http_request_t *r, const char *name,
     size_t len, const ngx_str_t *value);
 
 
-/*
- * 200 with a payload, which is copied: text/plain, never cached (protocol 1.3,
- * 1.5).
- */
+/* 200 with a payload, which is copied: text/plain, never cached. */
 ngx_int_t ngx_sio_http_payload(ngx_http_request_t *r, const u_char *p,
     size_t len);
 

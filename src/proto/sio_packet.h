@@ -77,7 +77,7 @@ sio_rc_t sio_packet_begin(sio_buf_t *b, unsigned type, sio_str_t nsp);
  */
 sio_rc_t sio_packet_placeholders(json_t *json, unsigned attachments);
 
-/* True for event names that applications may not use (protocol, 2.1). */
+/* True for event names that applications may not use (doc/protocol.md). */
 int sio_packet_reserved(const unsigned char *name, size_t len);
 
 /* Appends a JSON string, quotes included, escaped as JSON.stringify() does. */
