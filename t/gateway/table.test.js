@@ -19,15 +19,11 @@ const timers = require('./lib/rows_timers');
 
 const REFERENCE = Boolean(process.env.SIO_REFERENCE);
 
-// Does the gateway have namespaces besides "/"?
-const NAMESPACES = REFERENCE;
-
 // 1 to 71, without those that are for the code of an application: 12 refuses a
 // handshake, 41 a CONNECT.
 const ROWS = [
   ...Array.from({ length: 71 }, (_, i) => String(i + 1)), '47a', '47b',
-].filter((row) => row !== '12' && row !== '41'
-         && (NAMESPACES || row !== '38'));
+].filter((row) => row !== '12' && row !== '41');
 
 const usual = [http, polling, websocket, socketio].flatMap((it) => it.rows);
 
@@ -35,11 +31,8 @@ const GROUPS = [
   { name: 'as usual', rows: usual },
   ...socketio.groups,
   ...timers.groups,
+  { name: 'namespaces', namespaces: ['/admin'], rows: namespaces.rows },
 ];
-
-const ADMIN = {
-  name: 'namespaces', namespaces: ['/admin'], rows: namespaces.rows,
-};
 
 /** Runs the cases of a group; those that pass come into a set. */
 async function run(t, { rows, ...options }, workers, passed) {
@@ -69,24 +62,19 @@ function byRow(groups) {
 }
 
 eachWorkers(REFERENCE ? [1] : [1, 3], 'the table', async (t, workers) => {
-  const groups = [...GROUPS, ...(NAMESPACES ? [ADMIN] : [])];
   const passed = new Set();
 
-  for (const group of groups) {
+  for (const group of GROUPS) {
     await t.test(group.name, (inner) => run(inner, group, workers, passed));
   }
 
-  const cases = byRow(groups);
+  const cases = byRow(GROUPS);
   const failed = ROWS.filter((row) => !cases[row]?.every((it) => (
     passed.has(it))));
   const outcome = `${ROWS.length - failed.length} of ${ROWS.length} rows`;
 
   await t.test(outcome, (last) => {
     last.diagnostic(outcome);
-    if (!NAMESPACES) {
-      last.diagnostic(`not run: cases with "/admin" of rows ${
-        Object.keys(byRow([ADMIN])).join(', ')}`);
-    }
     assert.deepEqual(failed, []);
     assert.deepEqual(Object.keys(cases).sort(), [...ROWS].sort());
   });
