@@ -19,17 +19,24 @@ static void ngx_sio_ws_read_handler(ngx_event_t *rev);
 static void ngx_sio_ws_read_on(ngx_sio_ws_t *ws);
 static void ngx_sio_ws_write_handler(ngx_event_t *wev);
 static ngx_int_t ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len);
-static u_char *ngx_sio_ws_pong(ngx_sio_ws_t *ws, u_char *p, sio_str_t *data);
-static ngx_int_t ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev);
+static ngx_int_t ngx_sio_ws_event(ngx_sio_ws_t *ws, sio_ws_event_t *ev);
+static ngx_int_t ngx_sio_ws_pong(ngx_sio_ws_t *ws, sio_str_t *data);
+static ngx_int_t ngx_sio_ws_flush(ngx_sio_ws_t *ws);
 static ngx_int_t ngx_sio_ws_keep(ngx_sio_ws_t *ws, sio_ws_parser_t *parser);
-static ngx_int_t ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code);
+static ngx_int_t ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code,
+    const sio_str_t *reason);
 static void ngx_sio_ws_abort(ngx_sio_ws_t *ws, ngx_connection_t *c);
 static void ngx_sio_ws_linger(ngx_connection_t *c);
 static void ngx_sio_ws_linger_handler(ngx_event_t *rev);
 
 
-static u_char  *ngx_sio_ws_input_buffer;
-static u_char   ngx_sio_ws_pongs[NGX_SIO_WS_TURN];
+static u_char           *ngx_sio_ws_input_buffer;
+
+/* the answers to pings, gathered while one input is parsed */
+static u_char            ngx_sio_ws_pongs[NGX_SIO_WS_TURN];
+static size_t            ngx_sio_ws_pongs_len;
+
+static const sio_str_t   ngx_sio_ws_no_reason;
 
 
 void
@@ -41,6 +48,7 @@ ngx_sio_ws_init(ngx_sio_ws_t *ws, ngx_connection_t *c,
     ws->parser = NULL;
     ws->limit = (uint32_t) ngx_min(limit, NGX_MAX_UINT32_VALUE);
     ws->stopped = 0;
+    ws->answered = 0;
     ws->behind = 0;
 
     c->data = ws;
@@ -191,12 +199,11 @@ ngx_sio_ws_write_handler(ngx_event_t *wev)
 static ngx_int_t
 ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
 {
-    u_char           *last, *pong;
+    u_char           *last;
     sio_rc_t          rc;
     sio_ws_event_t    ev;
     sio_ws_parser_t  *parser, scratch;
 
-    pong = ngx_sio_ws_pongs;
     parser = ws->parser;
 
     if (parser == NULL) {
@@ -205,92 +212,113 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
     }
 
     last = p + len;
+    ngx_sio_ws_pongs_len = 0;
 
-    for ( ;; ) {
+    do {
         rc = sio_ws_parse(parser, &p, last, &ev);
+    } while (rc == SIO_OK && ngx_sio_ws_event(ws, &ev) == NGX_OK);
 
-        if (rc != SIO_OK) {
-            break;
-        }
-
-        if (ev.opcode == SIO_WS_PING) {
-            pong = ngx_sio_ws_pong(ws, pong, &ev.data);
-            continue;
-        }
-
-        if (ngx_sio_ws_message(ws, &ev) != NGX_OK) {
-
-            if (parser == &scratch) {
-                sio_ws_free(parser);
-            }
-
-            return NGX_DONE;
-        }
+    if (rc != SIO_OK && ngx_sio_ws_flush(ws) != NGX_OK) {
+        rc = SIO_OK;
     }
 
     if (rc == SIO_AGAIN && ngx_sio_ws_keep(ws, parser) == NGX_OK) {
-
-        if (pong > ngx_sio_ws_pongs) {
-            ws->handler->on_pong(ws, ngx_sio_ws_pongs,
-                                 pong - ngx_sio_ws_pongs);
-        }
-
-        return ws->stopped ? NGX_DONE : NGX_OK;
+        return NGX_OK;
     }
 
     if (parser == &scratch) {
         sio_ws_free(parser);
     }
 
-    ws->handler->on_fault(ws, (rc == SIO_AGAIN) ? 1011 : ev.code);
-
-    return NGX_DONE;
-}
-
-
-/* The answers to all pings of one read leave in one write. */
-
-static u_char *
-ngx_sio_ws_pong(ngx_sio_ws_t *ws, u_char *p, sio_str_t *data)
-{
-    if (SIO_WS_HEADER + data->len
-        > (size_t) (ngx_sio_ws_pongs + sizeof(ngx_sio_ws_pongs) - p))
-    {
-        ws->handler->on_pong(ws, ngx_sio_ws_pongs, p - ngx_sio_ws_pongs);
-        p = ngx_sio_ws_pongs;
+    if (rc != SIO_OK) {
+        ws->handler->on_fault(ws, (rc == SIO_AGAIN) ? 1011 : ev.code);
     }
 
-    p += sio_ws_header(p, SIO_WS_PONG, data->len);
-
-    return ngx_cpymem(p, data->data, data->len);
+    return NGX_DONE;
 }
 
 
 /* NGX_OK to go on; NGX_DONE if the owner has stopped or closed ws. */
 
 static ngx_int_t
-ngx_sio_ws_message(ngx_sio_ws_t *ws, sio_ws_event_t *ev)
+ngx_sio_ws_event(ngx_sio_ws_t *ws, sio_ws_event_t *ev)
 {
     switch (ev->opcode) {
 
+    case SIO_WS_PING:
+        return ngx_sio_ws_pong(ws, &ev->data);
+
     case SIO_WS_PONG:
         return NGX_OK;
+    }
 
-    case SIO_WS_CLOSE:
+    /* the pongs come before what this event is answered with */
+
+    if (ngx_sio_ws_flush(ws) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    if (ev->opcode == SIO_WS_CLOSE) {
 
         /* RFC 6455, 5.5.1: the answer typically has the code received */
 
-        (void) ngx_sio_ws_send_close(ws, ev->code);
+        ws->answered = (ngx_sio_ws_send_close(ws, ev->code, &ev->data)
+                        == NGX_OK);
 
         ws->handler->on_gone(ws);
         return NGX_DONE;
-
-    default:
-        ws->handler->on_message(ws, ev->opcode, (u_char *) ev->data.data,
-                                ev->data.len);
-
-        return ws->stopped ? NGX_DONE : NGX_OK;
     }
+
+    ws->handler->on_message(ws, ev->opcode, (u_char *) ev->data.data,
+                            ev->data.len);
+
+    return ws->stopped ? NGX_DONE : NGX_OK;
+}
+
+
+/* The answers to pings that follow each other leave in one write. */
+
+static ngx_int_t
+ngx_sio_ws_pong(ngx_sio_ws_t *ws, sio_str_t *data)
+{
+    u_char  *p;
+
+    if (SIO_WS_HEADER + data->len
+        > sizeof(ngx_sio_ws_pongs) - ngx_sio_ws_pongs_len
+        && ngx_sio_ws_flush(ws) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    p = ngx_sio_ws_pongs + ngx_sio_ws_pongs_len;
+
+    p += sio_ws_header(p, SIO_WS_PONG, data->len);
+    p = ngx_cpymem(p, data->data, data->len);
+
+    ngx_sio_ws_pongs_len = p - ngx_sio_ws_pongs;
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK, or NGX_DONE if the owner has stopped ws. */
+
+static ngx_int_t
+ngx_sio_ws_flush(ngx_sio_ws_t *ws)
+{
+    size_t  len;
+
+    len = ngx_sio_ws_pongs_len;
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    ngx_sio_ws_pongs_len = 0;
+
+    ws->handler->on_pong(ws, ngx_sio_ws_pongs, len);
+
+    return ws->stopped ? NGX_DONE : NGX_OK;
 }
 
 
@@ -330,9 +358,10 @@ ngx_sio_ws_keep(ngx_sio_ws_t *ws, sio_ws_parser_t *parser)
  */
 
 static ngx_int_t
-ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code)
+ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code,
+    const sio_str_t *reason)
 {
-    u_char             frame[SIO_WS_HEADER + 2];
+    u_char             frame[SIO_WS_HEADER + SIO_WS_CONTROL_LEN];
     size_t             size;
     ngx_connection_t  *c;
 
@@ -342,11 +371,14 @@ ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code)
         return NGX_DECLINED;
     }
 
-    size = sio_ws_header(frame, SIO_WS_CLOSE, code ? 2 : 0);
+    size = sio_ws_header(frame, SIO_WS_CLOSE, code ? 2 + reason->len : 0);
 
     if (code) {
         frame[size++] = (u_char) (code >> 8);
         frame[size++] = (u_char) code;
+
+        ngx_memcpy(frame + size, reason->data, reason->len);
+        size += reason->len;
     }
 
     if (c->send(c, frame, size) == (ssize_t) size) {
@@ -377,8 +409,13 @@ ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code)
         ws->parser = NULL;
     }
 
-    if (code != NGX_SIO_WS_ABORT
-        && ngx_sio_ws_send_close(ws, code) != NGX_OK)
+    if (ws->answered) {
+        /* the frame is on its way */
+        code = NGX_SIO_WS_NO_CODE;
+
+    } else if (code != NGX_SIO_WS_ABORT
+               && ngx_sio_ws_send_close(ws, code, &ngx_sio_ws_no_reason)
+                  != NGX_OK)
     {
         code = NGX_SIO_WS_ABORT;
     }

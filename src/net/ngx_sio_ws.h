@@ -52,6 +52,7 @@ struct ngx_sio_ws_s {
     sio_ws_parser_t             *parser;    /* heap; NULL between messages */
     uint32_t                     limit;     /* bytes of one message */
     unsigned                     stopped:1; /* read nothing more */
+    unsigned                     answered:1; /* the peer's close frame is */
     unsigned                     behind:1;  /* set by the owner: the output may
                                                be inside of a message */
 };
@@ -77,8 +78,9 @@ void ngx_sio_ws_stop(ngx_sio_ws_t *ws);
 /*
  * Ends the connection: with a close frame of the given code (0: without one)
  * if the output is at a message boundary, else (code NGX_SIO_WS_ABORT) at
- * once.  The TCP connection lingers for the peer's answer without the object,
- * which the caller may free: ws->connection is NULL afterwards.
+ * once.  If the peer's own close frame has been answered the code does not
+ * matter.  The TCP connection lingers for the peer to close it, without the
+ * object, which the caller may free: ws->connection is NULL afterwards.
  */
 void ngx_sio_ws_close(ngx_sio_ws_t *ws, ngx_uint_t code);
 

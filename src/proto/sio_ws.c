@@ -20,9 +20,11 @@
 
 #define SIO_WS_LEN16         126
 #define SIO_WS_LEN64         127
+#define SIO_WS_KEY           4        /* bytes of the mask */
 
 #define SIO_WS_PROTOCOL      1002
 #define SIO_WS_BAD_UTF8      1007
+#define SIO_WS_POLICY        1008
 #define SIO_WS_TOO_BIG       1009
 #define SIO_WS_INTERNAL      1011
 
@@ -31,6 +33,8 @@ static sio_rc_t sio_ws_parse_head(sio_ws_parser_t *p, unsigned char **pos,
     unsigned char *last, sio_ws_event_t *ev);
 static int sio_ws_head_valid(const sio_ws_parser_t *p);
 static size_t sio_ws_head_size(const unsigned char *head);
+static sio_rc_t sio_ws_check_len(const sio_ws_parser_t *p, uint64_t len,
+    sio_ws_event_t *ev);
 static uint64_t sio_ws_payload_len(const unsigned char *head);
 static sio_rc_t sio_ws_parse_payload(sio_ws_parser_t *p, unsigned char **pos,
     unsigned char *last, sio_ws_event_t *ev);
@@ -96,6 +100,7 @@ sio_ws_parse_head(sio_ws_parser_t *p, unsigned char **pos, unsigned char *last,
     sio_ws_event_t *ev)
 {
     size_t    n, size;
+    sio_rc_t  rc;
     uint64_t  len;
 
     while (p->head_len < 2) {
@@ -122,17 +127,22 @@ sio_ws_parse_head(sio_ws_parser_t *p, unsigned char **pos, unsigned char *last,
     p->head_len += n;
     *pos += n;
 
-    if (p->head_len < size) {
+    if (p->head_len < size - SIO_WS_KEY) {
         return SIO_AGAIN;
     }
 
     len = sio_ws_payload_len(p->head);
+    rc = sio_ws_check_len(p, len, ev);
 
-    if (len >> 63) {
-        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_PROTOCOL);
+    if (rc != SIO_OK) {
+        return rc;
     }
 
-    memcpy(p->mask, p->head + size - 4, 4);
+    if (p->head_len < size) {
+        return SIO_AGAIN;
+    }
+
+    memcpy(p->mask, p->head + size - SIO_WS_KEY, SIO_WS_KEY);
 
     p->head_len = 0;
     p->need = len;
@@ -144,11 +154,7 @@ sio_ws_parse_head(sio_ws_parser_t *p, unsigned char **pos, unsigned char *last,
         return SIO_OK;
     }
 
-    if (len > p->limit - p->message.len
-        || ++p->fragments > SIO_WS_FRAGMENTS)
-    {
-        return sio_ws_fail(ev, SIO_LIMIT, SIO_WS_TOO_BIG);
-    }
+    p->fragments++;
 
     if (p->opcode == 0) {
         p->opcode = p->head[0] & SIO_WS_OPCODE;
@@ -183,10 +189,39 @@ sio_ws_head_valid(const sio_ws_parser_t *p)
     case SIO_WS_PONG:
         len = p->head[1] & ~SIO_WS_MASK;
 
+        if (len == 1 && (p->head[0] & SIO_WS_OPCODE) == SIO_WS_CLOSE) {
+            return 0;
+        }
+
         return (p->head[0] & SIO_WS_FIN) && len <= sizeof(p->control);
     }
 
     return 0;
+}
+
+
+/* What the length tells is known before the mask is there. */
+
+static sio_rc_t
+sio_ws_check_len(const sio_ws_parser_t *p, uint64_t len, sio_ws_event_t *ev)
+{
+    if (len >> 63) {
+        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_PROTOCOL);
+    }
+
+    if (p->head[0] & SIO_WS_CONTROL) {
+        return SIO_OK;
+    }
+
+    if (len > p->limit - p->message.len) {
+        return sio_ws_fail(ev, SIO_LIMIT, SIO_WS_TOO_BIG);
+    }
+
+    if (p->fragments == SIO_WS_FRAGMENTS) {
+        return sio_ws_fail(ev, SIO_LIMIT, SIO_WS_POLICY);
+    }
+
+    return SIO_OK;
 }
 
 
@@ -198,13 +233,13 @@ sio_ws_head_size(const unsigned char *head)
     switch (head[1] & ~SIO_WS_MASK) {
 
     case SIO_WS_LEN16:
-        return 2 + 2 + 4;
+        return 2 + 2 + SIO_WS_KEY;
 
     case SIO_WS_LEN64:
-        return 2 + 8 + 4;
+        return 2 + 8 + SIO_WS_KEY;
     }
 
-    return 2 + 4;
+    return 2 + SIO_WS_KEY;
 }
 
 
@@ -335,7 +370,10 @@ sio_ws_control(sio_ws_parser_t *p, const unsigned char *data, size_t n,
 }
 
 
-/* Splits the payload of a close frame into its code and the reason. */
+/*
+ * Splits the payload of a close frame, which is empty or has two bytes at
+ * least, into its code and the reason.
+ */
 
 static sio_rc_t
 sio_ws_split_close(sio_ws_event_t *ev)
@@ -345,10 +383,6 @@ sio_ws_split_close(sio_ws_event_t *ev)
 
     if (ev->data.len == 0) {
         return SIO_OK;
-    }
-
-    if (ev->data.len == 1) {
-        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_PROTOCOL);
     }
 
     code = ev->data.data[0] << 8 | ev->data.data[1];

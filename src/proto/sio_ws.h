@@ -30,6 +30,7 @@
 
 #define SIO_WS_HEADER    10       /* longest header of a server's frame */
 
+#define SIO_WS_CONTROL_LEN  125   /* most bytes of a control frame */
 #define SIO_WS_FRAGMENTS 16384    /* most frames of one message */
 
 
@@ -46,7 +47,7 @@ typedef struct {
     unsigned char    opcode;      /* of the message being gathered, or 0 */
     unsigned char    in_payload;
     unsigned char    control_len;
-    unsigned char    control[125];
+    unsigned char    control[SIO_WS_CONTROL_LEN];
 } sio_ws_parser_t;
 
 
@@ -69,8 +70,9 @@ void sio_ws_init(sio_ws_parser_t *p, size_t limit);
  *   SIO_AGAIN  everything is consumed, no message is complete
  *   SIO_ERROR  the peer broke the protocol: ev->code is the close code,
  *              1002 for framing, 1007 for UTF-8 (validated as it arrives)
- *   SIO_LIMIT  a message over the limit: ev->code is 1009 (found from the
- *              frame header, before its payload arrives)
+ *   SIO_LIMIT  a message over the limit: ev->code is 1009, or of too many
+ *              frames: 1008 (found from the length, before its payload or
+ *              even its mask arrives)
  *   SIO_NOMEM  ev->code is 1011
  *
  * After anything but SIO_OK and SIO_AGAIN only sio_ws_free() is legal.

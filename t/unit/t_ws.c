@@ -822,7 +822,7 @@ test_fragment_count(void **state)
     assert_int_equal(feed(&p, wire.data, wire.len, &out), SIO_LIMIT);
 
     assert_int_equal(sio_buf_append(&out, "", 1), SIO_OK);
-    assert_string_equal(out.data, "1:ab !-4:1009");
+    assert_string_equal(out.data, "1:ab !-4:1008");
 
     sio_ws_free(&p);
     sio_buf_free(&out);
