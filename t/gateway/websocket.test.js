@@ -116,6 +116,22 @@ test('framing', async (t) => {
     }
   });
 
+  // The answer to a close frame arrives although the client goes on to send:
+  // what comes behind the close frame is read, and thrown away.
+  await t.test('a close frame in front of much data is answered', async () => {
+    const ws = await gw.joined();
+    const witness = await opened();
+    ws.echo = false;
+    ws.pause();
+    ws.close(1000, 'bye');
+    ws.write(frame(OPCODE.binary, Buffer.alloc(900000)));
+    await witness.roundTrip();
+    ws.resume();
+    assert.equal(await ws.closing(), 1000);
+    await ws.ended;
+    assert.equal(ws.failure, undefined);
+  });
+
   await t.test('nothing is read behind a close frame', async () => {
     const ws = await opened();
     ws.echo = false;

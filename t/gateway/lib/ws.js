@@ -72,7 +72,8 @@ class WebSocketClient {
   /**
    * where: { port, tls }.  options: path, headers (of the handshake), glue
    * (bytes sent together with the handshake), dribble (true: byte by byte),
-   * echo (false: a close frame is not answered).
+   * echo (false: a close frame is not answered), onframe (called for each
+   * frame with its opcode and payload).
    */
   static async open(where, options = {}) {
     const ws = new WebSocketClient(await dial(where), options);
@@ -104,9 +105,10 @@ class WebSocketClient {
     return ws;
   }
 
-  constructor(socket, { echo = true } = {}) {
+  constructor(socket, { echo = true, onframe } = {}) {
     this.socket = socket;
     this.echo = echo;
+    this.onframe = onframe;
     this.messages = [];
     this.pongs = [];
     this.bytes = Buffer.alloc(0);
@@ -271,6 +273,8 @@ class WebSocketClient {
   }
 
   #handle(opcode, payload) {
+    this.onframe?.(opcode, payload);
+
     switch (opcode) {
     case OPCODE.text:
       this.#deliver(payload.toString('utf8'));
