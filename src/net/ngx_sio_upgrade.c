@@ -22,6 +22,23 @@ typedef struct {
 } ngx_sio_upgrade_t;
 
 
+/* Where in the headers of a request a search goes on. */
+
+typedef struct {
+    ngx_list_part_t     *part;
+    ngx_uint_t           i;
+} ngx_sio_upgrade_search_t;
+
+
+static ngx_uint_t ngx_sio_upgrade_key_valid(ngx_http_request_t *r);
+static ngx_uint_t ngx_sio_upgrade_version_valid(ngx_http_request_t *r);
+static ngx_uint_t ngx_sio_upgrade_protocols_valid(ngx_http_request_t *r);
+static ngx_str_t *ngx_sio_upgrade_header(ngx_http_request_t *r,
+    const char *name, size_t len);
+static ngx_str_t *ngx_sio_upgrade_next(ngx_http_request_t *r,
+    ngx_sio_upgrade_search_t *search, const char *name, size_t len);
+static ngx_uint_t ngx_sio_upgrade_element(ngx_str_t *list, ngx_str_t *element);
+static ngx_uint_t ngx_sio_upgrade_is_token(ngx_str_t *value);
 static ngx_int_t ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body,
     size_t len);
 static ngx_int_t ngx_sio_upgrade_headers(ngx_http_request_t *r);
@@ -36,37 +53,58 @@ static void ngx_sio_upgrade_cleanup(void *data);
 
 
 static const ngx_str_t  ngx_sio_upgrade_token = ngx_string("websocket");
-static const ngx_str_t  ngx_sio_upgrade_version = ngx_string("13");
+
+/* that of the reference: 8 has the same handshake and frames */
+static const ngx_str_t  ngx_sio_upgrade_versions = ngx_string("13, 8");
 
 
 ngx_uint_t
 ngx_sio_upgrade_requested(ngx_http_request_t *r)
 {
-    ngx_str_t  *connection;
+    ngx_str_t                 *connection, list, token;
+    ngx_sio_upgrade_search_t   search;
 
-    connection = ngx_sio_http_header(r, "Connection", 10);
-
-    if (r->headers_in.upgrade == NULL || connection == NULL) {
+    if (r->headers_in.upgrade == NULL) {
         return 0;
     }
 
-    return ngx_strlcasestrn(connection->data,
-                            connection->data + connection->len,
-                            (u_char *) "upgrade", 7 - 1)
-           != NULL;
+    ngx_memzero(&search, sizeof(ngx_sio_upgrade_search_t));
+
+    for ( ;; ) {
+        connection = ngx_sio_upgrade_next(r, &search, "Connection", 10);
+
+        if (connection == NULL) {
+            return 0;
+        }
+
+        list = *connection;
+
+        while (ngx_sio_upgrade_element(&list, &token)) {
+
+            if (token.len == 7
+                && ngx_strncasecmp(token.data, (u_char *) "upgrade", 7) == 0)
+            {
+                return 1;
+            }
+        }
+    }
 }
 
 
 ngx_int_t
 ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
 {
-    u_char      buf[32];
-    ngx_str_t  *value, key;
+    ngx_str_t  *value;
 
-    value = &r->headers_in.upgrade->value;
+    if (r->method != NGX_HTTP_GET) {
+        ngx_str_set(error, "Bad handshake method");
+        return NGX_DECLINED;
+    }
+
+    value = ngx_sio_upgrade_header(r, "Upgrade", 7);
 
     if (r->http_version != NGX_HTTP_VERSION_11 || r != r->main
-        || value->len != 9
+        || value == NULL || value->len != 9
         || ngx_strncasecmp(value->data, (u_char *) "websocket", 9) != 0)
     {
         ngx_str_set(error, "Invalid Upgrade header");
@@ -79,34 +117,209 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
         return NGX_DECLINED;
     }
 
-    value = ngx_sio_http_header(r, "Sec-WebSocket-Key", 17);
-
-    /* 16 bytes in base64 */
-
-    key.data = buf;
-
-    if (value == NULL || value->len != 24
-        || ngx_decode_base64(&key, value) != NGX_OK || key.len != 16)
-    {
+    if (!ngx_sio_upgrade_key_valid(r)) {
         ngx_str_set(error, "Missing or invalid Sec-WebSocket-Key header");
         return NGX_DECLINED;
     }
 
-    value = ngx_sio_http_header(r, "Sec-WebSocket-Version", 21);
-
-    if (value == NULL || value->len != 2
-        || ngx_strncmp(value->data, "13", 2) != 0)
-    {
+    if (!ngx_sio_upgrade_version_valid(r)) {
         ngx_str_set(error, "Missing or invalid Sec-WebSocket-Version header");
 
         /* RFC 6455, 4.4: the versions that there are */
 
         return ngx_sio_http_push(r, "Sec-WebSocket-Version", 21,
-                                 &ngx_sio_upgrade_version)
+                                 &ngx_sio_upgrade_versions)
                == NGX_OK ? NGX_DECLINED : NGX_ERROR;
     }
 
+    if (!ngx_sio_upgrade_protocols_valid(r)) {
+        ngx_str_set(error, "Invalid Sec-WebSocket-Protocol header");
+        return NGX_DECLINED;
+    }
+
     return NGX_OK;
+}
+
+
+/* 16 bytes in base64 */
+
+static ngx_uint_t
+ngx_sio_upgrade_key_valid(ngx_http_request_t *r)
+{
+    u_char      buf[32];
+    ngx_str_t  *value, key;
+
+    value = ngx_sio_upgrade_header(r, "Sec-WebSocket-Key", 17);
+
+    if (value == NULL || value->len != 24
+        || value->data[22] != '=' || value->data[23] != '=')
+    {
+        return 0;
+    }
+
+    key.data = buf;
+
+    return ngx_decode_base64(&key, value) == NGX_OK && key.len == 16;
+}
+
+
+static ngx_uint_t
+ngx_sio_upgrade_version_valid(ngx_http_request_t *r)
+{
+    ngx_str_t  *value;
+
+    value = ngx_sio_upgrade_header(r, "Sec-WebSocket-Version", 21);
+
+    if (value == NULL) {
+        return 0;
+    }
+
+    return (value->len == 2 && ngx_strncmp(value->data, "13", 2) == 0)
+           || (value->len == 1 && value->data[0] == '8');
+}
+
+
+/* RFC 6455, 4.1, 10: each of those offered is a token */
+
+static ngx_uint_t
+ngx_sio_upgrade_protocols_valid(ngx_http_request_t *r)
+{
+    ngx_str_t                 *value, list, token;
+    ngx_sio_upgrade_search_t   search;
+
+    ngx_memzero(&search, sizeof(ngx_sio_upgrade_search_t));
+
+    for ( ;; ) {
+        value = ngx_sio_upgrade_next(r, &search, "Sec-WebSocket-Protocol", 22);
+
+        if (value == NULL) {
+            return 1;
+        }
+
+        list = *value;
+
+        while (ngx_sio_upgrade_element(&list, &token)) {
+
+            if (!ngx_sio_upgrade_is_token(&token)) {
+                return 0;
+            }
+        }
+    }
+}
+
+
+/* A header that may stand there once: NULL if there is none, or several. */
+
+static ngx_str_t *
+ngx_sio_upgrade_header(ngx_http_request_t *r, const char *name, size_t len)
+{
+    ngx_str_t                 *value;
+    ngx_sio_upgrade_search_t   search;
+
+    ngx_memzero(&search, sizeof(ngx_sio_upgrade_search_t));
+
+    value = ngx_sio_upgrade_next(r, &search, name, len);
+
+    return ngx_sio_upgrade_next(r, &search, name, len) ? NULL : value;
+}
+
+
+/* The next header of this name; search is zero at first.  NULL: no more. */
+
+static ngx_str_t *
+ngx_sio_upgrade_next(ngx_http_request_t *r, ngx_sio_upgrade_search_t *search,
+    const char *name, size_t len)
+{
+    ngx_table_elt_t  *header;
+
+    if (search->part == NULL) {
+        search->part = &r->headers_in.headers.part;
+    }
+
+    for ( ;; ) {
+
+        if (search->i >= search->part->nelts) {
+
+            if (search->part->next == NULL) {
+                return NULL;
+            }
+
+            search->part = search->part->next;
+            search->i = 0;
+            continue;
+        }
+
+        header = search->part->elts;
+        header += search->i++;
+
+        if (header->key.len == len
+            && ngx_strncasecmp(header->key.data, (u_char *) name, len) == 0)
+        {
+            return &header->value;
+        }
+    }
+}
+
+
+/* Takes the first element off a list with commas; 0 if there is no more. */
+
+static ngx_uint_t
+ngx_sio_upgrade_element(ngx_str_t *list, ngx_str_t *element)
+{
+    u_char  *p, *last;
+
+    if (list->data == NULL) {
+        return 0;
+    }
+
+    last = list->data + list->len;
+    p = ngx_strlchr(list->data, last, ',');
+
+    *element = *list;
+
+    if (p) {
+        element->len = p - list->data;
+        list->data = p + 1;
+        list->len = last - list->data;
+
+    } else {
+        list->data = NULL;
+    }
+
+    while (element->len
+           && (element->data[0] == ' ' || element->data[0] == '\t'))
+    {
+        element->data++;
+        element->len--;
+    }
+
+    while (element->len
+           && (element->data[element->len - 1] == ' '
+               || element->data[element->len - 1] == '\t'))
+    {
+        element->len--;
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_sio_upgrade_is_token(ngx_str_t *value)
+{
+    size_t             i;
+    static const char  separators[] = "()<>@,;:\\\"/[]?={}";
+
+    for (i = 0; i < value->len; i++) {
+
+        if (value->data[i] <= ' ' || value->data[i] >= 0x7f
+            || ngx_strchr(separators, value->data[i]) != NULL)
+        {
+            return 0;
+        }
+    }
+
+    return value->len != 0;
 }
 
 
@@ -199,8 +412,8 @@ ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
 static ngx_int_t
 ngx_sio_upgrade_headers(ngx_http_request_t *r)
 {
-    u_char     *p;
-    ngx_str_t   accept, first, *protocol;
+    ngx_str_t                  accept, list, first, *protocol;
+    ngx_sio_upgrade_search_t   search;
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
@@ -215,20 +428,18 @@ ngx_sio_upgrade_headers(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    protocol = ngx_sio_http_header(r, "Sec-WebSocket-Protocol", 22);
+    ngx_memzero(&search, sizeof(ngx_sio_upgrade_search_t));
 
-    if (protocol == NULL || protocol->len == 0) {
+    protocol = ngx_sio_upgrade_next(r, &search, "Sec-WebSocket-Protocol", 22);
+
+    if (protocol == NULL) {
         return NGX_OK;
     }
 
     /* the first one offered, as the reference does */
 
-    first = *protocol;
-    p = ngx_strlchr(first.data, first.data + first.len, ',');
-
-    if (p) {
-        first.len = p - first.data;
-    }
+    list = *protocol;
+    (void) ngx_sio_upgrade_element(&list, &first);
 
     return ngx_sio_http_push(r, "Sec-WebSocket-Protocol", 22, &first);
 }
@@ -248,7 +459,7 @@ ngx_sio_upgrade_accept(ngx_http_request_t *r, ngx_str_t *value)
         return NGX_ERROR;
     }
 
-    key = ngx_sio_http_header(r, "Sec-WebSocket-Key", 17);
+    key = ngx_sio_upgrade_header(r, "Sec-WebSocket-Key", 17);
 
     ngx_sha1_init(&sha1);
     ngx_sha1_update(&sha1, key->data, key->len);

@@ -11,6 +11,7 @@ const assert = require('node:assert/strict');
 
 const { gateway } = require('./lib/gateway');
 const { loadCases } = require('./lib/cases');
+const { Fence } = require('./lib/fence');
 const { text, OPCODE } = require('./lib/ws');
 const { until, within, parallel } = require('./lib/expect');
 
@@ -26,34 +27,6 @@ const OPTIONS = {
     socketio_max_payload: String(limit), socketio_ping_interval: '300s',
   },
 };
-
-/**
- * Tells when nginx has read what other connections have sent: it serves
- * sockets in the order in which they became readable, and this one is last.
- */
-class Fence {
-  static async open(gw) {
-    const it = new Fence();
-    it.waiting = new Map();
-    it.count = 0;
-    it.ws = await gw.socket({
-      onframe: (opcode, payload) => {
-        it.waiting.get(payload.toString('latin1'))?.();
-      },
-    });
-    return it;
-  }
-
-  async pass() {
-    const id = `fence ${++this.count}`;
-    const passed = new Promise((resolve) => {
-      this.waiting.set(id, resolve);
-    });
-    this.ws.ping(id);
-    await within(passed, 'the fence');
-    this.waiting.delete(id);
-  }
-}
 
 const describe = ({ opcode, payload }) => {
   const bytes = Buffer.from(payload);
@@ -178,7 +151,7 @@ test('every case', { concurrency: LANES }, async (t) => {
       // nothing that follows is read as a message
       await run(gw, fence, one, [Buffer.concat([bytes, text('40/behind,')])]);
     }
-    fence.ws.destroy();
+    fence.close();
   });
 
   await counting(t, () => Promise.all(cases.map(subtest)));
