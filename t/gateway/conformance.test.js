@@ -77,11 +77,11 @@ async function run(gw, fence, one, pieces, { glue } = {}) {
     await ws.next();
   }
   for (const [i, piece] of pieces.entries()) {
-    if (ws.closeCode) {
-      break;
-    }
     if (i > 0) {
       await fence.pass();
+    }
+    if (ws.closeCode) {
+      break;
     }
     ws.write(piece);
   }

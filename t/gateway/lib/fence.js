@@ -2,7 +2,7 @@
 
 // Waiting until nginx has read what other connections have sent.
 
-const { WebSocketClient } = require('./ws');
+const { WebSocketClient, OPCODE } = require('./ws');
 const { within } = require('./expect');
 
 /**
@@ -16,10 +16,9 @@ class Fence {
     it.waiting = new Map();
     it.count = 0;
     it.ws = await WebSocketClient.open(gw.where, {
-      onframe: (opcode, payload) => {
-        it.waiting.get(payload.toString('latin1'))?.();
-      },
+      onframe: (opcode, payload) => it.#receive(opcode, payload.toString()),
     });
+    it.ws.text(`40${JSON.stringify(gw.auth({ user: 'fence' }))}`);
     gw.closers.push(() => it.close());
     return it;
   }
@@ -36,6 +35,14 @@ class Fence {
 
   close() {
     this.ws.destroy();
+  }
+
+  #receive(opcode, text) {
+    if (opcode === OPCODE.pong) {
+      this.waiting.get(text)?.();
+    } else if (text === '2') {
+      this.ws.text('3');        // a heartbeat of the session
+    }
   }
 }
 
