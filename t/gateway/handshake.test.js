@@ -38,7 +38,7 @@ test('refusals of Upgrade requests', async (t) => {
     await t.test(name, async () => {
       assertBadUpgrade(await gw.exchange(handshake(difference)), body,
                        body.includes('Version')
-                       && { 'sec-websocket-version': '13' });
+                       && { 'sec-websocket-version': '13, 8' });
     });
   }
 
