@@ -3,7 +3,7 @@
 // Clients that remember what they got: the official one, and bare ones that
 // also show the packets themselves.
 
-const { io } = require('socket.io-client');
+const { io: stock } = require('socket.io-client');
 
 const { WebSocketClient } = require('./ws');
 const { Polling, RS } = require('./polling');
@@ -45,67 +45,21 @@ class Inbox {
   }
 }
 
-/**
- * socket.io-client, over WebSocket unless options say else.  manager and nsp:
- * a socket in another namespace of a connection that there is.
- */
-class Client extends Inbox {
-  constructor(url, { name = 'client', auth, manager, nsp, ...options } = {}) {
+/** What is known of an official client, in whatever language. */
+class Official extends Inbox {
+  constructor(name) {
     super();
     this.name = name;
-    this.others = [];
     this.refusals = [];
     this.failures = [];
     this.disconnects = [];
     this.connects = 0;
     this.recovered = [];        // of each connect: was the socket recovered
     this.upgrades = 0;
-
-    this.socket = manager ? manager.socket(nsp, { auth }) : io(url, {
-      transports: ['websocket'],
-      forceNew: true,
-      reconnectionDelay: 50,
-      reconnectionDelayMax: 200,
-      auth,
-      rejectUnauthorized: false,
-      ...options,
-    });
-    this.socket.on('connect', () => {
-      this.connects++;
-      this.recovered.push(Boolean(this.socket.recovered));
-    });
-    this.socket.io.on('open', () => {
-      this.socket.io.engine.on('upgrade', () => { this.upgrades++; });
-    });
-    this.socket.on('disconnect', (reason) => this.disconnects.push(reason));
-    this.socket.on('connect_error', (error) => {
-      // Only a refusal by the server carries data.
-      (error.data ? this.refusals : this.failures).push(error);
-    });
-    this.socket.onAny((event, ...args) => this.record(event, args));
   }
 
   toString() {
     return this.name;
-  }
-
-  /** Its socket in another namespace, on the same connection. */
-  of(nsp) {
-    const other = new Client(null, {
-      name: `${this.name}${nsp}`, auth: this.socket.auth, nsp,
-      manager: this.socket.io,
-    });
-    this.others.push(other);
-    return other;
-  }
-
-  get id() {
-    return this.socket.id;
-  }
-
-  /** The port of the WebSocket. */
-  get localPort() {
-    return this.socket.io.engine.transport.ws._socket.localPort;
   }
 
   /** Waits until it is in all of its rooms, for the nth time. */
@@ -142,6 +96,61 @@ class Client extends Inbox {
       throw new Error(`${this} was refused: ${this.refusals[0].message}`);
     }
     return this;
+  }
+}
+
+/**
+ * socket.io-client, over WebSocket unless options say else; io: that of
+ * another version.
+ */
+class Client extends Official {
+  constructor(url, {
+    name = 'client', auth, io = stock, manager, nsp, ...options
+  } = {}) {
+    super(name);
+    this.others = [];
+
+    this.socket = manager ? manager.socket(nsp, { auth }) : io(url, {
+      transports: ['websocket'],
+      forceNew: true,
+      reconnectionDelay: 50,
+      reconnectionDelayMax: 200,
+      auth,
+      rejectUnauthorized: false,
+      ...options,
+    });
+    this.socket.on('connect', () => {
+      this.connects++;
+      this.recovered.push(Boolean(this.socket.recovered));
+    });
+    this.socket.io.on('open', () => {
+      this.socket.io.engine.on('upgrade', () => { this.upgrades++; });
+    });
+    this.socket.on('disconnect', (reason) => this.disconnects.push(reason));
+    this.socket.on('connect_error', (error) => {
+      // Only a refusal by the server carries data.
+      (error.data ? this.refusals : this.failures).push(error);
+    });
+    this.socket.onAny((event, ...args) => this.record(event, args));
+  }
+
+  /** Its socket in another namespace, on the same connection. */
+  of(nsp) {
+    const other = new Client(null, {
+      name: `${this.name}${nsp}`, auth: this.socket.auth, nsp,
+      manager: this.socket.io,
+    });
+    this.others.push(other);
+    return other;
+  }
+
+  get id() {
+    return this.socket.id;
+  }
+
+  /** The port of the WebSocket. */
+  get localPort() {
+    return this.socket.io.engine.transport.ws._socket.localPort;
   }
 
   /** Gives its transport up, and stays away until back(). */
@@ -400,4 +409,4 @@ class PollingClient extends Bare {
   }
 }
 
-module.exports = { Client, RawClient, PollingClient };
+module.exports = { Official, Client, RawClient, PollingClient };

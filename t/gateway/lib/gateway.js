@@ -116,12 +116,12 @@ class Gateway {
 
   /**
    * An official client that begins to connect: { user, rooms } make its
-   * token, auth replaces it; url: in place of the gateway's own; the rest are
-   * options of socket.io-client.
+   * token, auth replaces it; url: in place of the gateway's own; Kind: another
+   * class; the rest are options of socket.io-client.
    */
-  client({ user, rooms, url = this.url, ...options } = {}) {
+  client({ user, rooms, url = this.url, Kind = Client, ...options } = {}) {
     const auth = this.auth({ user, rooms });
-    const client = new Client(url, { name: user, auth, ...options });
+    const client = new Kind(url, { name: user, auth, ...options });
     this.clients.push(client);
     return client;
   }

@@ -1,7 +1,7 @@
 'use strict';
 
-// A TCP proxy, in front of Redis or of nginx, that can hold answers back and
-// cut lines, for both ends or for one.
+// A TCP proxy, in front of Redis or of nginx, that can hold answers back, stop
+// altogether, and cut lines, for both ends or for one.
 
 const net = require('node:net');
 
@@ -11,6 +11,7 @@ class Proxy {
     this.lines = new Set();
     this.word = null;
     this.seen = 0;
+    this.frozen = false;
   }
 
   async start() {
@@ -37,6 +38,23 @@ class Proxy {
       for (const chunk of line.answers.splice(0)) {
         line.near.write(chunk);
       }
+    }
+  }
+
+  /** From now on no byte passes, on new connections neither, until thaw(). */
+  freeze() {
+    this.frozen = true;
+    for (const { near, far } of this.lines) {
+      near.pause();
+      far.pause();
+    }
+  }
+
+  thaw() {
+    this.frozen = false;
+    for (const { near, far } of this.lines) {
+      near.resume();
+      far.resume();
     }
   }
 
@@ -95,6 +113,9 @@ class Proxy {
           this.lines.delete(line);
         }
       });
+      if (this.frozen) {
+        end.pause();
+      }
     }
   }
 }
