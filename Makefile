@@ -42,7 +42,9 @@ RUN_PACKAGES := gcc libc6-dev make pkgconf \
 
 PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
             libcmocka-dev libmsgpack-dev openssl procps \
-            chromium fonts-inter fonts-noto-color-emoji
+            chromium fonts-inter fonts-noto-color-emoji \
+            python3-socketio python3-aiohttp python3-requests \
+            python3-websocket
 
 # Folders with a package.json of their own.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard \
@@ -71,8 +73,10 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(filter gateway% t/gateway% chaos% t/chaos%,$(T)),,unit-programs) \
-	    $(if $(filter gateway% t/gateway% unit% t/unit%,$(T)),,faults)
+	    $(if $(filter gateway% t/gateway% clients% t/clients% chaos% t/chaos%,\
+	        $(T)),,unit-programs) \
+	    $(if $(filter gateway% t/gateway% clients% t/clients% unit% t/unit%,\
+	        $(T)),,faults)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    t/run $(T)
 
