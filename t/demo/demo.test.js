@@ -9,21 +9,19 @@ const { after, before, test } = require('node:test');
 const assert = require('node:assert/strict');
 
 const { Demo, User, launchBrowser, TOP } = require('./lib/demo');
+const { Scene, logIn, walk } = require('./lib/walk');
 const { alive } = require('../gateway/lib/processes');
 const { until } = require('../gateway/lib/expect');
 
 const SHOTS = path.resolve(TOP, process.env.BUILD || 'build', 'screenshots');
 
-const demo = new Demo();
+const scene = new Scene();
+const { demo } = scene;
 let browser;
-let alice;
-let bob;
-let carol;
 
 before(async () => {
-  [, browser] = await Promise.all([demo.start(), launchBrowser()]);
-  [alice, bob, carol] = await Promise.all(['alice', 'bob', 'carol'].map(
-    (name) => User.open(browser, demo, name)));
+  browser = await launchBrowser();
+  await scene.open(browser);
 });
 
 after(async () => {
@@ -31,21 +29,7 @@ after(async () => {
   await demo.end();
 });
 
-/** What happened in the pages since the last call; it should be nothing. */
-function assertNoTrouble() {
-  const trouble = [alice, bob, carol].flatMap((it) => it.trouble.splice(0));
-  assert.deepEqual(trouble, []);
-}
-
-test('log in', async () => {
-  await carol.logIn('wrong');
-  await carol.page.getByText('Name or password is wrong.').waitFor();
-  assert.match(carol.trouble.splice(0).join(), /401/);
-
-  await Promise.all([alice, bob, carol].map((it) => it.loggedIn()));
-  await alice.status('websocket');
-  assertNoTrouble();
-});
+logIn(scene);
 
 test('screenshots of each width and theme', async () => {
   const shoot = async (user, width, name = '') => {
@@ -56,6 +40,7 @@ test('screenshots of each width and theme', async () => {
       });
     }
   };
+  const { carol } = scene;
   fs.mkdirSync(SHOTS, { recursive: true });
 
   const wide = await User.open(browser, demo, 'alice');
@@ -91,168 +76,11 @@ test('screenshots of each width and theme', async () => {
   }
 });
 
-test('messages go both ways', async () => {
-  await alice.write('to bob: <b>not bold</b>');
-  await bob.sees('to bob: <b>not bold</b>');
-  await bob.write('to alice');
-  await alice.sees('to alice');
-  await alice.sees('to bob');
-  assert.equal(await bob.page.locator('.content b').count(), 0);
-  assertNoTrouble();
-});
-
-test('a reaction is added, seen and taken back', async () => {
-  await alice.message('to alice').hover();
-  await alice.message('to alice').getByLabel('React with party').click();
-
-  const seen = bob.message('to alice').locator('.reactions button');
-  await seen.waitFor();
-  assert.equal(await seen.getAttribute('aria-pressed'), 'false');
-
-  await alice.message('to alice').locator('.reactions button').click();
-  await seen.waitFor({ state: 'detached' });
-  assertNoTrouble();
-});
-
-test('a message is edited', async () => {
-  await bob.message('to alice').hover();
-  await bob.message('to alice').getByLabel('Edit message').click();
-  await bob.page.keyboard.press('Control+A');
-  await bob.page.keyboard.type('changed');
-  await bob.page.keyboard.press('Enter');
-  await alice.sees('changed (edited)');
-  assertNoTrouble();
-});
-
-test('a direct message is seen by the two only', async () => {
-  await alice.button('Message bob').click();
-  await alice.page.locator('#title', { hasText: 'bob' }).waitFor();
-  await alice.write('between us');
-
-  await bob.button('Direct messages').locator('.dot').waitFor();
-  await bob.button('Direct messages').click();
-  await bob.sees('between us');
-  await bob.write('so it is');
-  await alice.sees('so it is');
-
-  // what came before this has come to carol, or never will
-  await alice.button('Northlight').click();
-  await alice.write('after the direct ones');
-  await carol.sees('after the direct ones');
-  assert.equal(carol.received('between us'), false);
-  assert.equal(carol.received('so it is'), false);
-  assertNoTrouble();
-});
-
-test('a private channel is not seen by the third', async () => {
-  await bob.button('Northlight').click();
-  await alice.openChannel('budget');
-  await bob.openChannel('budget');
-  await alice.write('in private');
-  await bob.sees('in private');
-
-  await alice.openChannel('general');
-  await alice.write('after the private one');
-  await carol.sees('after the private one');
-  assert.equal(carol.received('in private'), false);
-  assert.equal(await carol.channel('budget').count(), 0);
-  assertNoTrouble();
-});
-
-test('permissions open a private channel', async () => {
-  await alice.channel('budget').hover();
-  await alice.button('Menu of budget').click();
-  await alice.page.getByRole('menuitem', { name: 'Permissions' }).click();
-  await alice.page.getByRole('dialog').getByLabel('carol').check();
-  await alice.button('Save').click();
-
-  await carol.openChannel('budget');
-  await carol.sees('in private');
-  await bob.write('all three of us');
-  await carol.sees('all three of us');
-  await carol.openChannel('general');
-  assertNoTrouble();
-});
-
-test('a channel comes and goes', async () => {
-  await alice.button('Menu of Northlight').click();
-  await alice.page.getByRole('menuitem', { name: 'New channel' }).click();
-  await alice.page.getByRole('dialog').getByLabel('Name').fill('Short Lived');
-  await alice.button('Create').click();
-
-  await bob.openChannel('short-lived');
-  await alice.page.locator('#title', { hasText: 'short-lived' }).waitFor();
-  await alice.write('first and last');
-  await bob.sees('first and last');
-
-  await alice.channel('short-lived').hover();
-  await alice.button('Menu of short-lived').click();
-  await alice.page.getByRole('menuitem', { name: 'Delete channel' }).click();
-  await alice.button('Delete').click();
-  await bob.channel('short-lived').waitFor({ state: 'detached' });
-  await bob.page.locator('#title', { hasText: 'general' }).waitFor();
-  assertNoTrouble();
-});
-
-test('a kick works at once', async () => {
-  await alice.openChannel('general');
-  await alice.button('Kick carol').click();
-  await alice.button('Kick').click();
-
-  await carol.page.getByText('You were removed from Northlight.').waitFor();
-  await carol.button('Northlight').waitFor({ state: 'detached' });
-  await bob.button('Message carol').waitFor({ state: 'detached' });
-
-  await alice.write('without carol');
-  await bob.sees('without carol');
-
-  // the backend publishes this later, so the other one cannot come any more
-  const token = await alice.token();
-  const { body: { users } } = await demo.backend('GET', '/state', token);
-  const { body: dm } = await demo.backend('POST', '/dms', token, {
-    userId: users.find((it) => it.name === 'carol').id,
-  });
-  await demo.backend('POST', `/channels/${dm.id}/messages`, token,
-                     { content: 'to carol' });
-  await carol.receives('to carol');
-  assert.equal(carol.received('without carol'), false);
-  assertNoTrouble();
-});
-
-test('the page comes back when nginx was restarted', async () => {
-  const { nginx: [master] } = demo.processes();
-  const token = await bob.token();
-  const { body: state } = await demo.backend('GET', '/state', token);
-  const general = state.servers.find((it) => it.name === 'Northlight')
-    .channels.find((it) => it.name === 'general');
-
-  await bob.openChannel('general');
-  const lost = alice.page.getByText('The connection is lost.');
-  const back = [alice, bob].map((it) => it.status('reconnected once'));
-
-  process.kill(master, 'SIGTERM');
-  await lost.waitFor();
-
-  // nginx is not needed for this, so both pages miss the event
-  await demo.backend('POST', `/channels/${general.id}/messages`, token,
-                     { content: 'while nobody listened' });
-
-  await Promise.all(back);
-  await Promise.all([alice, bob].map((it) => it.status('websocket')));
-  await lost.waitFor({ state: 'hidden' });
-  await alice.sees('while nobody listened');
-  await bob.sees('while nobody listened');
-
-  await bob.write('here again');
-  await alice.sees('here again');
-
-  // the browser tells of connections that were refused meanwhile
-  const trouble = [alice, bob, carol].flatMap((it) => it.trouble.splice(0))
-    .filter((line) => !/WebSocket connection to .* failed/.test(line));
-  assert.deepEqual(trouble, []);
-});
+walk(scene);
 
 test('nothing is lost when the backend or Redis was restarted', async () => {
+  const { alice, bob, carol } = scene;
+
   await carol.status('reconnected once');
   carol.trouble.splice(0);
 

@@ -4,6 +4,14 @@ import { io } from '/lib/socket.io.esm.min.js';
 
 const TRANSPORTS = ['websocket', 'polling'];
 
+/** Those of the page's ?transports=, e.g. polling; else all. */
+function transports() {
+  const named = new URLSearchParams(location.search).get('transports') ?? '';
+  const known = named.split(',').filter((it) => TRANSPORTS.includes(it));
+
+  return known.length > 0 ? known : TRANSPORTS;
+}
+
 /**
  * onConnect: connected for the first time or again, and in all rooms.
  * onEvent(name, payload): what the backend has published.
@@ -15,7 +23,7 @@ export function connect({ token, onConnect, onEvent, onStatus, onRefused }) {
   const status = {
     state: 'connecting', transport: '', attempt: 0, reconnects: 0,
   };
-  const socket = io({ transports: TRANSPORTS, auth: (cb) => cb({ token }) });
+  const socket = io({ transports: transports(), auth: (cb) => cb({ token }) });
   const change = (values) => onStatus(Object.assign(status, values));
 
   socket.on('connect', () => {

@@ -96,7 +96,8 @@ class Demo {
 
 /** A user's tab.  `trouble` is what a good page never has. */
 class User {
-  static async open(browser, demo, name, options = {}) {
+  /** query: of the page, e.g. ?transports=polling. */
+  static async open(browser, demo, name, { query = '', ...options } = {}) {
     const user = new User();
     const context = await browser.newContext({
       viewport: { width: 1280, height: 800 },
@@ -109,8 +110,10 @@ class User {
     user.page = await context.newPage();
     user.trouble = [];
     user.frames = [];
+    user.bodies = Promise.resolve();
+    user.polls = 0;
     user.#listen();
-    await user.page.goto(demo.url);
+    await user.page.goto(demo.url + query);
     return user;
   }
 
@@ -135,11 +138,24 @@ class User {
       if (response.status() >= 400) {
         note(`${response.status()}: ${response.url()}`);
       }
+      if (response.url().includes('transport=polling')) {
+        this.#polled(response);
+      }
     });
     this.page.on('websocket', (socket) => {
       socket.on('framereceived', ({ payload }) => {
         this.frames.push(String(payload));
       });
+    });
+  }
+
+  /** Keeps what a poll was answered with; bodies are kept in their order. */
+  #polled(response) {
+    const body = response.text().catch(() => '');
+
+    this.polls++;
+    this.bodies = this.bodies.then(async () => {
+      this.frames.push(await body);
     });
   }
 
@@ -192,7 +208,7 @@ class User {
     return this.message(text).waitFor();
   }
 
-  /** Whether anything with this text has come over the WebSocket. */
+  /** Whether anything with this text has come over the connection. */
   received(text) {
     return this.frames.some((frame) => frame.includes(text));
   }
