@@ -10,6 +10,7 @@ const uplink = require('./lib/rows/uplink');
 const closes = require('./lib/rows/closes');
 const recovery = require('./lib/rows/recovery');
 const server = require('./lib/rows/server');
+const namespaces = require('./lib/rows/namespaces');
 
 const PINGS = {
   location: { socketio_ping_interval: '500ms', socketio_ping_timeout: '2s' },
@@ -22,6 +23,8 @@ for (const library of JAVASCRIPT) {
     ...payloads.table, ...uplink.table, ...uplink.javascript, ...closes.table,
   });
 }
+
+matrix('namespaces', JAVASCRIPT, namespaces.OPTIONS, namespaces.table);
 
 matrix('recovery', JAVASCRIPT, RECOVERY, {
   ...recovery.table, ...recovery.javascript, ...closes.table,

@@ -101,7 +101,8 @@ class Official extends Inbox {
 
 /**
  * socket.io-client, over WebSocket unless options say else; io: that of
- * another version.
+ * another version; manager and nsp: a socket in another namespace of a
+ * connection that there is.
  */
 class Client extends Official {
   constructor(url, {
@@ -135,10 +136,9 @@ class Client extends Official {
   }
 
   /** Its socket in another namespace, on the same connection. */
-  of(nsp) {
-    const other = new Client(null, {
-      name: `${this.name}${nsp}`, auth: this.socket.auth, nsp,
-      manager: this.socket.io,
+  of(nsp, auth = this.socket.auth) {
+    const other = new this.constructor(null, {
+      name: `${this.name}${nsp}`, auth, nsp, manager: this.socket.io,
     });
     this.others.push(other);
     return other;
