@@ -4,7 +4,7 @@
 #
 #   PEER      sio | sio2 | node | node2 | bun | eiows | nchan | nchan2
 #             | ext | ext-sio
-#   SCENARIO  S1 S1L S2 S2L S3 S4 S4x1 S4b S5 S6
+#   SCENARIO  S1 S1L S2 S2L S3 S4 S4x1 S4b S5 S5rs S5es S6
 #
 # sio is this module with one worker, sio2 with two.
 #
@@ -92,18 +92,22 @@ wait_port() {
 
 # configure FILE.in: fills in a configuration of nginx.
 configure() {
-    local procs=1 reuseport= secret
+    local procs=1 reuseport= key
 
     case $peer in
         *2)  procs=2 reuseport=" reuseport" ;;
     esac
 
-    secret=$(node -p 'require("./common").SECRET')
+    if [ $alg = HS256 ]; then
+        key=\"$(node -p 'require("./common").SECRET')\"
+    else
+        key=file=$work/key.pem
+    fi
 
     sed -e "s|@PROCS@|$procs|; s|@REUSEPORT@|$reuseport|" \
         -e "s|@DIR@|$work|; s|@PORT@|$PORT|; s|@REDIS@|$REDIS|" \
         -e "s|@PINGS@|$((PING / 1000))s|; s|@PING@|$PING|" \
-        -e "s|@SECRET@|$secret|; s|@MODULE@|$(realpath "$MODULE")|" \
+        -e "s|@ALG@|$alg|; s|@KEY@|$key|; s|@MODULE@|$(realpath "$MODULE")|" \
         -e "s|@MODULES@|${NGINX_MODULES:-/usr/lib/nginx/modules}|" \
         "$1" > "$work/nginx.conf"
 }
@@ -178,17 +182,23 @@ esac
 
 n=1000
 rooms=1
+alg=HS256
+
+case $scenario in
+    S5rs)  alg=RS256 ;;
+    S5es)  alg=ES256 ;;
+esac
 
 case $scenario in
     S1|S1L|S2|S2L)  ;;
     S3)             n=5000 rooms=1000 ;;
     S4|S4x1|S6)     n=10000 rooms=10000 ;;
     S4b)            n=18000 rooms=18000 ;;   # with 20000 open files
-    S5)             n=5000 rooms=5000 ;;
+    S5|S5rs|S5es)   n=5000 rooms=5000 ;;
     *)              fail "unknown scenario" ;;
 esac
 
-node tokens.js "$work" $n $rooms || fail "no tokens"
+node tokens.js "$work" $n $rooms $alg || fail "no tokens"
 
 if [ $mode = sio ]; then
     list="--tokens $work/tokens"
@@ -227,7 +237,7 @@ for rep in $(seq "$reps"); do
                  --expect 50000 --recv-timeout 20 > "$work/warm.json"
             sleep 1
         ;;
-        S5)
+        S5*)
             load --conns 2000 > "$work/warm.json"
             sleep 2
         ;;
@@ -247,7 +257,7 @@ for rep in $(seq "$reps"); do
                  --expect 100000 --recv-timeout 40
         ;;
         S4*)  load --conns $n --hold 10 ;;
-        S5)   load --conns $n ;;
+        S5*)  load --conns $n ;;
         S6)   load --conns $n --settle 6 --hold 20 ;;
     esac > "$work/one.json"
 
