@@ -11,6 +11,7 @@
 
 
 #define NGX_SIO_LOCK_SPIN      64              /* pauses before it sleeps */
+#define NGX_SIO_LOCK_ROUNDS    10              /* of sleep, see below */
 
 #define NGX_SIO_MIN_SESSIONS   16
 #define NGX_SIO_MAX_SESSIONS   (1 << 27)       /* references have 32 bits */
@@ -324,7 +325,9 @@ ngx_sio_zone_log_recover(ngx_sio_zone_sh_t *sh)
 /*
  * Sections under the locks are short, so a busy lock is worth a few pauses
  * before the system call.  The time limit is for a holder that was stopped;
- * who has met it once does not wait for it again and again.
+ * who has met it once does not wait for it again and again.  It is waited for
+ * in rounds: if all was stopped, the waiter, too, then only one of them is over
+ * as it goes on, and the holder has the others to let go.
  */
 
 static int
@@ -351,17 +354,21 @@ ngx_sio_zone_acquire(ngx_sio_zone_t *z, pthread_mutex_t *m)
         return EBUSY;
     }
 
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+    n = 0;
 
-    ts.tv_sec += NGX_SIO_LOCK_TIMEOUT / 1000;
-    ts.tv_nsec += NGX_SIO_LOCK_TIMEOUT % 1000 * 1000000;
+    do {
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
 
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000;
-    }
+        ts.tv_nsec += NGX_SIO_LOCK_TIMEOUT / NGX_SIO_LOCK_ROUNDS * 1000000;
 
-    rc = pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &ts);
+        if (ts.tv_nsec >= 1000000000) {
+            ts.tv_sec++;
+            ts.tv_nsec -= 1000000000;
+        }
+
+        rc = pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &ts);
+
+    } while (rc == ETIMEDOUT && ++n < NGX_SIO_LOCK_ROUNDS);
 
     z->stuck = (rc == ETIMEDOUT) ? m : NULL;
     z->stuck_until = ngx_sio_zone_now() + NGX_SIO_LOCK_TIMEOUT;

@@ -255,6 +255,111 @@ t_worker_lock_busy(void **state)
 }
 
 
+/* What the kernel says of a process: 'S' sleeps, 'Z' is no more. */
+
+static char
+t_worker_state(pid_t pid)
+{
+    int    n;
+    char   path[32], c;
+    FILE  *f;
+
+    (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+
+    f = fopen(path, "r");
+    assert_non_null(f);
+
+    n = fscanf(f, "%*d (%*[^)]) %c", &c);
+    (void) fclose(f);
+
+    assert_int_equal(n, 1);
+
+    return c;
+}
+
+
+static void
+t_worker_asleep(pid_t pid)
+{
+    char        c;
+    ngx_uint_t  n;
+
+    n = 0;
+
+    do {
+        assert_true(n++ < 5000);
+        (void) usleep(1000);
+
+        c = t_worker_state(pid);
+
+    } while (c != 'S' && c != 'Z');
+}
+
+
+static void
+t_worker_stopped(pid_t pid)
+{
+    int  status;
+
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+}
+
+
+/*
+ * All processes stand still for longer than the time limit of a lock, as they
+ * do when the machine is paused: that is not the fault of who holds it.
+ */
+
+static void
+t_worker_lock_paused(void **state)
+{
+    pid_t           holder, waiter;
+    uint64_t        end;
+    ngx_sio_zone_t  z;
+
+    t_worker_zone(&z);
+
+    holder = t_store_fork();
+
+    if (holder == 0) {
+        t_store_must(ngx_sio_zone_lock(&z) == NGX_OK);
+        (void) raise(SIGSTOP);
+        ngx_sio_zone_unlock(&z);
+        _exit(0);
+    }
+
+    t_worker_stopped(holder);
+
+    waiter = t_store_fork();
+
+    if (waiter == 0) {
+        t_store_must(ngx_sio_zone_lock(&z) == NGX_OK);
+        ngx_sio_zone_unlock(&z);
+        _exit(0);
+    }
+
+    t_worker_asleep(waiter);
+
+    assert_int_equal(kill(waiter, SIGSTOP), 0);
+    t_worker_stopped(waiter);
+
+    end = ngx_sio_zone_now() + NGX_SIO_LOCK_TIMEOUT + 100;
+
+    while (ngx_sio_zone_now() < end) {
+        (void) usleep(10000);
+    }
+
+    assert_int_equal(kill(waiter, SIGCONT), 0);
+    t_worker_asleep(waiter);
+    assert_int_equal(kill(holder, SIGCONT), 0);
+
+    t_store_finished(waiter);
+    t_store_finished(holder);
+    t_store_unmap(&z);
+}
+
+
 /* The same with the other lock; who holds both dies, and both recover. */
 
 static void
@@ -592,6 +697,7 @@ main(void)
         cmocka_unit_test(t_worker_slots),
         cmocka_unit_test(t_worker_reaped),
         cmocka_unit_test(t_worker_lock_busy),
+        cmocka_unit_test(t_worker_lock_paused),
         cmocka_unit_test(t_worker_log_busy),
         cmocka_unit_test(t_worker_looked_at),
         cmocka_unit_test(t_worker_kinds),
