@@ -21,8 +21,8 @@
 
 /*
  * The number of a namespace, which is made if it is not there yet.  NGX_OK;
- * NGX_DECLINED: there have been NGX_SIO_NAMESPACES others; NGX_BUSY: the zone
- * is locked.
+ * NGX_DECLINED: there have been NGX_SIO_NAMESPACES others, or the name is
+ * longer than NGX_SIO_NSP_LEN; NGX_BUSY: the zone is locked.
  */
 ngx_int_t ngx_sio_nsp_add(ngx_sio_zone_t *z, ngx_str_t *name, uint16_t *nsp);
 

@@ -220,7 +220,7 @@ ngx_sio_repair_kin(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 
         ts = &z->sessions[ss->kin];
 
-        if (ss->kin <= z->sh->top_session
+        if (ss->kin <= z->sh->top_session && ss->nsp
             && ts->state == NGX_SIO_LIVE && ts->eio_sid[0])
         {
             return;

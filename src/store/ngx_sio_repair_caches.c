@@ -99,8 +99,8 @@ ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z)
 static void
 ngx_sio_repair_cache_branches(ngx_sio_zone_t *z)
 {
-    uint32_t               i, *link;
-    ngx_sio_session_sh_t  *ss;
+    uint32_t               i;
+    ngx_sio_session_sh_t  *ss, *ts;
 
     z->sh->live_branches = 0;
 
@@ -112,9 +112,14 @@ ngx_sio_repair_cache_branches(ngx_sio_zone_t *z)
             continue;
         }
 
-        link = &z->sessions[ss->kin].kin;
-        ss->next_eio = *link;
-        *link = i;
+        ts = &z->sessions[ss->kin];
+
+        if (!(ts->flags & NGX_SIO_BRANCHED)) {
+            ts->flags |= NGX_SIO_BRANCHED;
+        }
+
+        ss->next_eio = ts->kin;
+        ts->kin = i;
 
         z->sh->live_branches++;
 

@@ -443,6 +443,12 @@ ngx_sio_repair_check_branches(ngx_sio_repair_check_t *ck, uint32_t transport)
     ngx_sio_session_sh_t  *ss;
 
     z = ck->z;
+    ss = &z->sessions[transport];
+
+    if (ss->kin && !(ss->flags & NGX_SIO_BRANCHED)) {
+        ngx_sio_repair_check_error(ck, "branches, but no note of them",
+                                   transport);
+    }
 
     for (i = z->sessions[transport].kin; i; i = z->sessions[i].next_eio) {
 

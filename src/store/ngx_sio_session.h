@@ -108,7 +108,8 @@ ngx_int_t ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i,
  * offset at.  That is what "seen" becomes, and "applied" if it moved with the
  * cursor; another "applied" stays, because it was set on behalf of the owner,
  * who does not know of it yet.  NGX_OK; NGX_DECLINED: it is the caller's no
- * more, or was DEAD and has been closed; NGX_BUSY: it stays the caller's.
+ * more, or has been closed, because it was DEAD, or a branch that has lost its
+ * transport; NGX_BUSY: it stays the caller's.
  */
 ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner, uint64_t at);
@@ -142,10 +143,10 @@ void ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
 
 /*
  * Gives the socket of one session, which is closed, to another that has none:
- * id, namespace, user, rooms, and all positions but "seen"; "applied" becomes
- * at.  References stay the same.  The caller has a ticket of
- * the one that gives; the other may be anybody's, who is told by a record.
- * NGX_OK, or NGX_DECLINED if one of them is not what it should be.
+ * id, user, rooms, and all positions but "seen"; "applied" becomes at.
+ * References stay the same.  The caller has a ticket of the one that gives; the
+ * other may be anybody's, who is told by a record.  NGX_OK, or NGX_DECLINED if
+ * one of them is not what it should be, or they are of different namespaces.
  */
 ngx_int_t ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to,
     uint32_t from, uint64_t at);
@@ -167,8 +168,8 @@ typedef struct {
  * Makes the session a socket; a user is counted per namespace.  "applied",
  * "born", "last" and the base become since; CONNECTING ends.  NGX_OK, or
  * NGX_DECLINED if the zone is full (sh->refused is counted), a name impossible,
- * or this is a socket already: nothing has changed then.  The _locked one asks
- * for no ticket.
+ * this is a socket already, or a branch of another namespace: nothing has
+ * changed then.  The _locked one asks for no ticket.
  */
 ngx_int_t ngx_sio_session_connect(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner, ngx_sio_session_socket_t *socket);
@@ -254,11 +255,16 @@ uint32_t ngx_sio_session_first_locked(ngx_sio_zone_t *z, uint32_t transport);
 uint32_t ngx_sio_session_next_locked(ngx_sio_zone_t *z, uint32_t branch);
 
 /*
- * Takes a branch from its transport, or all branches from a transport.  Those
- * that are nobody's are parked until the deadline, or closed: all with deadline
- * 0, and those that cannot be recovered.  Others are for their owner to end.
+ * Takes a branch from its transport; what is no branch stays as it is.  It is
+ * for its owner to end, who is the caller or will find out.
  */
 void ngx_sio_session_prune_locked(ngx_sio_zone_t *z, uint32_t branch);
+
+/*
+ * Takes all branches from a transport.  Those that are nobody's are parked
+ * until the deadline, or closed: all with deadline 0, and those that cannot be
+ * recovered.  Others are for their owner to end.
+ */
 void ngx_sio_session_shed_locked(ngx_sio_zone_t *z, uint32_t transport,
     uint64_t deadline);
 

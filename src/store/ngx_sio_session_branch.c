@@ -126,7 +126,9 @@ ngx_sio_session_prune_locked(ngx_sio_zone_t *z, uint32_t branch)
 
     ss = &z->sessions[branch];
 
-    if (ss->eio_sid[0] || ss->kin == 0) {
+    if (ss->state == NGX_SIO_FREE || ss->eio_sid[0] || ss->kin == 0
+        || ngx_sio_zone_lost(z))
+    {
         return;
     }
 
@@ -161,7 +163,9 @@ ngx_sio_session_shed_locked(ngx_sio_zone_t *z, uint32_t transport,
 
     ts = &z->sessions[transport];
 
-    if (ts->eio_sid[0] == 0) {
+    if (ts->state == NGX_SIO_FREE || ts->eio_sid[0] == 0
+        || ngx_sio_zone_lost(z))
+    {
         return;
     }
 

@@ -138,7 +138,11 @@ ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
         return NGX_DECLINED;
     }
 
-    if (ss->flags & NGX_SIO_DEAD) {
+    if ((ss->flags & NGX_SIO_DEAD)
+        || (ss->eio_sid[0] == 0 && ss->kin == 0
+            && !(ss->flags & NGX_SIO_PARKED)))
+    {
+        /* without an owner or a transport nobody would ever end it */
         ngx_sio_session_close_locked(z, i);
         return NGX_DECLINED;
     }

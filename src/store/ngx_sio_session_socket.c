@@ -62,7 +62,9 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
 
     ss = ngx_sio_session_live_locked(z, i);
 
-    if (ss == NULL || ss->sid[0] || (ss->flags & NGX_SIO_DEAD)) {
+    if (ss == NULL || ss->sid[0] || (ss->flags & NGX_SIO_DEAD)
+        || (ss->eio_sid[0] == 0 && ss->nsp != socket->nsp))
+    {
         return NGX_DECLINED;
     }
 
@@ -350,7 +352,8 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     src = ngx_sio_session_live_locked(z, from);
 
     if (dst == NULL || dst->sid[0] || (dst->flags & NGX_SIO_DEAD)
-        || src == NULL || src->sid[0] == 0 || (src->flags & NGX_SIO_DEAD))
+        || src == NULL || src->sid[0] == 0 || (src->flags & NGX_SIO_DEAD)
+        || dst->nsp != src->nsp)
     {
         return NGX_DECLINED;
     }
@@ -387,7 +390,6 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
     flags = NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR;
 
     to->flags = (to->flags & ~flags) | (from->flags & flags);
-    to->nsp = from->nsp;
     to->born = from->born;
     to->last = from->last;
     to->base_last = from->base_last;

@@ -35,8 +35,10 @@ static void ngx_sio_worker_end_sessions(ngx_sio_zone_t *z,
     ngx_sio_worker_set_t *set, ngx_msec_t window);
 static void ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_worker_set_t *set);
+static ngx_uint_t ngx_sio_worker_is_one_of(ngx_sio_zone_t *z, uint32_t i,
+    ngx_sio_worker_set_t *set);
 static void ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
-    uint64_t at, ngx_msec_t window);
+    ngx_sio_worker_set_t *set, ngx_msec_t window);
 static void ngx_sio_worker_end_rooms(ngx_sio_zone_t *z,
     ngx_sio_worker_set_t *set);
 static void ngx_sio_worker_end_roles(ngx_sio_zone_t *z,
@@ -324,8 +326,6 @@ ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
     ngx_msec_t window)
 {
     uint32_t               i;
-    uint64_t               at;
-    ngx_uint_t             slot;
     ngx_sio_zone_t         view;
     ngx_sio_session_sh_t  *ss;
 
@@ -344,21 +344,31 @@ ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
             ngx_sio_worker_end_marks(&view, i, set);
         }
 
-        slot = ngx_sio_owner_slot(ngx_sio_load(&ss->owner));
-
-        if (slot && slot <= NGX_SIO_WORKERS
-            && ngx_sio_worker_set_has(set, slot))
-        {
-            at = ngx_sio_load(&z->sh->workers[slot - 1].cursor);
-            ngx_sio_worker_end_session(&view, i, at, window);
+        if (ngx_sio_worker_is_one_of(z, i, set)) {
+            ngx_sio_worker_end_session(&view, i, set, window);
         }
     }
 }
 
 
+/* True if one of the set owns a session. */
+
+static ngx_uint_t
+ngx_sio_worker_is_one_of(ngx_sio_zone_t *z, uint32_t i,
+    ngx_sio_worker_set_t *set)
+{
+    ngx_uint_t  slot;
+
+    slot = ngx_sio_owner_slot(ngx_sio_load(&z->sessions[i].owner));
+
+    return slot && slot <= NGX_SIO_WORKERS && ngx_sio_worker_set_has(set, slot);
+}
+
+
 /*
  * What somebody did on behalf of a session that may be another's.  Rooms that
- * nobody waits for any more will never come: the session ends.
+ * nobody waits for any more will never come: the session ends.  One whose owner
+ * is dead, too, does so in any case, and there may be sockets to be parked.
  */
 
 static void
@@ -384,51 +394,72 @@ ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
         return;
     }
 
-    if (ss->flags & NGX_SIO_CONNECTING) {
+    /* a branch takes its transport with it */
+    t = (ss->eio_sid[0] == 0 && ss->kin) ? ss->kin : i;
 
-        /* a branch takes its transport with it */
-        t = (ss->eio_sid[0] == 0 && ss->kin) ? ss->kin : i;
+    if (ss->flags & NGX_SIO_CONNECTING) {
 
         if (ngx_sio_owner_slot(ngx_sio_load(&z->sessions[t].owner)) == 0) {
             ngx_sio_session_close_locked(z, t);
-            return;
-        }
 
-        z->sessions[t].flags |= NGX_SIO_DEAD;
+        } else if (!ngx_sio_worker_is_one_of(z, t, set)) {
+            z->sessions[t].flags |= NGX_SIO_DEAD;
+
+            ngx_sio_step();
+        }
+    }
+
+    /* it may have an owner who has yet to learn that its transport is gone */
+
+    if (ss->state == NGX_SIO_LIVE) {
+        ss->connecter = 0;
 
         ngx_sio_step();
     }
-
-    ss->connecter = 0;
-
-    ngx_sio_step();
 }
 
 
-/* Who was parked already, and is just being recovered, gains no time. */
+/*
+ * A branch whose transport goes on with another owner, or nobody, is his to
+ * claim.  Who was parked already, and is just being recovered, gains no time.
+ */
 
 static void
-ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
-    ngx_msec_t window)
+ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
+    ngx_sio_worker_set_t *set, ngx_msec_t window)
 {
-    uint64_t               deadline;
+    uint64_t               owner, at, deadline;
     ngx_sio_session_sh_t  *ss;
 
     ss = &z->sessions[i];
+    owner = ngx_sio_load(&ss->owner);
+    at = ngx_sio_load(&z->sh->workers[ngx_sio_owner_slot(owner) - 1].cursor);
 
-    if (window == 0
+    if (ss->eio_sid[0] == 0 && ss->kin
+        && !ngx_sio_worker_is_one_of(z, ss->kin, set))
+    {
+        (void) ngx_sio_session_answer_locked(z, i, owner, at, NULL);
+        return;
+    }
+
+    deadline = window ? ngx_sio_zone_now() + window : 0;
+
+    if (deadline == 0
         || ss->sid[0] == 0
         || !(ss->flags & NGX_SIO_RECOVERABLE)
         || (ss->flags & NGX_SIO_DEAD))
     {
+        if (!(ss->flags & NGX_SIO_DEAD)) {
+            /* there may be sockets in other namespaces */
+            ngx_sio_session_shed_locked(z, i, deadline);
+        }
+
         ngx_sio_session_close_locked(z, i);
         return;
     }
 
-    deadline = ss->deadline;
-
-    if (!(ss->flags & NGX_SIO_PARKED) || deadline == 0) {
-        deadline = ngx_sio_zone_now() + window;
+    if ((ss->flags & NGX_SIO_PARKED) && ss->deadline) {
+        deadline = ss->deadline;
     }
 
     ngx_sio_session_park_locked(z, i, at, deadline);

@@ -45,12 +45,13 @@ ngx_uint_t ngx_sio_worker_alive(ngx_sio_zone_t *z, ngx_uint_t slot);
 
 /*
  * Looks at all slots; for each dead worker: parks or ends its sessions (rooms
- * and users are counted down), ends those for which it waited for rooms, clears
- * its room bits, adds its counters to those of the zone, frees its roles and
- * the slot.  Returns how many were reaped.  A reaper that dies is reaped like
- * others and its work is done again.  To be called now and then, because a dead
- * worker may be missed (see above).  Takes about 1.5 us for each session, all
- * of it with the zone lock.
+ * and users are counted down), lets go of branches whose transport is not its
+ * own any more, ends those for which it waited for rooms (a branch with its
+ * transport), clears its room bits, adds its counters to those of the zone,
+ * frees its roles and the slot.  Returns how many were reaped.  A reaper that
+ * dies is reaped like others and its work is done again.  To be called now and
+ * then, because a dead worker may be missed (see above).  Takes about 1.5 us
+ * for each session, all of it with the zone lock.
  */
 ngx_uint_t ngx_sio_worker_reap(ngx_sio_zone_t *z, ngx_msec_t window);
 

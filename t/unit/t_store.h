@@ -288,9 +288,12 @@ t_store_open(ngx_sio_zone_t *z, ngx_uint_t slot, uint64_t n)
 }
 
 
+/* A socket in the namespace that the record is of. */
+
 static inline ngx_int_t
-t_store_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t n, ngx_str_t *user,
-    ngx_sio_room_t *rooms, ngx_uint_t nrooms, uint64_t since)
+t_store_connect_as(ngx_sio_zone_t *z, uint32_t i, uint64_t n,
+    ngx_uint_t recoverable, ngx_str_t *user, ngx_sio_room_t *rooms,
+    ngx_uint_t nrooms, uint64_t since)
 {
     u_char                    sid[NGX_SIO_SID_LEN];
     ngx_sio_session_socket_t  socket;
@@ -298,14 +301,57 @@ t_store_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t n, ngx_str_t *user,
     t_store_sid(sid, 's', n);
 
     socket.sid = sid;
-    socket.nsp = 0;
-    socket.recoverable = 1;
+    socket.nsp = (i && i <= z->sh->nsessions) ? z->sessions[i].nsp : 0;
+    socket.recoverable = recoverable;
     socket.user = user;
     socket.rooms = rooms;
     socket.nrooms = nrooms;
     socket.since = since;
 
     return ngx_sio_session_connect(z, i, t_store_ticket(z, i), &socket);
+}
+
+
+static inline ngx_int_t
+t_store_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t n, ngx_str_t *user,
+    ngx_sio_room_t *rooms, ngx_uint_t nrooms, uint64_t since)
+{
+    return t_store_connect_as(z, i, n, 1, user, rooms, nrooms, since);
+}
+
+
+/* A branch of a slot, or nobody's with slot 0. */
+
+static inline uint32_t
+t_store_branch(ngx_sio_zone_t *z, uint32_t transport, uint16_t nsp,
+    ngx_uint_t slot, ngx_uint_t connecter)
+{
+    uint32_t  i;
+    uint64_t  owner;
+
+    t_store_must(ngx_sio_zone_lock(z) == NGX_OK);
+
+    i = ngx_sio_session_branch_locked(z, transport, nsp, slot, connecter,
+                                      &owner);
+
+    t_store_must(i == 0 || owner == z->sessions[i].owner);
+
+    ngx_sio_zone_unlock(z);
+
+    return i;
+}
+
+
+static inline uint32_t
+t_store_in(ngx_sio_zone_t *z, uint32_t transport, uint16_t nsp)
+{
+    uint32_t  i;
+
+    t_store_must(ngx_sio_zone_lock(z) == NGX_OK);
+    i = ngx_sio_session_in_locked(z, transport, nsp);
+    ngx_sio_zone_unlock(z);
+
+    return i;
 }
 
 
@@ -376,6 +422,35 @@ t_store_by_sid(ngx_sio_zone_t *z, uint64_t n)
 }
 
 
+/*
+ * True if somebody or something ends a session one day: its owner, or who reaps
+ * him, a deadline, or the end of the transport that it is a branch of.
+ */
+
+static inline ngx_uint_t
+t_store_ends(ngx_sio_zone_t *z, uint32_t i)
+{
+    ngx_uint_t             slot;
+    ngx_sio_session_sh_t  *ss, *ts;
+
+    ss = &z->sessions[i];
+    slot = ngx_sio_owner_slot(ss->owner);
+
+    if (slot) {
+        return slot <= NGX_SIO_WORKERS
+               && z->sh->workers[slot - 1].state != NGX_SIO_FREE;
+    }
+
+    if (ss->eio_sid[0] || (ss->flags & NGX_SIO_PARKED)) {
+        return ss->deadline != 0;
+    }
+
+    ts = &z->sessions[ss->kin];
+
+    return ss->kin && ts->state == NGX_SIO_LIVE && ts->eio_sid[0];
+}
+
+
 /* Everything has come back. */
 
 static inline void
@@ -384,6 +459,7 @@ t_store_is_empty(ngx_sio_zone_t *z)
     assert_int_equal(z->sh->live_sessions, 0);
     assert_int_equal(z->sh->live_polling, 0);
     assert_int_equal(z->sh->live_parked, 0);
+    assert_int_equal(z->sh->live_branches, 0);
     assert_int_equal(z->sh->live_members, 0);
     assert_int_equal(z->sh->live_rooms, 0);
     assert_int_equal(z->sh->live_users, 0);
