@@ -166,10 +166,12 @@ typedef struct {
 
 /*
  * Makes the session a socket; a user is counted per namespace.  "applied",
- * "born", "last" and the base become since; CONNECTING ends.  NGX_OK, or
- * NGX_DECLINED if the zone is full (sh->refused is counted), a name impossible,
- * this is a socket already, or a branch of another namespace: nothing has
- * changed then.  The _locked one asks for no ticket.
+ * "born", "last" and the base become since; CONNECTING ends, and the transport
+ * has connected in time.  NGX_OK, or NGX_DECLINED if the zone is full
+ * (sh->refused is counted), a name impossible, this is a socket already, or a
+ * branch of another namespace: nothing has changed then.  The _locked one asks
+ * for no ticket, and leaves CONNECTING and connecter to its caller, who may
+ * have to tell the client first.
  */
 ngx_int_t ngx_sio_session_connect(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner, ngx_sio_session_socket_t *socket);

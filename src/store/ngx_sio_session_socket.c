@@ -16,7 +16,7 @@
  */
 
 
-static void ngx_sio_session_no_limit(ngx_sio_zone_t *z,
+static void ngx_sio_session_in_time(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_session_fill(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss, ngx_sio_session_socket_t *socket);
@@ -35,16 +35,25 @@ ngx_int_t
 ngx_sio_session_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     ngx_sio_session_socket_t *socket)
 {
-    ngx_int_t  rc;
+    ngx_int_t              rc;
+    ngx_sio_session_sh_t  *ss;
 
     if (ngx_sio_zone_lock(z) != NGX_OK) {
         return NGX_BUSY;
     }
 
     rc = NGX_DECLINED;
+    ss = ngx_sio_session_mine_locked(z, i, owner);
 
-    if (ngx_sio_session_mine_locked(z, i, owner)) {
+    if (ss) {
         rc = ngx_sio_session_connect_locked(z, i, socket);
+    }
+
+    if (rc == NGX_OK) {
+        ss->flags &= ~NGX_SIO_CONNECTING;
+        ss->connecter = 0;
+
+        ngx_sio_step();
     }
 
     ngx_sio_zone_unlock(z);
@@ -82,31 +91,36 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ss->base_last = socket->since;
     ss->base_from = socket->since;
 
-    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR
-                          |NGX_SIO_CONNECTING);
+    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR);
 
     ss->flags = flags | (socket->recoverable ? NGX_SIO_RECOVERABLE : 0);
-
-    ss->connecter = 0;
-
-    ngx_sio_session_no_limit(z, ss);
 
     ngx_sio_step();
 
     ngx_sio_session_link_sid(z, i, socket->sid);
+    ngx_sio_session_in_time(z, ss);
 
     return NGX_OK;
 }
 
 
-/* A transport need not connect in time when one of its branches has. */
+/*
+ * The first socket in any namespace is enough, even if it does not stay.  Who
+ * dies before this leaves a client that waits for its reply in vain: its time
+ * goes on.
+ */
 
 static void
-ngx_sio_session_no_limit(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
+ngx_sio_session_in_time(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 {
-    if (ss->eio_sid[0] == 0 && ss->kin) {
+    if (ss->eio_sid[0]) {
+        ss->connect_by = 0;
+
+    } else if (ss->kin) {
         z->sessions[ss->kin].connect_by = 0;
     }
+
+    ngx_sio_step();
 }
 
 
@@ -369,13 +383,13 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_step();
 
     ngx_sio_session_move(dst, src);
-    ngx_sio_session_no_limit(z, dst);
 
     dst->applied = at;
 
     ngx_sio_step();
 
     ngx_sio_session_link_sid(z, to, sid);
+    ngx_sio_session_in_time(z, dst);
     ngx_sio_session_free_locked(z, from);
 
     return NGX_OK;

@@ -232,9 +232,10 @@ typedef struct {
     uint32_t                  chunk;           /* zone lock: first chunk */
     uint32_t                  ping_interval;   /* ms; fixed */
     uint32_t                  ping_timeout;    /* ms; fixed */
-    uint32_t                  connect_by;      /* low bits of the ms until which
-                                                  it has to be a socket; zone
-                                                  lock, 0: whenever it likes */
+    uint32_t                  connect_by;      /* zone lock: low bits of the ms
+                                                  until which a transport needs
+                                                  a socket; 0: it had one, or
+                                                  whenever it likes */
     uint16_t                  poster;          /* zone lock: slot of the worker
                                                   that handles a POST of it */
     uint16_t                  connecter;       /* zone lock: slot of the worker

@@ -307,7 +307,7 @@ t_branch_sockets(void **state)
     b = t_store_branch(&z, t, 2, 0, 2);
     assert_true(z.sessions[t].connect_by);
 
-    /* the transport is not late any more when one of its branches is there */
+    /* the transport has come in time, be it by one of its branches */
 
     t_branch_connect(&z, b, 12, T_BRANCH_KEPT);
     assert_int_equal(z.sessions[t].connect_by, 0);
@@ -353,6 +353,75 @@ t_branch_sockets(void **state)
     assert_int_equal(z.sessions[i].nsp, 3);
     assert_int_equal(z.sessions[i].sid[0], 0);
     assert_int_equal(z.sh->refused, 0);
+
+    t_branch_end(&z);
+}
+
+
+/*
+ * The first socket ends the time that a transport has for that, be it in "/" or
+ * not, and for good: a client may leave all of its namespaces and stay.
+ */
+
+static void
+t_branch_in_time(void **state)
+{
+    uint32_t        t, i;
+    ngx_uint_t      n;
+    ngx_sio_zone_t  z;
+
+    t_branch_zone(&z);
+
+    for (n = 0; n < 4; n++) {
+        t = t_branch_transport(&z, n % 2, 10, T_BRANCH_NONE);
+        i = (n < 2) ? t : t_store_branch(&z, t, 1, n % 2, 0);
+        assert_true(z.sessions[t].connect_by);
+
+        t_branch_connect(&z, i, 11, T_BRANCH_PLAIN);
+        assert_int_equal(z.sessions[t].connect_by, 0);
+
+        assert_int_equal(t_store_disconnect(&z, i), NGX_OK);
+        assert_int_equal(z.sessions[t].connect_by, 0);
+        assert_int_equal(t_store_close(&z, t), NGX_OK);
+    }
+
+    t_branch_end(&z);
+}
+
+
+/* Who tells the client of its socket takes the mark away when he has. */
+
+static void
+t_branch_marked(void **state)
+{
+    u_char                    sid[NGX_SIO_SID_LEN];
+    uint32_t                  t, i;
+    ngx_sio_zone_t            z;
+    ngx_sio_session_socket_t  socket;
+
+    t_branch_zone(&z);
+
+    t = t_branch_transport(&z, 0, 10, T_BRANCH_NONE);
+    i = t_store_branch(&z, t, 1, 0, 2);
+
+    t_store_sid(sid, 's', 11);
+    ngx_memzero(&socket, sizeof(ngx_sio_session_socket_t));
+    socket.sid = sid;
+    socket.nsp = 1;
+
+    assert_int_equal(ngx_sio_zone_lock(&z), NGX_OK);
+    assert_int_equal(ngx_sio_session_connect_locked(&z, i, &socket), NGX_OK);
+    ngx_sio_zone_unlock(&z);
+
+    assert_int_equal(t_store_by_sid(&z, 11), i);
+    assert_int_equal(z.sessions[i].flags, NGX_SIO_CONNECTING);
+    assert_int_equal(z.sessions[i].connecter, 2);
+
+    /* he has died before he did */
+
+    t_branch_die(&z, 2);
+    assert_int_equal(ngx_sio_worker_reap(&z, 5000), 1);
+    assert_int_equal(z.sh->live_sessions, 0);
 
     t_branch_end(&z);
 }
@@ -423,6 +492,8 @@ main(void)
         cmocka_unit_test(t_branch_list),
         cmocka_unit_test(t_branch_stale),
         cmocka_unit_test(t_branch_sockets),
+        cmocka_unit_test(t_branch_in_time),
+        cmocka_unit_test(t_branch_marked),
         cmocka_unit_test(t_branch_disconnect)
     };
 
