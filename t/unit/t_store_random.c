@@ -4,19 +4,14 @@
  */
 
 
-#include "t_store.h"
+#include "t_store_random.h"
 
 
 #define T_RANDOM_PROCS     4
 #define T_RANDOM_KILLS     200
-#define T_RANDOM_SESSIONS  30
-#define T_RANDOM_ROOMS     60
 
 
-typedef struct {
-    ngx_sio_zone_t        z;
-    uint32_t             *stop;                /* shared by all processes */
-} t_random_t;
+static u_char  names[T_RANDOM_ROOMS][SIO_ROOM_LEN];
 
 
 static void
@@ -35,217 +30,43 @@ t_random_cleanup(t_random_t *t)
 }
 
 
-/* A process that does everything at random until it is killed. */
-
-typedef struct {
-    uint32_t          index;
-    uint64_t          owner;                   /* ticket */
-    ngx_uint_t        n;                       /* rooms that it is in */
-    ngx_sio_room_t    rooms[T_RANDOM_ROOMS];
-} t_random_session_t;
-
-
-typedef struct {
-    t_random_t           *t;
-    ngx_uint_t            slot;
-    uint64_t              seed;
-    uint64_t              id;
-    uint64_t              ops;
-    t_random_session_t    s[T_RANDOM_SESSIONS];
-} t_random_proc_t;
-
-
-static u_char          names[T_RANDOM_ROOMS][SIO_ROOM_LEN];
-static ngx_sio_room_t  all_rooms[T_RANDOM_ROOMS];
-
-
-/* Looks at its own session without a lock: nobody else changes it. */
-
-static void
-t_random_verify(t_random_proc_t *p, t_random_session_t *s)
-{
-    uint32_t               ref;
-    ngx_uint_t             i, n;
-    ngx_sio_zone_t        *z;
-    ngx_sio_member_sh_t   *m;
-    ngx_sio_session_sh_t  *ss;
-
-    z = &p->t->z;
-    ss = &z->sessions[s->index];
-
-    t_store_must(ngx_sio_load(&ss->state) == NGX_SIO_LIVE);
-    t_store_must(ngx_sio_session_mine(z, s->index, s->owner));
-    t_store_must(ngx_sio_owner_slot(s->owner) == p->slot);
-    t_store_must(ss->members >= s->n);
-    t_store_must(ss->members <= s->n + NGX_SIO_ENDED);
-
-    for (i = 0; i < s->n; i++) {
-        m = ngx_sio_session_member(z, ss, s->rooms[i].member);
-
-        t_store_must(m && m->room == s->rooms[i].room);
-        t_store_must(ngx_sio_name_equal(z, &z->rooms[m->room], 0,
-                                        s->rooms[i].name.data,
-                                        s->rooms[i].name.len));
-    }
-
-    ref = NGX_SIO_NO_MEMBER;
-
-    for (n = 0; ngx_sio_session_walk(z, ss, &ref); n++) { /* void */ }
-
-    t_store_must(n == s->n);
-}
-
-
-/* Any session that is parked, whoever did it. */
-
-static uint32_t
-t_random_parked(ngx_sio_zone_t *z)
-{
-    uint32_t               i;
-    ngx_sio_session_sh_t  *ss;
-
-    for (i = 1; i <= z->sh->top_session; i++) {
-
-        ss = &z->sessions[i];
-
-        if (ss->state == NGX_SIO_LIVE && (ss->flags & NGX_SIO_PARKED)) {
-            t_store_must(ss->sid[0] && ss->eio_sid[0] == 0);
-            return i;
-        }
-    }
-
-    return 0;
-}
-
-
-/* The socket of somebody who was killed, or parked it, goes on here. */
-
-static ngx_uint_t
-t_random_adopt(t_random_proc_t *p, t_random_session_t *s)
-{
-    uint32_t               from, ref;
-    uint64_t               owner;
-    ngx_uint_t             i;
-    ngx_sio_zone_t        *z;
-    ngx_sio_room_t        *room;
-    ngx_sio_member_sh_t   *m;
-    ngx_sio_session_sh_t  *ss;
-
-    z = &p->t->z;
-    ss = &z->sessions[s->index];
-
-    t_store_must(ngx_sio_zone_lock(z) == NGX_OK);
-
-    from = t_random_parked(z);
-
-    if (from == 0
-        || ngx_sio_session_claim_locked(z, from, p->slot, &owner) != NGX_OK)
-    {
-        ngx_sio_zone_unlock(z);
-        return 0;
-    }
-
-    t_store_must(ngx_sio_session_adopt_locked(z, s->index, from,
-                                              NGX_SIO_AT_CURSOR)
-                 == NGX_OK);
-    t_store_must(ss->sid[0] == 's');
-
-    ref = NGX_SIO_NO_MEMBER;
-
-    for ( ;; ) {
-        m = ngx_sio_session_walk(z, ss, &ref);
-
-        if (m == NULL) {
-            break;
-        }
-
-        for (i = 0; i < T_RANDOM_ROOMS; i++) {
-            room = &all_rooms[i];
-
-            if (ngx_sio_name_equal(z, &z->rooms[m->room], 0, room->name.data,
-                                   room->name.len))
-            {
-                break;
-            }
-        }
-
-        t_store_must(i < T_RANDOM_ROOMS);
-
-        s->rooms[s->n] = *room;
-        s->rooms[s->n].member = ref;
-        s->rooms[s->n++].room = m->room;
-    }
-
-    ngx_sio_zone_unlock(z);
-
-    return 1;
-}
-
-
-/* Lets a session go, for others to recover or to end. */
-
-static void
-t_random_park(t_random_proc_t *p, t_random_session_t *s)
-{
-    ngx_int_t        rc;
-    ngx_sio_zone_t  *z;
-
-    z = &p->t->z;
-
-    rc = ngx_sio_session_park(z, s->index, s->owner, ngx_sio_log_head(z),
-                              ngx_sio_zone_now() + 10);
-
-    if (rc == NGX_OK) {
-        s->index = 0;
-        return;
-    }
-
-    t_store_must(rc == NGX_DECLINED);
-    t_store_must(z->sessions[s->index].sid[0] == 0);
-}
-
-
-/* Lets it go and takes it again, as a poll does. */
-
-static void
-t_random_poll(t_random_proc_t *p, t_random_session_t *s)
-{
-    ngx_sio_zone_t  *z;
-
-    z = &p->t->z;
-
-    t_store_must(ngx_sio_zone_lock(z) == NGX_OK);
-    z->sessions[s->index].deadline = ngx_sio_zone_now() + 10;
-    ngx_sio_zone_unlock(z);
-
-    t_store_must(ngx_sio_session_release(z, s->index, s->owner,
-                                         ngx_sio_log_head(z))
-                 == NGX_OK);
-
-    s->owner = ngx_sio_owner(0, NGX_SIO_OWNER_NONE,
-                             ngx_sio_owner_gen(s->owner) + 1);
-
-    t_store_must(ngx_sio_zone_lock(z) == NGX_OK);
-
-    if (ngx_sio_session_take_locked(z, s->index, p->slot, &s->owner)
-        == NGX_OK)
-    {
-        z->sessions[s->index].applied = NGX_SIO_AT_CURSOR;
-        z->sessions[s->index].deadline = 0;
-
-    } else {
-        /* it was too late */
-        s->index = 0;
-    }
-
-    ngx_sio_zone_unlock(z);
-}
-
-
 static void
 t_random_expired(ngx_sio_zone_t *z, uint32_t i, void *data)
 {
     ngx_sio_session_close_locked(z, i);
+}
+
+
+/* Opens a transport, or a branch of one. */
+
+static void
+t_random_open_one(t_random_proc_t *p, t_random_session_t *s)
+{
+    uint64_t             owner;
+    ngx_sio_zone_t      *z;
+    t_random_session_t  *t;
+
+    z = &p->t->z;
+    t = &p->s[t_store_random(&p->seed) % T_RANDOM_SESSIONS];
+
+    if (t == s || t->index == 0 || t->transport) {
+        s->transport = NULL;
+        s->nsp = 0;
+        s->index = t_store_open(z, p->slot, p->id);
+        s->owner = t_store_ticket(z, s->index);
+        return;
+    }
+
+    s->transport = t;
+    s->nsp = 1 + t_store_random(&p->seed) % T_RANDOM_OWN;
+
+    t_random_lock(z);
+
+    s->index = ngx_sio_session_branch_locked(z, t->index, s->nsp, p->slot, 0,
+                                             &owner);
+    s->owner = owner;
+
+    ngx_sio_zone_unlock(z);
 }
 
 
@@ -254,18 +75,17 @@ t_random_open(t_random_proc_t *p, t_random_session_t *s)
 {
     ngx_int_t   rc;
     ngx_str_t   user;
-    ngx_uint_t  i, n, from;
+    ngx_uint_t  i, n, from, recoverable;
 
     p->id++;
 
     s->n = 0;
-    s->index = t_store_open(&p->t->z, p->slot, p->id);
+
+    t_random_open_one(p, s);
 
     if (s->index == 0) {
         return;
     }
-
-    s->owner = t_store_ticket(&p->t->z, s->index);
 
     if (t_store_random(&p->seed) % 2 && t_random_adopt(p, s)) {
         return;
@@ -273,14 +93,16 @@ t_random_open(t_random_proc_t *p, t_random_session_t *s)
 
     n = t_store_random(&p->seed) % 13;
     from = t_store_random(&p->seed) % T_RANDOM_ROOMS;
+    recoverable = t_store_random(&p->seed) % 4;
 
     for (i = 0; i < n; i++) {
-        s->rooms[i] = all_rooms[(from + 7 * i) % T_RANDOM_ROOMS];
+        s->rooms[i] = t_random_rooms[(from + 7 * i) % T_RANDOM_ROOMS];
     }
 
-    user = all_rooms[t_store_random(&p->seed) % 20].name;
+    user = t_random_rooms[t_store_random(&p->seed) % 20].name;
 
-    rc = t_store_connect(&p->t->z, s->index, p->id, &user, s->rooms, n, 1);
+    t_random_retry(rc, t_store_connect_as(&p->t->z, s->index, p->id,
+                                          recoverable, &user, s->rooms, n, 1));
 
     t_store_must(rc == NGX_OK || rc == NGX_DECLINED);
 
@@ -295,16 +117,34 @@ t_random_open(t_random_proc_t *p, t_random_session_t *s)
 
 
 static void
+t_random_disconnect(t_random_proc_t *p, t_random_session_t *s)
+{
+    ngx_int_t  rc;
+
+    t_random_retry(rc, ngx_sio_session_disconnect(&p->t->z, s->index,
+                                                  s->owner));
+    t_store_must(rc == NGX_OK);
+
+    s->n = 0;
+
+    if (s->transport) {
+        s->index = 0;
+    }
+}
+
+
+static void
 t_random_join(t_random_proc_t *p, t_random_session_t *s)
 {
     ngx_int_t       rc;
     ngx_uint_t      i;
     ngx_sio_room_t  room;
 
-    room = all_rooms[t_store_random(&p->seed) % T_RANDOM_ROOMS];
+    room = t_random_rooms[t_store_random(&p->seed) % T_RANDOM_ROOMS];
 
-    rc = ngx_sio_session_join(&p->t->z, s->index, s->owner, &room,
-                              ngx_sio_log_head(&p->t->z) - 64);
+    t_random_retry(rc, ngx_sio_session_join(&p->t->z, s->index, s->owner,
+                                            &room,
+                                            ngx_sio_log_head(&p->t->z) - 64));
 
     for (i = 0; i < s->n; i++) {
         if (s->rooms[i].name.data == room.name.data) {
@@ -325,6 +165,8 @@ t_random_join(t_random_proc_t *p, t_random_session_t *s)
 static void
 t_random_leave(t_random_proc_t *p, t_random_session_t *s)
 {
+    uint64_t    until;
+    ngx_int_t   rc;
     ngx_uint_t  i;
 
     if (s->n == 0) {
@@ -332,12 +174,11 @@ t_random_leave(t_random_proc_t *p, t_random_session_t *s)
     }
 
     i = t_store_random(&p->seed) % s->n;
+    until = t_store_random(&p->seed) % 4 ? ngx_sio_log_head(&p->t->z) : 0;
 
-    t_store_must(ngx_sio_session_leave(&p->t->z, s->index, s->owner,
-                                       s->rooms[i].member,
-                                       t_store_random(&p->seed) % 4 == 0
-                                       ? 0 : ngx_sio_log_head(&p->t->z))
-                 == NGX_OK);
+    t_random_retry(rc, ngx_sio_session_leave(&p->t->z, s->index, s->owner,
+                                             s->rooms[i].member, until));
+    t_store_must(rc == NGX_OK);
 
     s->rooms[i] = s->rooms[--s->n];
 }
@@ -360,13 +201,13 @@ t_random_log(t_random_proc_t *p)
     a.data = image;
     a.len = 256;
 
-    rc = ngx_sio_log_append(z, &a);
+    t_random_retry(rc, ngx_sio_log_append(z, &a));
     t_store_must(rc == NGX_OK || rc == NGX_AGAIN);
 
     lease = ngx_sio_lease_take(z, p->slot, 5);
 
     if (lease == 0) {
-        t_store_must(ngx_sio_lease_standby(z, p->slot) != NGX_BUSY);
+        t_random_retry(rc, ngx_sio_lease_standby(z, p->slot));
     }
 
     (void) ngx_sio_worker_reap(z, 10);
@@ -380,37 +221,47 @@ t_random_op(t_random_proc_t *p)
 {
     ngx_uint_t           what;
     ngx_sio_zone_t      *z;
-    t_random_session_t  *s;
+    t_random_session_t  *s, *t;
 
     z = &p->t->z;
     s = &p->s[t_store_random(&p->seed) % T_RANDOM_SESSIONS];
-    what = t_store_random(&p->seed) % 24;
+    what = t_store_random(&p->seed) % 26;
 
     if (s->index) {
         t_random_verify(p, s);
+
+        t = s->transport ? s->transport : s;
+
+        if (t_random_is_dead(p, t)) {
+            t_random_close(p, t);
+        }
     }
 
     if (what == 0) {
         t_random_log(p);
 
+    } else if (what == 1) {
+        t_random_strange(p);
+
     } else if (s->index == 0) {
         t_random_open(p, s);
 
-    } else if (what < 3) {
-        t_store_must(t_store_close(z, s->index) == NGX_OK);
-        s->index = 0;
-
     } else if (what < 4) {
-        t_store_must(t_store_disconnect(z, s->index) == NGX_OK);
-        s->n = 0;
+        t_random_close(p, s);
 
     } else if (what < 5) {
-        t_random_park(p, s);
+        t_random_disconnect(p, s);
 
     } else if (what < 6) {
-        t_random_poll(p, s);
+        t_random_park(p, s);
 
-    } else if (what < 15) {
+    } else if (what < 7) {
+        t_random_poll(p, s->transport ? s->transport : s);
+
+    } else if (what < 8) {
+        t_random_prune(p, s);
+
+    } else if (what < 17) {
         t_random_join(p, s);
 
     } else {
@@ -423,9 +274,19 @@ t_random_op(t_random_proc_t *p)
 }
 
 
+static ngx_int_t
+t_random_enter(t_random_proc_t *p)
+{
+    p->slot = ngx_sio_worker_enter(&p->t->z, 0, 0);
+
+    return p->slot ? NGX_OK : NGX_BUSY;
+}
+
+
 static void
 t_random_proc(t_random_t *t, uint64_t n, ngx_uint_t fault)
 {
+    ngx_int_t         rc;
     t_random_proc_t  *p;
 
     p = calloc(1, sizeof(t_random_proc_t));
@@ -437,8 +298,7 @@ t_random_proc(t_random_t *t, uint64_t n, ngx_uint_t fault)
 
     t_store_die_at(fault);
 
-    p->slot = ngx_sio_worker_enter(&t->z, 0, 0);
-    t_store_must(p->slot);
+    t_random_retry(rc, t_random_enter(p));
 
     while (!ngx_sio_load(t->stop)) {
         t_random_op(p);
@@ -470,6 +330,68 @@ t_random_start_proc(t_random_t *t, uint64_t *seed, uint64_t n)
 }
 
 
+/* Everything fits, and everything ends one day. */
+
+static void
+t_random_check(t_random_t *t, ngx_uint_t n)
+{
+    char      text[128];
+    uint32_t  i;
+
+    t_random_lock(&t->z);
+
+    if (ngx_sio_repair_check(&t->z, text, sizeof(text))) {
+        fail_msg("after %u kills: %s", (unsigned) n, text);
+    }
+
+    for (i = 1; i <= t->z.sh->top_session; i++) {
+        if (t->z.sessions[i].state == NGX_SIO_LIVE
+            && !t_store_ends(&t->z, i))
+        {
+            fail_msg("session %u would never end", (unsigned) i);
+        }
+    }
+
+    ngx_sio_zone_unlock(&t->z);
+}
+
+
+/* How many sessions there are that are not of a living worker. */
+
+static ngx_uint_t
+t_random_left(ngx_sio_zone_t *z)
+{
+    uint32_t               i;
+    ngx_uint_t             n;
+    ngx_sio_session_sh_t  *ss;
+
+    n = 0;
+
+    t_random_lock(z);
+
+    for (i = 1; i <= z->sh->top_session; i++) {
+        ss = &z->sessions[i];
+
+        if (ss->state != NGX_SIO_LIVE) {
+            continue;
+        }
+
+        if (ngx_sio_owner_slot(ss->owner) == 0
+            && ss->eio_sid[0] == 0 && ss->kin)
+        {
+            ss = &z->sessions[ss->kin];
+        }
+
+        n += (ngx_sio_owner_slot(ss->owner) == 0
+              || !ngx_sio_worker_alive(z, ngx_sio_owner_slot(ss->owner)));
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    return n;
+}
+
+
 /*
  * Processes come, work and are killed; one works on and must never notice.
  * In the end everything fits, and everything comes back.
@@ -486,7 +408,7 @@ t_random_kills(void **state)
     t_random_setup(&t);
 
     for (i = 0; i < T_RANDOM_ROOMS; i++) {
-        t_store_room(&t.z, &all_rooms[i], names[i], i);
+        t_store_room(&t.z, &t_random_rooms[i], names[i], i);
     }
 
     seed = 1000;
@@ -515,7 +437,7 @@ t_random_kills(void **state)
         assert_int_equal(waitpid(survivor, NULL, WNOHANG), 0);
 
         if (kills % 20 == 0) {
-            t_store_check(&t.z, "kills", kills);
+            t_random_check(&t, kills);
         }
 
         pid[i] = t_random_start_proc(&t, &seed, n++);
@@ -533,13 +455,13 @@ t_random_kills(void **state)
         (void) ngx_sio_session_expire(&t.z, (uint64_t) -1, t_random_expired,
                                       NULL);
 
-        if (ngx_sio_load(&t.z.sh->live_sessions) <= T_RANDOM_SESSIONS) {
+        if (t_random_left(&t.z) == 0) {
             break;
         }
     }
 
     assert_true(i < 1000);
-    t_store_check(&t.z, "kills", kills);
+    t_random_check(&t, kills);
 
     ngx_sio_store(t.stop, 1);
     t_store_finished(survivor);
@@ -550,12 +472,7 @@ t_random_kills(void **state)
 
     assert_int_equal(t.z.sh->epoch, epoch);
     assert_true(t.z.sh->repairs > T_RANDOM_KILLS / 4);
-    assert_int_equal(t.z.sh->live_sessions, 0);
-    assert_int_equal(t.z.sh->live_rooms, 0);
-    assert_int_equal(t.z.sh->live_users, 0);
-    assert_int_equal(t.z.sh->live_chunks, 0);
-    assert_int_equal(t.z.sh->live_members, 0);
-    t_store_check(&t.z, "kills", kills);
+    t_store_is_empty(&t.z);
 
     for (i = 1; i <= NGX_SIO_WORKERS; i++) {
         assert_int_equal(t.z.sh->workers[i - 1].state, NGX_SIO_FREE);
