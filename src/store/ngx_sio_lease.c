@@ -8,11 +8,52 @@
 #include "ngx_sio_worker.h"
 
 
-static ngx_uint_t ngx_sio_lease_free(ngx_sio_zone_t *z, ngx_uint_t slot);
+static ngx_uint_t ngx_sio_lease_other(ngx_sio_zone_t *z, ngx_uint_t owner,
+    ngx_uint_t slot);
 static ngx_uint_t ngx_sio_lease_owned(ngx_sio_lease_sh_t *lease,
     uint64_t epoch);
 static void ngx_sio_lease_give(ngx_sio_lease_sh_t *lease, ngx_uint_t slot,
     uint64_t deadline);
+
+
+ngx_msec_t
+ngx_sio_lease_wait(ngx_sio_zone_t *z, ngx_uint_t slot)
+{
+    uint64_t             now, until;
+    ngx_uint_t           holder, standby;
+    ngx_sio_lease_sh_t  *lease;
+
+    lease = &z->sh->lease;
+
+    until = ngx_sio_load(&lease->deadline);
+    standby = ngx_sio_load(&lease->standby);
+
+    holder = ngx_sio_lease_other(z, ngx_sio_load(&lease->slot), slot);
+
+    if (holder && standby != slot) {
+        until += NGX_SIO_LEASE_PATIENCE;
+    }
+
+    if (ngx_sio_lease_other(z, standby, slot)) {
+        until += NGX_SIO_LEASE_GRACE;
+
+    } else if (!holder) {
+        return 0;
+    }
+
+    now = ngx_sio_zone_now();
+
+    return (now < until) ? (ngx_msec_t) (until - now) : 0;
+}
+
+
+/* True if somebody else has the role and lives. */
+
+static ngx_uint_t
+ngx_sio_lease_other(ngx_sio_zone_t *z, ngx_uint_t owner, ngx_uint_t slot)
+{
+    return owner && owner != slot && ngx_sio_worker_alive(z, owner);
+}
 
 
 uint64_t
@@ -28,7 +69,7 @@ ngx_sio_lease_take(ngx_sio_zone_t *z, ngx_uint_t slot, ngx_msec_t ttl)
     lease = &z->sh->lease;
     epoch = 0;
 
-    if (ngx_sio_lease_free(z, slot)) {
+    if (ngx_sio_lease_wait(z, slot) == 0) {
         ngx_sio_lease_give(lease, slot, ngx_sio_zone_now() + ttl);
         epoch = lease->epoch;
     }
@@ -36,35 +77,6 @@ ngx_sio_lease_take(ngx_sio_zone_t *z, ngx_uint_t slot, ngx_msec_t ttl)
     ngx_sio_zone_log_unlock(z);
 
     return epoch;
-}
-
-
-static ngx_uint_t
-ngx_sio_lease_free(ngx_sio_zone_t *z, ngx_uint_t slot)
-{
-    uint64_t             now;
-    ngx_sio_lease_sh_t  *lease;
-
-    lease = &z->sh->lease;
-    now = ngx_sio_zone_now();
-
-    if (lease->slot
-        && lease->slot != slot
-        && now < lease->deadline
-        && ngx_sio_worker_alive(z, lease->slot))
-    {
-        return 0;
-    }
-
-    if (lease->standby
-        && lease->standby != slot
-        && now < lease->deadline + NGX_SIO_LEASE_GRACE
-        && ngx_sio_worker_alive(z, lease->standby))
-    {
-        return 0;
-    }
-
-    return 1;
 }
 
 

@@ -15,14 +15,26 @@
  * Two roles of a gateway's workers, given by the log lock: the holder of the
  * lease reads the feed and appends it; the standby reads it too and keeps what
  * the holder has not appended yet.  A role is free if nobody has it or its
- * owner is dead; the holder's also when its time is over (it was stopped).
- * The standby goes first: others get a free lease only while no standby lives,
- * or when it has been free for NGX_SIO_LEASE_GRACE (the standby was stopped,
- * too).
+ * owner is dead; the holder's also when its time is over: it was stopped, or
+ * is slow.
+ *
+ * The standby goes on without loss, so it may take the lease at that moment.
+ * Whoever else takes it begins anew: from a holder that lives only when it has
+ * been free for NGX_SIO_LEASE_PATIENCE, because it may come back and know
+ * better; and NGX_SIO_LEASE_GRACE after that, or after the holder's death, if
+ * there is a standby that does not use its right (it was stopped, too).
  */
 
-#define NGX_SIO_LEASE_GRACE    1000            /* ms */
+#define NGX_SIO_LEASE_PATIENCE  2500           /* ms */
+#define NGX_SIO_LEASE_GRACE     1000           /* ms */
 
+
+/*
+ * For how many milliseconds from now the worker in this slot may not take the
+ * lease, as things are; 0 if it may.  Needs no lock, and with none it is no
+ * more than a look.
+ */
+ngx_msec_t ngx_sio_lease_wait(ngx_sio_zone_t *z, ngx_uint_t slot);
 
 /*
  * Takes the lease for ttl milliseconds.  Returns its new epoch, which every
