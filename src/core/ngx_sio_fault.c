@@ -108,7 +108,7 @@ ngx_sio_fault_at(const char *file, int line)
 
     ngx_sio_store(&ft->next, next + 1);
 
-    (void) kill(ngx_pid, SIGKILL);
+    (void) kill(ngx_pid, plan->signal ? (int) plan->signal : SIGKILL);
 }
 
 

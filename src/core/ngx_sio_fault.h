@@ -14,7 +14,8 @@
 
 /*
  * Deaths at chosen moments, for tests, in a build with NGX_SIO_FAULTS only: a
- * worker kills itself at a step of the store, see ngx_sio_step() in zone.h.
+ * worker kills itself at a step of the store, see ngx_sio_step() in zone.h, or
+ * sends itself another signal.
  * Which one is said in a file that the environment variable SIO_FAULTS names;
  * it holds the structure below, all workers map it, and whoever makes a test
  * writes plans into it.  The plans are carried out one after the other, each
@@ -26,6 +27,7 @@
 
 #define NGX_SIO_FAULT_PLANS  4
 #define NGX_SIO_FAULT_SPARE  2
+#define NGX_SIO_FAULT_WORD   48
 #define NGX_SIO_FAULT_FILE   56
 
 
@@ -33,9 +35,10 @@ typedef struct {
     int64_t              left;       /* steps until death; 0: none */
     uint64_t             spare[NGX_SIO_FAULT_SPARE];
                                      /* pids whose steps do not count */
-    u_char               file[NGX_SIO_FAULT_FILE];
+    u_char               file[NGX_SIO_FAULT_WORD];
                                      /* terminated: only steps count that are
                                         in a file with this in its name */
+    uint64_t             signal;     /* 0: SIGKILL */
 } ngx_sio_fault_plan_t;
 
 

@@ -1,10 +1,11 @@
 'use strict';
 
-// Deaths of workers at chosen steps: see src/core/ngx_sio_fault.h.  This has
+// Deaths of workers, or stops, at chosen steps: see src/core/ngx_sio_fault.h.  This has
 // to be required before anything else, because it chooses the module that
 // nginx loads.
 
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
 const MODULE = process.env.SIO_FAULTS_MODULE || path.resolve(
@@ -26,6 +27,7 @@ const LINE = 16;
 const FILE = 24;
 const PLANS = 80;
 const PLAN = 80;
+const SIGNAL = 72;
 const MOST = 4;
 
 class Faults {
@@ -56,19 +58,22 @@ class Faults {
   }
 
   /**
-   * plans: [{ left, file, spare }]: the worker dies that makes the left-th
-   * step from now, or from the death before, in a file with this in its name;
-   * the steps of up to two pids to be spared do not count.
+   * plans: [{ left, file, spare, signal }]: the worker dies that makes the
+   * left-th step from now, or from the death before, in a file with this in its
+   * name; the steps of up to two pids to be spared do not count.  With a signal
+   * ("SIGSTOP") it gets that one instead.
    */
   arm(...plans) {
     const b = Buffer.alloc(PLAN * MOST);
 
-    plans.forEach(({ left, file = '', spare = [] }, i) => {
+    plans.forEach(({ left, file = '', spare = [], signal }, i) => {
       b.writeBigInt64LE(BigInt(left), i * PLAN);
       spare.forEach((pid, k) => {
         b.writeBigUInt64LE(BigInt(pid), i * PLAN + 8 + k * 8);
       });
       b.write(file, i * PLAN + 24, 'latin1');
+      b.writeBigUInt64LE(BigInt(os.constants.signals[signal] || 0),
+                         i * PLAN + SIGNAL);
     });
     this.disarm();
     fs.writeSync(this.fd, b, 0, b.length, PLANS);
