@@ -9,14 +9,13 @@
 #include <ngx_sio_lease.h>
 
 
-#define NGX_SIO_FEED_TICK         100          /* ms */
 #define NGX_SIO_FEED_BEAT         200          /* ms between two heartbeats */
 #define NGX_SIO_FEED_SILENCE      3000         /* ms until it must come back */
 #define NGX_SIO_FEED_QUIET        5000         /* ms without any of a holder:
-                                                  longer than a lease */
+                                                  longer than it may take
+                                                  until there is another one */
 #define NGX_SIO_FEED_STANDSTILL   1000         /* ms between two ticks */
-#define NGX_SIO_FEED_TTL          3000         /* ms: the lease */
-#define NGX_SIO_FEED_RENEW        500
+#define NGX_SIO_FEED_RENEW        100          /* ms: the lease is renewed */
 #define NGX_SIO_FEED_WARM         300          /* ms: candidates for standby
                                                   spread over this time */
 #define NGX_SIO_FEED_SETTLE       300          /* ms: on a reload, until those
@@ -92,7 +91,7 @@ ngx_sio_feed_tick(ngx_event_t *ev)
                    "socketio feed tick, state:%d blocked:%d",
                    feed->state, feed->blocked);
 
-    ngx_add_timer(ev, NGX_SIO_FEED_TICK);
+    ngx_add_timer(ev, ngx_sio_feed_lease_interval(feed));
 
     if (ngx_current_msec - feed->ticked > NGX_SIO_FEED_STANDSTILL) {
 
@@ -102,7 +101,17 @@ ngx_sio_feed_tick(ngx_event_t *ev)
         feed->heard = ngx_current_msec;
     }
 
+    ngx_sio_feed_lease_watch(feed);
+
     feed->ticked = ngx_current_msec;
+
+    if (feed->state == NGX_SIO_FEED_IDLE && feed->gw->slot
+        && ngx_sio_load(&feed->gw->zone->sh->lease.standby) == feed->gw->slot)
+    {
+        /* the lock was not to be had when the role was given back */
+
+        ngx_sio_lease_standby_release(feed->gw->zone, feed->gw->slot);
+    }
 
     if (ngx_sio_feed_holder(feed)) {
         ngx_sio_feed_hold(feed);
@@ -192,25 +201,19 @@ ngx_sio_feed_seek_standby(ngx_sio_feed_t *feed)
 static ngx_uint_t
 ngx_sio_feed_try(ngx_sio_feed_t *feed)
 {
-    uint64_t             now, epoch, deadline;
-    ngx_sio_zone_t      *z;
-    ngx_sio_lease_sh_t  *lease;
+    uint64_t         epoch;
+    ngx_uint_t       holder;
+    ngx_sio_zone_t  *z;
 
     z = feed->gw->zone;
-    lease = &z->sh->lease;
 
-    now = ngx_sio_zone_now();
-    deadline = ngx_sio_load(&lease->deadline);
+    holder = ngx_sio_load(&z->sh->lease.slot);
 
-    if (now < deadline
-        && ngx_sio_feed_alive(feed, ngx_sio_load(&lease->slot)))
-    {
-        return 0;
+    if (!ngx_sio_feed_alive(feed, holder)) {
+        holder = 0;
     }
 
-    if (now < deadline + NGX_SIO_LEASE_GRACE
-        && ngx_sio_feed_have_standby(feed))
-    {
+    if (!ngx_sio_feed_lease_free(feed, holder)) {
         return 0;
     }
 
@@ -225,6 +228,8 @@ ngx_sio_feed_try(ngx_sio_feed_t *feed)
                   &feed->gw->conf->name);
 
     feed->batch.lease = epoch;
+    ngx_sio_feed_batch_suspect(&feed->batch, holder);
+
     feed->counter = 0;
     feed->taken = ngx_current_msec;
     feed->renewed = ngx_current_msec;
@@ -235,6 +240,11 @@ ngx_sio_feed_try(ngx_sio_feed_t *feed)
 
     ngx_sio_feed_stream_open(feed);
     ngx_sio_feed_intake_take(feed);
+
+    if (ngx_sio_feed_holder(feed)) {
+        /* with it another one can prove that it stands by */
+        ngx_sio_feed_beat(feed);
+    }
 
     return 1;
 }
@@ -353,9 +363,9 @@ ngx_sio_feed_beat(ngx_sio_feed_t *feed)
         return;
     }
 
-    /* who was stopped for long may have lost the lease */
+    /* who was stopped may have lost the lease */
 
-    if (ngx_sio_load(&gw->zone->sh->lease.epoch) == feed->batch.lease) {
+    if (!ngx_sio_feed_lease_gone(feed)) {
         ngx_sio_feed_publish(feed);
     }
 }

@@ -9,6 +9,8 @@
 
 
 #define NGX_SIO_FEED_STALL        500          /* ms until a reader is fenced */
+#define NGX_SIO_FEED_STALL_REST   100          /* the rest of them for one that
+                                                  did not move before */
 
 
 static sio_rc_t ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b,
@@ -247,6 +249,18 @@ ngx_sio_feed_batch_append(ngx_sio_feed_batch_t *b, size_t len)
 
 
 void
+ngx_sio_feed_batch_suspect(ngx_sio_feed_batch_t *b, ngx_uint_t slot)
+{
+    b->suspect = slot;
+    b->suspected = 0;
+
+    if (slot) {
+        b->suspected = ngx_sio_load(&b->gw->zone->sh->workers[slot - 1].cursor);
+    }
+}
+
+
+void
 ngx_sio_feed_batch_lag(ngx_sio_feed_batch_t *b)
 {
     uint64_t    cursor;
@@ -267,6 +281,11 @@ ngx_sio_feed_batch_lag(ngx_sio_feed_batch_t *b)
         b->laggard = slot;
         b->cursor = cursor;
         b->stalled = ngx_current_msec;
+
+        if (slot == b->suspect && cursor == b->suspected) {
+            b->stalled -= NGX_SIO_FEED_STALL - NGX_SIO_FEED_STALL_REST;
+        }
+
         return;
     }
 

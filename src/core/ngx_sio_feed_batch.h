@@ -38,6 +38,9 @@ typedef struct {
     ngx_uint_t                laggard;         /* who is waited for, */
     uint64_t                  cursor;          /*   where he stood, */
     ngx_msec_t                stalled;         /*   and since when */
+
+    ngx_uint_t                suspect;         /* who has not moved lately, */
+    uint64_t                  suspected;       /*   and where he stood, or 0 */
 } ngx_sio_feed_batch_t;
 
 
@@ -67,6 +70,12 @@ void ngx_sio_feed_batch_note(ngx_sio_feed_batch_t *b, ngx_uint_t flags);
 
 /* Appends what was taken and rings; results as above. */
 ngx_int_t ngx_sio_feed_batch_flush(ngx_sio_feed_batch_t *b);
+
+/*
+ * The worker in this slot (0: none) does not run at the moment: if there is
+ * no room because of him, he has been waited for already.
+ */
+void ngx_sio_feed_batch_suspect(ngx_sio_feed_batch_t *b, ngx_uint_t slot);
 
 /*
  * To be called while there is no room: fences the reader that is furthest

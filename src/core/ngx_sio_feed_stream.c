@@ -26,6 +26,7 @@ static void ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed,
     uint64_t number);
 static ngx_int_t ngx_sio_feed_stream_keep(ngx_sio_feed_t *feed,
     ngx_sio_feed_push_t *push, redisReply *reply);
+static void ngx_sio_feed_stream_begin_anew(ngx_sio_feed_t *feed);
 
 
 static const ngx_sio_redis_handler_t  ngx_sio_feed_stream_handler = {
@@ -145,6 +146,10 @@ ngx_sio_feed_stream_lost(void *data)
     feed->subscribed = 0;
     feed->waiting = 0;
 
+    if (ngx_sio_feed_lease_gone(feed)) {
+        ngx_sio_feed_lost_lease(feed);
+    }
+
     switch (feed->state) {
 
     case NGX_SIO_FEED_STANDBY:
@@ -201,6 +206,10 @@ ngx_sio_feed_stream_push(void *data, redisReply *reply)
 
     feed->heard = ngx_current_msec;
     feed->waited = ngx_current_msec;
+
+    if (ngx_sio_feed_lease_gone(feed)) {
+        ngx_sio_feed_lost_lease(feed);
+    }
 
     switch (push.kind) {
 
@@ -330,8 +339,19 @@ ngx_sio_feed_stream_message(ngx_sio_feed_t *feed, ngx_sio_feed_push_t *push,
 static void
 ngx_sio_feed_stream_keep_heartbeat(ngx_sio_feed_t *feed, uint64_t number)
 {
+    uint64_t  epoch;
+
+    epoch = ngx_sio_load(&feed->gw->zone->sh->lease.epoch);
+
+    if (!feed->proven && (uint32_t) (number >> 32) != (uint32_t) epoch) {
+
+        /* a late one: others have met newer ones before, see above */
+
+        return;
+    }
+
     if (ngx_sio_standby_mark(&feed->kept, number) != NGX_OK) {
-        ngx_sio_feed_stream_forget(feed);
+        ngx_sio_feed_stream_begin_anew(feed);
         return;
     }
 
@@ -388,11 +408,25 @@ ngx_sio_feed_stream_keep(ngx_sio_feed_t *feed, ngx_sio_feed_push_t *push,
                       "the feed is behind, and begins anew",
                       &feed->gw->conf->name);
 
-        ngx_sio_feed_stream_forget(feed);
+        ngx_sio_feed_stream_begin_anew(feed);
         return NGX_OK;
     }
 
     return NGX_DONE;
+}
+
+
+/* A standby that has not kept all is none until it is proven again. */
+
+static void
+ngx_sio_feed_stream_begin_anew(ngx_sio_feed_t *feed)
+{
+    ngx_sio_feed_stream_forget(feed);
+
+    if (feed->state == NGX_SIO_FEED_STANDBY) {
+        ngx_sio_lease_standby_release(feed->gw->zone, feed->gw->slot);
+        feed->state = NGX_SIO_FEED_IDLE;
+    }
 }
 
 

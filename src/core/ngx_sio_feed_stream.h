@@ -16,12 +16,17 @@
  * What the parts of the feed share, and nobody else:
  *
  *   feed            roles: who reads, who stands by, heartbeats
+ *   feed_lease      when a holder has lost its role
  *   feed_stream     the subscription: where each message goes
  *   feed_intake     the holder's work: where to begin, what is next, flow
  *   feed_batch      from messages to records in the log
  *   feed_channels   what is subscribed
  *   standby         messages that wait
  */
+
+
+#define NGX_SIO_FEED_TICK         100          /* ms */
+#define NGX_SIO_FEED_TTL          500          /* ms: the lease */
 
 
 typedef enum {
@@ -59,6 +64,8 @@ struct ngx_sio_feed_s {
     const char               *gap;             /* why messages were lost; the
                                                   next UP has to tell */
 
+    uint64_t                  deadline;        /* of the lease, as seen last, */
+    ngx_msec_t                watched;         /*   and for how long */
     ngx_msec_t                ticked;          /* to notice a standstill */
     ngx_msec_t                taken;           /* when the lease was, */
     ngx_msec_t                renewed;         /*   and was renewed */
@@ -107,6 +114,31 @@ ngx_int_t ngx_sio_feed_announce(ngx_sio_feed_t *feed);
 void ngx_sio_feed_beat(ngx_sio_feed_t *feed);
 
 
+/* When the lease may be taken from a holder that lives (feed_lease.c). */
+
+/* Until the next tick: a standby looks at the moment at which it runs out. */
+ngx_msec_t ngx_sio_feed_lease_interval(ngx_sio_feed_t *feed);
+
+/*
+ * Looks if it was renewed, at each tick.  Of the time since the last one no
+ * more counts than is usual: if neither process ran, the holder gets the chance
+ * to go on.
+ */
+void ngx_sio_feed_lease_watch(ngx_sio_feed_t *feed);
+
+/*
+ * True if this worker should take it.  A holder (its slot, 0: none that lives)
+ * may only be slow: then nothing is lost if it goes on, or if a standby does.
+ */
+ngx_uint_t ngx_sio_feed_lease_free(ngx_sio_feed_t *feed, ngx_uint_t holder);
+
+/*
+ * True if we hold it no more because we were slow: whatever we still have, the
+ * new holder has, too.
+ */
+ngx_uint_t ngx_sio_feed_lease_gone(ngx_sio_feed_t *feed);
+
+
 /* The subscription (feed_stream.c). */
 
 void ngx_sio_feed_stream_open(ngx_sio_feed_t *feed);
@@ -118,7 +150,7 @@ void ngx_sio_feed_stream_close(ngx_sio_feed_t *feed);
  */
 ngx_uint_t ngx_sio_feed_stream_trim(ngx_sio_feed_t *feed);
 
-/* Drops what is kept; until the next heartbeat nothing is. */
+/* Drops what is kept; until the next heartbeat nothing is.  The role stays. */
 void ngx_sio_feed_stream_forget(ngx_sio_feed_t *feed);
 
 

@@ -329,6 +329,60 @@ test('a worker that stops for seconds', async (t) => {
   }
 });
 
+/** The worker that a line of the log is from. */
+const author = (line) => Number(/ (\d+)#/.exec(line)[1]);
+
+// Who would have to begin anew gives the reader three seconds.  If it is slow
+// for less, it goes on, and nothing is lost.
+test('a reader of the feed stops, and nobody stands by', async (t) => {
+  const gw = await gateway(t, { workers: 2, listen: 'reuseport', proxy: true });
+  const readers = () => gw.nginx.log(/is read by this worker/).map(author);
+  const standby = () => gw.nginx.log(/this worker stands by/).map(author);
+  let clients;
+
+  await until(() => standby().length > 0, 'a worker that stands by');
+  const [reader] = readers();
+  const stop = async (condition, what) => {
+    const begin = performance.now();
+    process.kill(reader, 'SIGSTOP');
+    await until(() => condition(performance.now() - begin), what)
+      .finally(() => process.kill(reader, 'SIGCONT'));
+    return performance.now() - begin;
+  };
+
+  // The next one asks for a subscription in vain.
+  gw.proxy.hold('psubscribe');
+  gw.nginx.killWorker(standby()[0]);
+  await until(() => gw.proxy.seen > 0, 'one that would stand by');
+
+  await t.test('for two seconds', async () => {
+    clients = await spread(gw, 10);
+    const stream = new Stream(gw, 'r', { rate: 200 }).start();
+    gw.closers.push(() => stream.stop());
+
+    await advance(clients, 50);
+    await stop((ms) => ms > 2000, 'two seconds pass');
+    await advance(clients, 50);
+    await assertWhole(gw, stream, clients);
+    assert.deepEqual(readers(), [reader]);
+    assert.equal(standby().length, 1);
+    assert.deepEqual(gaps(gw), []);
+  });
+
+  await t.test('for longer', async () => {
+    const ms = await stop(() => readers().length > 1, 'another one reads it');
+
+    assert.ok(ms > 2500, `after ${ms} ms`);
+    gw.proxy.release();
+    await until(() => gaps(gw).length > 0, 'the gap is told');
+    gw.emitter.to('r').emit('behind the gap');
+    await gw.settle(clients);
+    assert.deepEqual(clients.map((c) => c.received('behind the gap').length),
+                     clients.map(() => 1));
+    assert.equal(gaps(gw).length, 1, gaps(gw).join('\n'));
+  });
+});
+
 test('reload', async (t) => {
   const gw = await gateway(t, THREE);
   const clients = await spreadOfficial(gw);

@@ -94,6 +94,13 @@ async function feedPair(gw) {
   }
 }
 
+/** The pids of the workers that read the feed and stand by, or null. */
+async function roles(gw) {
+  const { redis, workers } = await status(gw);
+  const pid = (slot) => workers.find((it) => it.slot === slot)?.pid ?? null;
+  return { feed: pid(redis.feed), standby: pid(redis.standby) };
+}
+
 /** Waits until all workers are there, none of them one of these. */
 async function replaced(gw, gone) {
   await until(() => {
@@ -115,6 +122,6 @@ function assertNoGap(gw) {
 }
 
 module.exports = {
-  start, url, status, counts, same, descriptors, feedPair, replaced, moment,
-  assertNoGap, WORKERS,
+  start, url, status, counts, same, descriptors, feedPair, roles, replaced,
+  moment, assertNoGap, WORKERS,
 };
