@@ -38,6 +38,7 @@ typedef struct {
     uint64_t                  sessions;
     uint64_t                  polling;
     uint64_t                  parked;
+    uint64_t                  branches;
     uint64_t                  users;
     uint64_t                  rooms;
     uint64_t                  chunks;
@@ -163,6 +164,7 @@ ngx_sio_status_read(ngx_sio_status_t *st)
     st->sessions = sh->live_sessions;
     st->polling = sh->live_polling;
     st->parked = sh->live_parked;
+    st->branches = sh->live_branches;
     st->users = sh->live_users;
     st->rooms = sh->live_rooms;
     st->chunks = sh->live_chunks;
@@ -310,6 +312,7 @@ ngx_sio_status_clients(ngx_sio_status_t *st, json_t *root)
     ngx_sio_status_number(st, o, "live", st->sessions);
     ngx_sio_status_number(st, o, "polling", st->polling);
     ngx_sio_status_number(st, o, "parked", st->parked);
+    ngx_sio_status_number(st, o, "branches", st->branches);
     ngx_sio_status_number(st, o, "capacity", st->sh->nsessions);
 
     ngx_sio_status_number(st, root, "users", st->users);

@@ -70,7 +70,7 @@ const SHAPE = {
   version: 'string', gateway: 'string', node: 'string', uptime: 'number',
   connections: BOTH,
   sessions: { live: 'number', polling: 'number', parked: 'number',
-              capacity: 'number' },
+              branches: 'number', capacity: 'number' },
   users: 'number', rooms: 'number', memberships: 'number',
   recovery: { window_ms: 'number', spans_ms: 'number' },
   zone: { size: 'number', sessions: RECORDS, users: RECORDS, rooms: RECORDS,
@@ -224,7 +224,8 @@ eachWorkers([1, 3], 'what comes, and goes', async (t, workers) => {
   'five WebSockets and three polls');
 
   assert.deepEqual(now.sessions, {
-    live: 8, polling: 3, parked: 0, capacity: before.sessions.capacity });
+    live: 8, polling: 3, parked: 0, branches: 0,
+    capacity: before.sessions.capacity });
   assert.equal(now.users, 7);
   assert.ok(now.rooms >= 15, `${now.rooms} rooms`);
   assert.ok(now.memberships >= 24, `${now.memberships} memberships`);
@@ -494,6 +495,69 @@ test('parked sockets, and what the log spans', async (t) => {
   const fresh = await page(gw);
   assert.equal(fresh.sockets.unrecovered, 1);
   assert.equal(fresh.sockets.recovered, 1);
+});
+
+eachWorkers([1, 3], 'sockets in several namespaces', async (t, workers) => {
+  const gw = await withStatus(t, {
+    workers, block: { namespace: '/ /admin /chat', recovery: '1h' } });
+  await gw.live();
+  await pageWhen(gw, (p) => p.sessions.live === 0, 'nobody is there');
+  const count = ({ sessions: { live, polling, parked, branches } }) => (
+    [live, polling, parked, branches]);
+  const counts = async (...expected) => {
+    let last;
+    await until(async () => {
+      last = count(await page(gw));
+      return String(last) === String(expected);
+    }, () => `${expected}, and not ${last}`);
+  };
+  const clients = [];
+
+  await t.test('each takes a record of its own', async () => {
+    for (const [i, transport] of ['websocket', 'polling'].entries()) {
+      const root = await gw.connect({ user: `u${i}`,
+                                      transports: [transport] });
+      const others = [root.of('/admin'), root.of('/chat')];
+      await Promise.all(others.map((it) => it.ready()));
+      clients.push([root, ...others]);
+    }
+    await counts(6, 1, 0, 4);
+    const now = await page(gw);
+    assert.equal(now.zone.sessions.used, 6);
+    assert.equal(now.users, 6);
+    assert.equal(now.rooms, 6);
+    assert.equal(now.connections.websocket, 1);
+    assert.equal(now.sockets.connected, 7);
+  });
+
+  await t.test('the transport takes one, too', async () => {
+    const alone = gw.client({ user: 'alone', url: `${gw.url}/admin` });
+    await alone.ready();
+    await counts(8, 1, 0, 5);
+    alone.close();
+    await counts(6, 1, 0, 4);
+  });
+
+  await t.test('one leaves', async () => {
+    clients.forEach(([, admin]) => admin.socket.disconnect());
+    await counts(4, 1, 0, 2);
+    clients.forEach(([, admin]) => admin.socket.connect());
+    await counts(6, 1, 0, 4);
+  });
+
+  await t.test('parked, they are sockets on their own', async () => {
+    await clients[0][0].away();
+    await counts(6, 1, 3, 2);
+    clients[0][0].socket.io.reconnection(true);
+    clients[0][0].socket.io.connect();
+    await until(() => clients[0].every((it) => it.connects > 1), 'back');
+    await counts(6, 1, 0, 4);
+  });
+
+  await t.test('nothing is left', async () => {
+    clients.flat().forEach((client) => client.close());
+    await counts(0, 0, 0, 0);
+  });
 });
 
 test('workers, and what outlives them', async (t) => {
