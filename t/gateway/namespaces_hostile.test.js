@@ -1,0 +1,345 @@
+'use strict';
+
+// Clients that do in several namespaces what no official one does, in moments
+// that are ill chosen: none is served wrongly by that, and nothing is left.
+
+const { test } = require('node:test');
+const assert = require('node:assert/strict');
+
+const { gateway, eachWorkers } = require('./lib/gateway');
+const { request } = require('./lib/http');
+const { text } = require('./lib/ws');
+const { RS } = require('./lib/polling');
+const { until, within } = require('./lib/expect');
+
+const start = async (t, { block, server, live, ...options } = {}) => {
+  const gw = await gateway(t, {
+    listen: options.workers > 1 ? 'reuseport' : undefined,
+    block: { namespace: '/ /admin /chat', ...block },
+    server: { 'location = /status': { socketio_status: 'mew' }, ...server },
+    ...options,
+  });
+  if (live !== false) {
+    await gw.live();
+  }
+  return gw;
+};
+
+async function page(gw) {
+  return JSON.parse((await gw.exchange(request('GET', '/status'))).body);
+}
+
+/** What must be as before when nobody is there any more. */
+const present = ({ sessions, users, rooms, memberships, zone }) => (
+  { sessions, users, rooms, memberships, zone });
+
+/** The page when no session is left. */
+async function empty(gw) {
+  let last;
+  return until(async () => {
+    last = await page(gw);
+    return last.sessions.live === 0 && last;
+  }, () => `nobody is left: ${JSON.stringify(last)}`, 15000);
+}
+
+/** Runs body, after which the zone has to be as it was. */
+async function leavesNothing(gw, body) {
+  const before = await empty(gw);
+  await body();
+  assert.deepEqual(present(await empty(gw)), present(before));
+}
+
+/** "40/admin,{...}" and the like. */
+const name = (nsp) => (nsp === '/' ? '' : `${nsp},`);
+const CONNECT = (gw, nsp, who = { user: 'ann' }, more = {}) => (
+  `40${name(nsp)}${JSON.stringify({ ...gw.auth(who), ...more })}`);
+const DISCONNECT = (nsp) => `41${name(nsp)}`;
+
+/**
+ * Both transports: send(packets) at once, next packet, rest() of them until
+ * the end, gone() ends it without a word.
+ */
+const TRANSPORTS = {
+  websocket: async (gw) => {
+    const ws = await gw.socket();
+    await ws.next();
+    return {
+      ws,
+      send: async (...packets) => ws.write(Buffer.concat(
+        packets.map((packet) => text(packet)))),
+      next: () => ws.next(),
+      rest: async () => {
+        await ws.closing();
+        return ws.messages.splice(0);
+      },
+      gone: () => ws.destroy(),
+    };
+  },
+  polling: async (gw) => {
+    const session = await gw.polling();
+    return {
+      session,
+      send: (...packets) => session.send(...packets),
+      next: () => session.next(),
+      rest: async () => {
+        const packets = await session.rest();
+        assert.equal(packets.pop(), '1');
+        return packets;
+      },
+      gone: async () => {
+        session.close();
+        await session.post('1').catch(() => {});
+      },
+    };
+  },
+};
+
+/** Takes a CONNECT reply and the ready event; { sid, pid }. */
+async function connected(client, nsp) {
+  const reply = await client.next();
+  assert.ok(reply.startsWith(`40${name(nsp)}{`), reply);
+  assert.match(await client.next(),
+               new RegExp(`^42${name(nsp)}\\["ready"[,\\]]`));
+  return JSON.parse(reply.slice(2 + name(nsp).length));
+}
+
+async function join(gw, client, nsp, who, more) {
+  await client.send(CONNECT(gw, nsp, who, more));
+  return connected(client, nsp);
+}
+
+/** A registered test for each transport and number of workers. */
+function each(what, options, body) {
+  for (const [transport, open] of Object.entries(TRANSPORTS)) {
+    eachWorkers([1, 4], `${what}, ${transport}`, async (t, workers) => {
+      const gw = await start(t, { workers, ...options });
+      await leavesNothing(gw, () => body(gw, () => open(gw), transport, t));
+    });
+  }
+}
+
+// Without room sets to wait for everything is done at once.
+each('in and out at once', {
+  location: { socketio_rooms: 'claim=rooms' },
+}, async (gw, open) => {
+  const client = await open();
+  await join(gw, client, '/');
+
+  for (let i = 0; i < 5; i++) {
+    await client.send(CONNECT(gw, '/admin'), DISCONNECT('/admin'),
+                      CONNECT(gw, '/chat'), CONNECT(gw, '/admin'),
+                      DISCONNECT('/chat'));
+    gw.emitter.of('/chat').emit('no');
+
+    // Of the sockets that were left at once the replies are seen, maybe ready.
+    const seen = { '/admin': 0, '/chat': 0 };
+    while (seen['/admin'] < 2 || seen['/chat'] < 1) {
+      const [, nsp] = /^4[02](\/\w+),/.exec(await client.next());
+      seen[nsp] += 1;
+    }
+    gw.emitter.of('/admin').emit('e', i);
+    let packet;
+    do {
+      packet = await client.next();
+      assert.doesNotMatch(packet, /"no"/);
+    } while (packet !== `42/admin,["e",${i}]`);
+    await client.send(DISCONNECT('/admin'));
+  }
+  gw.emitter.emit('e');
+  assert.equal(await client.next(), '42["e"]');
+  await client.gone();
+});
+
+each('out before the reply', { proxy: true }, async (gw, open) => {
+  for (const packet of [DISCONNECT('/admin'), '42/admin,["e"]',
+                        '43/admin,1[]', CONNECT(gw, '/admin')]) {
+    gw.proxy.hold('smembers');
+    const client = await open();
+    await client.send(CONNECT(gw, '/'), CONNECT(gw, '/chat'),
+                      CONNECT(gw, '/admin'), packet);
+    assert.deepEqual(await client.rest(), []);
+    gw.proxy.release();
+  }
+});
+
+// The rooms come when the client has gone.
+each('gone before the reply', { proxy: true, block: { recovery: '1s' } },
+     async (gw, open) => {
+       for (const nsps of [['/admin'], ['/', '/admin', '/chat'],
+                           ['/admin', '/'], ['/chat', '/admin']]) {
+         gw.proxy.hold('smembers');
+         const client = await open();
+         for (const nsp of nsps) {
+           await client.send(CONNECT(gw, nsp));
+         }
+         await until(() => gw.proxy.seen > 0, 'a question for rooms');
+         await client.gone();
+         gw.proxy.release();
+       }
+     });
+
+// A kick while rooms are awaited is done when they are there.
+each('kicked before the reply', { proxy: true }, async (gw, open) => {
+  for (const close of [false, true]) {
+    const client = await open();
+    await join(gw, client, '/', { user: 'kicked' });
+    gw.proxy.hold('smembers');
+    await client.send(CONNECT(gw, '/admin', { user: 'kicked' }));
+    await until(() => gw.proxy.seen > 0, 'a question for rooms');
+    gw.emitter.of('/admin').in('user:kicked').disconnectSockets(close);
+    gw.emitter.to('user:kicked').emit('e');
+    assert.equal(await client.next(), '42["e"]');
+    gw.proxy.release();
+
+    const packets = [await client.next()];
+    while (packets.at(-1) !== '41/admin,' && packets.at(-1) !== '41') {
+      packets.push(await client.next());
+    }
+    if (close) {
+      packets.push(...await client.rest());
+      assert.deepEqual(packets.filter((it) => it.startsWith('41')).sort(),
+                       ['41', '41/admin,']);
+    } else {
+      gw.emitter.of('/admin').emit('no');
+      gw.emitter.emit('e', 2);
+      assert.equal(await client.next(), '42["e",2]');
+      await join(gw, client, '/admin', { user: 'kicked' });
+      await client.gone();
+    }
+  }
+});
+
+/** A POST whose last bytes are held back: finish() sends them. */
+async function begunPost(session, ...packets) {
+  const connection = await session.connection();
+  const bytes = request('POST', session.path(), { body: packets.join(RS) });
+  const answer = connection.send(bytes.subarray(0, -4));
+
+  return {
+    finish: () => {
+      connection.write(bytes.subarray(-4));
+      return within(answer, 'an answer').catch(() => null);
+    },
+  };
+}
+
+// A second POST ends the session, whatever the first one is at.
+eachWorkers([1, 4], 'two POSTs at once', async (t, workers) => {
+  const gw = await start(t, { workers, proxy: true });
+
+  await leavesNothing(gw, async () => {
+    for (const held of [false, true]) {
+      for (const [before, first, second] of [
+        [[], '/admin', '/admin'], [[], '/admin', '/chat'],
+        [['/'], '/admin', '/'], [['/admin', '/'], '/chat', '/chat'],
+      ]) {
+        const session = await gw.polling();
+        if (held) {
+          gw.proxy.hold('smembers');
+        }
+        if (before.length > 0) {
+          await session.send(...before.map((nsp) => CONNECT(gw, nsp)));
+        }
+        const { finish } = await begunPost(session, CONNECT(gw, first));
+        await until(async () => {
+          const answer = await session.post(CONNECT(gw, second));
+          return answer.status === 400;
+        }, 'a refusal');
+        await finish();
+        assert.equal(await session.alive(), false);
+        gw.proxy.release();
+        session.close();
+      }
+    }
+  });
+});
+
+// The body of a POST comes when the session has changed over to a WebSocket.
+eachWorkers([1, 4], 'a POST that is overtaken by an upgrade',
+            async (t, workers) => {
+  const gw = await start(t, { workers, proxy: true });
+
+  const upgraded = async (...packets) => {
+    const session = await gw.polling();
+    const post = await begunPost(session, ...packets);
+    const ws = await gw.socket({ path: session.path('websocket') });
+    ws.text('2probe');
+    assert.equal(await ws.next(), '3probe');
+    ws.text('5');
+    return { ws, finish: post.finish };
+  };
+  const client = (ws) => ({ next: () => ws.next(),
+                            send: async (packet) => ws.text(packet) });
+
+  await leavesNothing(gw, async () => {
+    await t.test('it counts', async () => {
+      const { ws, finish } = await upgraded(
+        CONNECT(gw, '/admin'), CONNECT(gw, '/'));
+      await join(gw, client(ws), '/chat');
+      assert.equal((await finish()).body, 'ok');
+      const packets = [];
+      for (let i = 0; i < 4; i++) {
+        packets.push((await ws.next()).replace(/\{.*/, ''));
+      }
+      assert.deepEqual(packets.sort(), ['40', '40/admin,', '42["ready"]',
+                                        '42/admin,["ready"]'].sort());
+      for (const nsp of ['/', '/admin', '/chat']) {
+        gw.emitter.of(nsp).emit('e');
+        assert.equal(await ws.next(), `42${name(nsp)}["e"]`);
+      }
+      ws.destroy();
+    });
+
+    await t.test('it leaves what the WebSocket has joined', async () => {
+      const { ws, finish } = await upgraded(DISCONNECT('/admin'));
+      await join(gw, client(ws), '/admin');
+      await finish();
+      ws.destroy();
+    });
+  });
+});
+
+// Its rooms come when the session is on a WebSocket already.
+eachWorkers([1, 4], 'an upgrade before the replies', async (t, workers) => {
+  const gw = await start(t, {
+    workers, proxy: true, location: { socketio_connect_timeout: '1s' },
+  });
+
+  const upgraded = async (nsps) => {
+    const session = await gw.polling();
+    gw.proxy.hold('smembers');
+    await session.send(...nsps.map((nsp) => CONNECT(gw, nsp)));
+    const ws = await gw.socket({ path: session.path('websocket') });
+    ws.text('2probe');
+    assert.equal(await ws.next(), '3probe');
+    ws.text('5');
+    return ws;
+  };
+
+  await leavesNothing(gw, async () => {
+    for (const nsps of [['/admin'], ['/admin', '/'], ['/', '/admin', '/chat'],
+                        ['/chat', '/admin']]) {
+      await t.test(nsps.join(' '), async () => {
+        const ws = await upgraded(nsps);
+        gw.proxy.release();
+        const seen = [];
+        while (seen.length < nsps.length * 2) {
+          seen.push((await ws.next()).replace(/[{[].*/, ''));
+        }
+        assert.deepEqual(seen.sort(), nsps.flatMap(
+          (nsp) => [`40${name(nsp)}`, `42${name(nsp)}`]).sort());
+        for (const nsp of nsps) {
+          gw.emitter.of(nsp).to('user:ann').emit('e');
+          assert.equal(await ws.next(), `42${name(nsp)}["e"]`);
+        }
+        ws.destroy();
+      });
+    }
+
+    await t.test('the WebSocket breaks before', async () => {
+      const ws = await upgraded(['/admin', '/', '/chat']);
+      ws.destroy();
+      gw.proxy.release();
+    });
+  });
+});
