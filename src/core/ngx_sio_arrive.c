@@ -469,6 +469,10 @@ ngx_sio_arrive_enter(ngx_sio_client_t *sc, ngx_uint_t socket)
             ngx_sio_connect_abort(sc);
         }
 
+        if (sc->carrier) {
+            ngx_sio_connect_in_time(sc->carrier);
+        }
+
         return ngx_sio_client_enter(sc);
     }
 

@@ -68,7 +68,6 @@ static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
 static void ngx_sio_connect_done(ngx_sio_connect_t *cn);
-static void ngx_sio_connect_in_time(ngx_sio_client_t *sc);
 static u_char *ngx_sio_connect_head(ngx_sio_client_t *sc, u_char *p,
     ngx_uint_t type);
 static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
@@ -774,7 +773,7 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
     ngx_sio_connect_release(cn);
     ngx_free(cn);
 
-    if (sc->carrier && sc->carrier->connect) {
+    if (sc->carrier) {
         ngx_sio_connect_in_time(sc->carrier);
     }
 
@@ -788,15 +787,13 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
 }
 
 
-/* A socket in any namespace is enough, once. */
-
-static void
+void
 ngx_sio_connect_in_time(ngx_sio_client_t *sc)
 {
     if (ngx_sio_connect_is_pending(sc)) {
         ngx_sio_deadline_clear(&sc->connect->timeout);
 
-    } else {
+    } else if (sc->connect) {
         ngx_sio_connect_abort(sc);
     }
 }

@@ -52,6 +52,12 @@ u_char *ngx_sio_connect_reply(ngx_sio_client_t *sc, u_char *p,
  */
 void ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at);
 
+/*
+ * The client of a transport has a socket in some namespace, which is enough for
+ * socketio_connect_timeout.
+ */
+void ngx_sio_connect_in_time(ngx_sio_client_t *sc);
+
 /* True if a CONNECT of the client is to be answered by this worker. */
 ngx_uint_t ngx_sio_connect_is_pending(ngx_sio_client_t *sc);
 

@@ -336,6 +336,21 @@ eachWorkers([1, 4], 'an upgrade before the replies', async (t, workers) => {
       });
     }
 
+    // A socket in any namespace is enough.
+    await t.test('it is in time', async () => {
+      const begin = performance.now();
+      const ws = await upgraded(['/admin']);
+      gw.proxy.release();
+      await connected({ next: () => ws.next() }, '/admin');
+      const late = await gw.socket();
+      await late.next();
+      assert.equal(await late.closing(), 1005);
+      assert.ok(performance.now() - begin > 1000);
+      gw.emitter.of('/admin').emit('e');
+      assert.equal(await ws.next(), '42/admin,["e"]');
+      ws.destroy();
+    });
+
     await t.test('the WebSocket breaks before', async () => {
       const ws = await upgraded(['/admin', '/', '/chat']);
       ws.destroy();
