@@ -57,19 +57,13 @@ ngx_sio_branch_create(ngx_sio_client_t *carrier, uint16_t nsp)
 }
 
 
-ngx_sio_client_t *
-ngx_sio_branch_open(ngx_sio_client_t *carrier, uint16_t nsp)
+ngx_int_t
+ngx_sio_branch_open(ngx_sio_client_t *sc)
 {
     ngx_int_t           rc;
-    ngx_sio_client_t   *sc;
     ngx_sio_gateway_t  *gw;
 
-    gw = carrier->gateway;
-
-    sc = ngx_sio_branch_create(carrier, nsp);
-    if (sc == NULL) {
-        return NULL;
-    }
+    gw = sc->gateway;
 
     rc = NGX_BUSY;
 
@@ -78,18 +72,11 @@ ngx_sio_branch_open(ngx_sio_client_t *carrier, uint16_t nsp)
         ngx_sio_zone_unlock(gw->zone);
     }
 
-    if (rc == NGX_OK) {
-        return sc;
-    }
-
     if (rc == NGX_DECLINED && !ngx_sio_zone_lost(gw->zone)) {
         ngx_sio_gateway_full(gw);
     }
 
-    ngx_sio_branch_unlink(sc);
-    ngx_free(sc);
-
-    return NULL;
+    return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
 }
 
 

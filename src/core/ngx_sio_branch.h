@@ -49,11 +49,10 @@ ngx_sio_client_t *ngx_sio_branch_create(ngx_sio_client_t *carrier,
     uint16_t nsp);
 
 /*
- * Makes a branch for a CONNECT, with its session.  Returns NULL if the zone is
- * full or locked, or without memory.
+ * Makes the session of a branch for a CONNECT.  NGX_OK, or NGX_ERROR if the
+ * zone is full or locked, or the transport is gone.
  */
-ngx_sio_client_t *ngx_sio_branch_open(ngx_sio_client_t *carrier,
-    uint16_t nsp);
+ngx_int_t ngx_sio_branch_open(ngx_sio_client_t *sc);
 
 /*
  * Makes the session of a branch, with the zone lock held; for a transport that

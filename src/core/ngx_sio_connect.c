@@ -153,7 +153,7 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
         return;
     }
 
-    socket = nsp ? ngx_sio_branch_open(sc, nsp) : sc;
+    socket = nsp ? ngx_sio_branch_create(sc, nsp) : sc;
 
     if (socket == NULL) {
         ngx_sio_auth_release(&identity);
@@ -323,6 +323,10 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
     rc = ngx_sio_connect_names(cn);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (sc->carrier && ngx_sio_branch_open(sc) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     rc = gw->conf->recovery

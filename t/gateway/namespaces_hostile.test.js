@@ -209,6 +209,24 @@ each('kicked before the reply', { proxy: true }, async (gw, open) => {
   }
 });
 
+// A token whose claims give no name is refused like a bad one, and it may be
+// tried again, with a better one.
+each('refused for want of a name', {
+  live: false, location: { socketio_user_room: 'org:$socketio_claim_org' },
+}, async (gw, open) => {
+  const client = await open();
+  for (const nsp of ['/admin', '/', '/chat', '/admin']) {
+    await client.send(CONNECT(gw, nsp));
+    assert.equal(await client.next(), `44${name(nsp)}{"message":"`
+      + 'Authentication error: Invalid token",'
+      + '"data":{"code":"token_invalid"}}');
+  }
+  for (const nsp of ['/admin', '/']) {
+    await join(gw, client, nsp, { user: 'ann', org: 'o' });
+  }
+  await client.gone();
+});
+
 /** A POST whose last bytes are held back: finish() sends them. */
 async function begunPost(session, ...packets) {
   const connection = await session.connection();
