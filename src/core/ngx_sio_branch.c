@@ -83,8 +83,9 @@ ngx_sio_branch_open(ngx_sio_client_t *sc)
 ngx_int_t
 ngx_sio_branch_make_locked(ngx_sio_client_t *sc)
 {
-    ngx_sio_zone_t    *z;
-    ngx_sio_client_t  *carrier;
+    ngx_sio_zone_t        *z;
+    ngx_sio_client_t      *carrier;
+    ngx_sio_session_sh_t  *ts;
 
     z = sc->gateway->zone;
     carrier = sc->carrier;
@@ -97,7 +98,13 @@ ngx_sio_branch_make_locked(ngx_sio_client_t *sc)
         return ngx_sio_branch_make_polling_locked(sc);
     }
 
-    if (!ngx_sio_session_mine(z, carrier->session, carrier->owner)) {
+    /* a POST that was overtaken by the upgrade may be at the same one */
+
+    ts = ngx_sio_session_mine_locked(z, carrier->session, carrier->owner);
+
+    if (ts == NULL || (ts->flags & NGX_SIO_DEAD)
+        || ngx_sio_session_in_locked(z, carrier->session, sc->nsp))
+    {
         return NGX_ERROR;
     }
 

@@ -50,14 +50,14 @@ ngx_sio_client_t *ngx_sio_branch_create(ngx_sio_client_t *carrier,
 
 /*
  * Makes the session of a branch for a CONNECT.  NGX_OK, or NGX_ERROR if the
- * zone is full or locked, or the transport is gone.
+ * zone is full or locked, or else as below.
  */
 ngx_int_t ngx_sio_branch_open(ngx_sio_client_t *sc);
 
 /*
  * Makes the session of a branch, with the zone lock held; for a transport that
  * polls, if it is not there any more.  NGX_OK; NGX_DECLINED: the zone is full;
- * NGX_ERROR: the transport is gone.
+ * NGX_ERROR: the transport is gone, or somebody else is at it.
  */
 ngx_int_t ngx_sio_branch_make_locked(ngx_sio_client_t *sc);
 

@@ -308,6 +308,23 @@ eachWorkers([1, 4], 'a POST that is overtaken by an upgrade',
       ws.destroy();
     });
 
+    await t.test('the same namespace from both sides', async () => {
+      for (const first of ['post', 'websocket']) {
+        const { ws, finish } = await upgraded(CONNECT(gw, '/admin'));
+        gw.proxy.hold('smembers');
+        if (first === 'post') {
+          await finish();
+          ws.text(CONNECT(gw, '/admin'));
+        } else {
+          ws.text(CONNECT(gw, '/admin'));
+          await until(() => gw.proxy.seen > 0, 'a question for rooms');
+          await finish();
+        }
+        assert.equal(await ws.closing(), 1005);
+        gw.proxy.release();
+      }
+    });
+
     await t.test('it leaves what the WebSocket has joined', async () => {
       const { ws, finish } = await upgraded(DISCONNECT('/admin'));
       await join(gw, client(ws), '/admin');
@@ -315,6 +332,7 @@ eachWorkers([1, 4], 'a POST that is overtaken by an upgrade',
       ws.destroy();
     });
   });
+  assert.deepEqual(gw.nginx.log(/is full/), []);
 });
 
 // Its rooms come when the session is on a WebSocket already.
