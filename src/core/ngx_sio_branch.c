@@ -326,12 +326,17 @@ ngx_sio_branch_release(ngx_sio_client_t *sc)
 }
 
 
-/* The carrier may be gone already. */
+/*
+ * The carrier may be gone already; one whose branches are parked ends with
+ * them, and is the last.
+ */
 
 void
 ngx_sio_branch_free(ngx_sio_client_t *sc)
 {
-    (void) ngx_sio_client_part(sc);
+    if (ngx_sio_client_part(sc)) {
+        sc->carrier->parked = 1;
+    }
 
     ngx_free(sc);
 }

@@ -121,6 +121,7 @@ struct ngx_sio_client_s {
                                                   not to be recovered */
     unsigned                  illegal:1;       /* the packet with attachments
                                                   has a wrong placeholder */
+    unsigned                  parked:1;        /* a branch was, as it closed */
 
     ngx_sio_deadline_t        heartbeat;       /* next ping, or pong due */
     ngx_queue_t               link;            /* gateway->clients, or closed */

@@ -871,7 +871,7 @@ ngx_sio_poll_end(ngx_sio_client_t *sc)
 
     ngx_sio_owned_remove(sc);
 
-    if (ngx_sio_client_part(sc)) {
+    if (ngx_sio_client_part(sc) || sc->parked) {
         p->body.len = 0;
     }
 

@@ -394,3 +394,95 @@ eachWorkers([1, 4], 'an upgrade before the replies', async (t, workers) => {
     });
   });
 });
+
+/** The pid of the worker of a slot, and those of all others. */
+async function feedAndOthers(gw) {
+  const { redis, workers } = await until(async () => {
+    const now = await page(gw);
+    return now.redis.feed !== null && now;
+  }, 'a worker reads the feed');
+  const pids = (is) => workers.filter((it) => is(it.slot === redis.feed))
+    .map((it) => it.pid);
+  return { feed: pids((it) => it)[0], others: pids((it) => !it) };
+}
+
+/** Waits until a worker has read all of the log. */
+const caughtUp = (gw, pid) => until(async () => {
+  const { workers } = await page(gw);
+  return workers.find((it) => it.pid === pid).lag === 0;
+}, 'the worker has read the log');
+
+/** Opens connections until one is at another worker than the feed. */
+async function elsewhere(gw, others, open) {
+  for (;;) {
+    const client = await open();
+    const [pid] = gw.workersOf([client]);
+    if (others.includes(pid)) {
+      return { client, pid };
+    }
+    client.destroy();
+  }
+}
+
+// A client that can come back gets nothing together with the end of its
+// session, whatever namespace it is in: it would show that twice.
+test('events and the end of the session at once', async (t) => {
+  const gw = await start(t, { workers: 2, listen: undefined,
+                              block: { namespace: '/ /admin /chat',
+                                       recovery: '20s' } });
+  const { others } = await feedAndOthers(gw);
+  const witness = await gw.connect({ user: 'witness' });
+  const witnesses = [witness.of('/admin'), witness];
+  await witnesses[0].ready();
+
+  for (const nsps of [['/admin'], ['/', '/admin']]) {
+    await t.test(nsps.join(' '), async () => {
+      const session = await gw.polling();
+      const client = { send: (...it) => session.send(...it),
+                       next: () => session.next() };
+      const ids = [];
+      for (const nsp of nsps) {
+        ids.push(await join(gw, client, nsp));
+      }
+      const { client: line, pid } = await elsewhere(
+        gw, others, () => session.connection());
+      const poll = line.send(request('GET', session.path()));
+      await until(async () => (await page(gw)).workers.find(
+        (it) => it.pid === pid).connections.polling === 1, 'a pending poll');
+
+      // The worker meets all of this before it answers, in several turns.
+      process.kill(pid, 'SIGSTOP');
+      try {
+        for (let i = 0; i < 5; i++) {
+          for (const nsp of ['/', '/admin']) {
+            gw.emitter.of(nsp).emit('e', ids[0].sid, i, 'x'.repeat(100000));
+          }
+        }
+        await Promise.all(witnesses.map((it) => until(
+          () => it.received('e').filter(([id]) => id === ids[0].sid)
+            .length === 5, 'they are in the log')));
+        const second = await session.get();
+        assert.deepEqual([second.status, second.body], [400, '']);
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+      const { body } = await within(poll, 'an answer');
+      assert.equal(body.slice(0, 100), '1');
+
+      const ws = await gw.socket();
+      await ws.next();
+      for (const [i, nsp] of nsps.entries()) {
+        ws.text(CONNECT(gw, nsp, undefined, { pid: ids[i].pid }));
+        assert.match(await ws.next(),
+                     new RegExp(`^40${name(nsp)}.*"${ids[i].pid}"`));
+        for (let n = 0; n < 5; n++) {
+          assert.ok((await ws.next()).startsWith(
+            `42${name(nsp)}["e","${ids[0].sid}",${n},`));
+        }
+        assert.match(await ws.next(),
+                     new RegExp(`^42${name(nsp)}\\["ready",`));
+      }
+      ws.destroy();
+    });
+  }
+});
