@@ -151,20 +151,15 @@ ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
 {
     size_t               len;
     u_char              *p;
+    ngx_uint_t           i;
     ngx_sio_out_item_t  *item;
 
-    out->fresh = ngx_max(out->fresh, out->first);
+    for (i = ngx_max(out->fresh, out->first); i < out->last; i++) {
 
-    for ( /* void */ ; out->fresh < out->last; out->fresh++) {
+        item = &out->items[i];
 
-        item = &out->items[out->fresh];
-
-        if (item->copy) {
+        if (item->copy || item->ref >= below) {
             continue;
-        }
-
-        if (item->ref >= below) {
-            return NGX_OK;
         }
 
         len = item->len - item->pos;
@@ -186,6 +181,12 @@ ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
         out->rescued += len;
     }
 
+    out->fresh = ngx_max(out->fresh, out->first);
+
+    while (out->fresh < out->last && out->items[out->fresh].copy) {
+        out->fresh++;
+    }
+
     return NGX_OK;
 }
 
@@ -193,15 +194,18 @@ ngx_sio_out_rescue(ngx_sio_out_t *out, uint64_t below,
 uint64_t
 ngx_sio_out_oldest(ngx_sio_out_t *out)
 {
+    uint64_t    oldest;
     ngx_uint_t  i;
+
+    oldest = (uint64_t) -1;
 
     for (i = ngx_max(out->fresh, out->first); i < out->last; i++) {
         if (out->items[i].copy == NULL) {
-            return out->items[i].ref;
+            oldest = ngx_min(oldest, out->items[i].ref);
         }
     }
 
-    return (uint64_t) -1;
+    return oldest;
 }
 
 

@@ -19,7 +19,8 @@
  * It exists only for a connection that is behind, and consists of messages,
  * the first of which may be sent in part.  A message is a reference into a
  * store that the owner can fetch from (the log), so that a thousand slow
- * connections do not hold a thousand copies of it, or a copy.
+ * connections do not hold a thousand copies of it, or a copy.  References
+ * may be in any order.
  */
 
 

@@ -486,3 +486,75 @@ test('events and the end of the session at once', async (t) => {
     });
   }
 });
+
+// What a slow client is owed in several namespaces does not lie in the log in
+// the order in which it was written.
+test('a slow client in two namespaces', async (t) => {
+  const gw = await start(t, {
+    workers: 2, listen: 'sndbuf=16k',
+    block: { namespace: '/ /admin', zone: '8m', log: '1m' },
+    location: { socketio_send_queue: '1m' },
+  });
+  const { others } = await feedAndOthers(gw);
+  const { client: slow, pid } = await elsewhere(gw, others, () => gw.socket());
+  await slow.next();
+  const by = { send: async (packet) => slow.text(packet),
+               next: () => slow.next() };
+  await join(gw, by, '/');
+  await join(gw, by, '/admin');
+  const fast = await elsewhere(
+    gw, gw.nginx.workers().filter((it) => it !== pid),
+    () => gw.rawConnect({ user: 'fast', rooms: ['busy'] }).then(
+      (it) => Object.assign(it, { destroy: () => it.close() })));
+  const busy = gw.emitter.to('busy');
+  let sent = 0;
+  const fill = async (bytes) => {
+    for (let i = 0; i < bytes / 10000; i++) {
+      busy.emit('n', ++sent, 'x'.repeat(9900));
+    }
+    await fast.client.eventWith('n', sent);
+  };
+  const stopped = async (body) => {
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await body();
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await caughtUp(gw, pid);
+  };
+
+  slow.pause();
+  for (let i = 0; i < 3; i++) {
+    gw.emitter.to('user:ann').emit('filler', 'x'.repeat(200000));
+    await fill(10000);
+  }
+  await caughtUp(gw, pid);
+
+  // One turn, most of the log long.
+  await stopped(async () => {
+    for (let i = 0; i < 20; i++) {
+      gw.emitter.to('user:ann').emit('e', i);
+      gw.emitter.of('/admin').to('user:ann').emit('e', i);
+      await fill(30000);
+    }
+  });
+  await stopped(() => fill(600000));
+  for (let i = 0; i < 40; i++) {
+    await fill(100000);
+  }
+
+  slow.resume();
+  const seen = { '42["e",': [], '42/admin,["e",': [] };
+  while (Object.values(seen).some((it) => it.length < 20)) {
+    const packet = await slow.next();
+    for (const [head, list] of Object.entries(seen)) {
+      if (packet.startsWith(head)) {
+        list.push(parseInt(packet.slice(head.length), 10));
+      }
+    }
+  }
+  for (const list of Object.values(seen)) {
+    assert.deepEqual(list, Array.from({ length: 20 }, (_, i) => i));
+  }
+});
