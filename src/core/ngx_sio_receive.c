@@ -21,6 +21,8 @@ static void ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk,
 static void ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp);
 static void ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk,
     json_t *json);
+static ngx_sio_client_t *ngx_sio_receive_find(ngx_sio_client_t *sc,
+    sio_str_t *nsp);
 
 
 void
@@ -188,11 +190,9 @@ ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
 static void
 ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
 {
-    uint16_t           nsp;
     ngx_sio_client_t  *socket;
 
-    socket = (ngx_sio_gateway_nsp(sc->gateway, &pk->nsp, &nsp) == NGX_OK)
-             ? ngx_sio_branch_find(sc, nsp) : NULL;
+    socket = ngx_sio_receive_find(sc, &pk->nsp);
 
     if (socket == NULL || socket->state != NGX_SIO_CLIENT_CONNECTED) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
@@ -230,4 +230,27 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
     default:
         return;
     }
+}
+
+
+/* By name: a reload may have taken away the namespace that it is in. */
+
+static ngx_sio_client_t *
+ngx_sio_receive_find(ngx_sio_client_t *sc, sio_str_t *nsp)
+{
+    ngx_str_t          name;
+    ngx_sio_client_t  *socket;
+
+    for (socket = sc; socket; socket = socket->branches) {
+
+        ngx_sio_nsp_name(sc->gateway->zone, socket->nsp, &name);
+
+        if (name.len == nsp->len
+            && ngx_memcmp(name.data, nsp->data, nsp->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return socket;
 }

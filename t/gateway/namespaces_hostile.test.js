@@ -558,3 +558,35 @@ test('a slow client in two namespaces', async (t) => {
     assert.deepEqual(list, Array.from({ length: 20 }, (_, i) => i));
   }
 });
+
+// A socket stays in a namespace that is no more, until it leaves it.
+test('leaving a namespace that a reload has taken away', async (t) => {
+  const gw = await start(t, {
+    workers: 2, block: { namespace: '/ /admin /chat', drain: '100ms' } });
+  const client = await TRANSPORTS.polling(gw);
+  for (const nsp of ['/', '/admin', '/chat']) {
+    await join(gw, client, nsp);
+  }
+  gw.options.block.namespace = '/chat';
+  gw.configure();
+  await gw.nginx.reload();
+  await until(() => gw.nginx.workers({ leaving: true }).length === 2,
+              'old workers are gone');
+
+  await client.send('42/admin,["ignored"]', '42["ignored"]',
+                    DISCONNECT('/admin'));
+  gw.emitter.of('/chat').emit('e', 1);
+  assert.equal(await client.next(), '42/chat,["e",1]');
+  for (const nsp of ['/admin', '/new']) {
+    await client.send(CONNECT(gw, nsp));
+    assert.equal(await client.next(),
+                 `44${nsp},{"message":"Invalid namespace"}`);
+  }
+  await client.send(DISCONNECT('/'));
+  gw.emitter.of('/chat').emit('e', 2);
+  assert.equal(await client.next(), '42/chat,["e",2]');
+  assert.equal((await page(gw)).sessions.branches, 1);
+
+  await client.send('42/admin,["e"]');
+  assert.deepEqual(await client.rest(), []);
+});
