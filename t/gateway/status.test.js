@@ -81,7 +81,7 @@ const SHAPE = {
   workers: [WORKER], fences: 'number',
   events: IN_OUT, bytes: IN_OUT, packets: { in: 'number' },
   handshakes: 'number', upgrades: 'number',
-  acks: { asked: 0, answered: 0, ignored: 0 },
+  acks: { asked: 'number', answered: 'number', ignored: 'number' },
   sockets: { connected: 'number', recovered: 'number', unrecovered: 'number' },
   auth: { token_missing: 'number', token_invalid: 'number',
           token_expired: 'number' },
