@@ -303,7 +303,10 @@ ngx_sio_arrive_branches(ngx_sio_client_t *sc, uint64_t left)
 }
 
 
-/* There is nothing to do if it was closed by another one, or is here. */
+/*
+ * There is nothing to do if it was closed by another one, or is here as far as
+ * it can be: its carrier may arrive again before a poll is answered.
+ */
 
 static void
 ngx_sio_arrive_branch(ngx_sio_client_t *sc)
@@ -312,12 +315,14 @@ ngx_sio_arrive_branch(ngx_sio_client_t *sc)
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED
         || sc->in_everyone
+        || ngx_sio_branch_of(sc)->partly
         || ngx_sio_arrive_socket(sc, &rp) != NGX_OK)
     {
         return;
     }
 
     if (rp.left < sc->gateway->cursor) {
+        ngx_sio_branch_of(sc)->partly = 1;
         sc->transport->arrived(sc, rp.left);
         return;
     }

@@ -681,6 +681,7 @@ ngx_sio_poll_let_go(ngx_sio_poll_t *p)
 
         for (branch = sc->branches; branch; branch = branch->branches) {
             ngx_sio_poll_leave_index(branch, branch->in_everyone);
+            ngx_sio_arrive_cancel(branch);
         }
 
         ngx_sio_poll_leave_index(sc, !sc->in_arriving);
