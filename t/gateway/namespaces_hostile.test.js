@@ -10,6 +10,7 @@ const { gateway, eachWorkers } = require('./lib/gateway');
 const { request } = require('./lib/http');
 const { text } = require('./lib/ws');
 const { RS } = require('./lib/polling');
+const { whileStopped } = require('./lib/processes');
 const { until, within } = require('./lib/expect');
 
 const start = async (t, { block, server, live, ...options } = {}) => {
@@ -395,7 +396,7 @@ eachWorkers([1, 4], 'an upgrade before the replies', async (t, workers) => {
   });
 });
 
-/** The pid of the worker of a slot, and those of all others. */
+/** The pid of the worker that reads the feed, and those of all others. */
 async function feedAndOthers(gw) {
   const { redis, workers } = await until(async () => {
     const now = await page(gw);
@@ -412,15 +413,14 @@ const caughtUp = (gw, pid) => until(async () => {
   return workers.find((it) => it.pid === pid).lag === 0;
 }, 'the worker has read the log');
 
-/** Opens connections until one is at another worker than the feed. */
-async function elsewhere(gw, others, open) {
+/** Opens connections until one is at a certain worker. */
+async function at(gw, pid, open) {
   for (;;) {
     const client = await open();
-    const [pid] = gw.workersOf([client]);
-    if (others.includes(pid)) {
-      return { client, pid };
+    if (gw.workersOf([client])[0] === pid) {
+      return client;
     }
-    client.destroy();
+    (client.destroy || client.close).call(client);
   }
 }
 
@@ -430,8 +430,8 @@ test('events and the end of the session at once', async (t) => {
   const gw = await start(t, { workers: 2, listen: undefined,
                               block: { namespace: '/ /admin /chat',
                                        recovery: '20s' } });
-  const { others } = await feedAndOthers(gw);
-  const witness = await gw.connect({ user: 'witness' });
+  const { feed, others: [pid] } = await feedAndOthers(gw);
+  const witness = await at(gw, feed, () => gw.connect({ user: 'witness' }));
   const witnesses = [witness.of('/admin'), witness];
   await witnesses[0].ready();
 
@@ -444,15 +444,17 @@ test('events and the end of the session at once', async (t) => {
       for (const nsp of nsps) {
         ids.push(await join(gw, client, nsp));
       }
-      const { client: line, pid } = await elsewhere(
-        gw, others, () => session.connection());
+      const line = await at(gw, pid, async () => {
+        const connection = await session.connection();
+        await connection.send(request('POST', session.path(), { body: '6' }));
+        return connection;
+      });
       const poll = line.send(request('GET', session.path()));
       await until(async () => (await page(gw)).workers.find(
         (it) => it.pid === pid).connections.polling === 1, 'a pending poll');
 
       // The worker meets all of this before it answers, in several turns.
-      process.kill(pid, 'SIGSTOP');
-      try {
+      await whileStopped(pid, async () => {
         for (let i = 0; i < 5; i++) {
           for (const nsp of ['/', '/admin']) {
             gw.emitter.of(nsp).emit('e', ids[0].sid, i, 'x'.repeat(100000));
@@ -463,9 +465,7 @@ test('events and the end of the session at once', async (t) => {
             .length === 5, 'they are in the log')));
         const second = await session.get();
         assert.deepEqual([second.status, second.body], [400, '']);
-      } finally {
-        process.kill(pid, 'SIGCONT');
-      }
+      });
       const { body } = await within(poll, 'an answer');
       assert.equal(body.slice(0, 100), '1');
 
@@ -495,32 +495,25 @@ test('a slow client in two namespaces', async (t) => {
     block: { namespace: '/ /admin', zone: '8m', log: '1m' },
     location: { socketio_send_queue: '1m' },
   });
-  const { others } = await feedAndOthers(gw);
-  const { client: slow, pid } = await elsewhere(gw, others, () => gw.socket());
+  const { feed, others: [pid] } = await feedAndOthers(gw);
+  const slow = await at(gw, pid, () => gw.socket());
   await slow.next();
   const by = { send: async (packet) => slow.text(packet),
                next: () => slow.next() };
   await join(gw, by, '/');
   await join(gw, by, '/admin');
-  const fast = await elsewhere(
-    gw, gw.nginx.workers().filter((it) => it !== pid),
-    () => gw.rawConnect({ user: 'fast', rooms: ['busy'] }).then(
-      (it) => Object.assign(it, { destroy: () => it.close() })));
+  const fast = await at(
+    gw, feed, () => gw.rawConnect({ user: 'fast', rooms: ['busy'] }));
   const busy = gw.emitter.to('busy');
   let sent = 0;
   const fill = async (bytes) => {
     for (let i = 0; i < bytes / 10000; i++) {
       busy.emit('n', ++sent, 'x'.repeat(9900));
     }
-    await fast.client.eventWith('n', sent);
+    await fast.eventWith('n', sent);
   };
   const stopped = async (body) => {
-    process.kill(pid, 'SIGSTOP');
-    try {
-      await body();
-    } finally {
-      process.kill(pid, 'SIGCONT');
-    }
+    await whileStopped(pid, body);
     await caughtUp(gw, pid);
   };
 
@@ -589,4 +582,178 @@ test('leaving a namespace that a reload has taken away', async (t) => {
 
   await client.send('42/admin,["e"]');
   assert.deepEqual(await client.rest(), []);
+});
+
+// A socket of a transport that lives comes back on another one.
+eachWorkers([1, 4], 'recovered from a transport that lives',
+            async (t, workers) => {
+  const gw = await start(t, {
+    workers, block: { namespace: '/ /admin /chat', recovery: '2s' },
+  });
+  const nsps = ['/', '/admin', '/chat'];
+  const all = async (client, ids, only = nsps) => {
+    for (const nsp of only) {
+      ids[nsp] = await join(gw, client, nsp);
+    }
+  };
+  /** On a new transport; what was missed comes behind the reply. */
+  const recover = async (client, nsp, { sid, pid }, offset, events) => {
+    await client.send(CONNECT(gw, nsp, undefined, { pid, offset }));
+    const reply = await client.next();
+    assert.equal(reply, `40${name(nsp)}${JSON.stringify({ sid, pid })}`);
+    for (const event of events) {
+      assert.ok((await client.next()).startsWith(
+        `42${name(nsp)}["e",${event},`));
+    }
+    assert.ok((await client.next()).startsWith(`42${name(nsp)}["ready",`));
+  };
+  /** The offset that an event carries. */
+  const take = async (client, nsp, event) => {
+    gw.emitter.of(nsp).emit('e', event);
+    const packet = await client.next();
+    assert.ok(packet.startsWith(`42${name(nsp)}["e",${event},`), packet);
+    return JSON.parse(packet.slice(2 + name(nsp).length)).at(-1);
+  };
+
+  for (const [from, to] of [
+    ['websocket', 'websocket'], ['websocket', 'polling'],
+    ['polling', 'websocket'], ['polling', 'polling'],
+  ]) {
+    for (const first of nsps) {
+      await t.test(`${first}, ${from} to ${to}`, () => (
+        leavesNothing(gw, async () => {
+          const [old, ids, offsets] = [await TRANSPORTS[from](gw), {}, {}];
+          await all(old, ids);
+          for (const [i, nsp] of nsps.entries()) {
+            offsets[nsp] = await take(old, nsp, i);
+          }
+          for (const nsp of nsps) {
+            gw.emitter.of(nsp).emit('e', 7);
+          }
+          const next = await TRANSPORTS[to](gw);
+          for (const nsp of [first, ...nsps.filter((it) => it !== first)]) {
+            await recover(next, nsp, ids[nsp], offsets[nsp], [7]);
+          }
+          for (const nsp of nsps) {
+            await take(next, nsp, 8);
+          }
+          await old.gone();
+          for (const nsp of nsps) {
+            await take(next, nsp, 9);
+          }
+          await next.send(...nsps.map(DISCONNECT));
+          await next.gone();
+        })));
+    }
+  }
+
+  await t.test('one leaves, the others stay', () => (
+    leavesNothing(gw, async () => {
+      const [old, ids] = [await TRANSPORTS.polling(gw), {}];
+      await all(old, ids);
+      const next = await TRANSPORTS.websocket(gw);
+      await recover(next, '/admin', ids['/admin'], undefined, []);
+      gw.emitter.of('/admin').emit('e', 1);
+      gw.emitter.of('/chat').emit('e', 2);
+      gw.emitter.emit('e', 3);
+      const got = [await old.next(), await old.next()];
+      assert.deepEqual(got.map((it) => it.split(',"')[0]).sort(),
+                       ['42/chat,["e",2', '42["e",3']);
+      assert.match(await next.next(), /^42\/admin,\["e",1,/);
+      await join(gw, old, '/admin');
+      await old.send(...nsps.map(DISCONNECT));
+      await next.send(DISCONNECT('/admin'));
+      await next.gone();
+      await old.gone();
+    })));
+
+  await t.test('left and asked for at once', () => (
+    leavesNothing(gw, async () => {
+      for (const transport of ['websocket', 'polling']) {
+        const [client, ids] = [await TRANSPORTS[transport](gw), {}];
+        await all(client, ids);
+        await client.send(
+          DISCONNECT('/admin'),
+          CONNECT(gw, '/admin', undefined, { pid: ids['/admin'].pid }));
+        const { pid } = await connected(client, '/admin');
+        assert.notEqual(pid, ids['/admin'].pid);
+        await client.send(...nsps.map(DISCONNECT));
+        await client.gone();
+      }
+    })));
+});
+
+// A worker that waits for rooms on behalf of a client takes it along.
+test('the worker dies that has a CONNECT to answer', async (t) => {
+  const gw = await start(t, { workers: 4, proxy: true,
+                              block: { namespace: '/ /admin /chat',
+                                       recovery: '2s' } });
+
+  for (const pending of [false, true]) {
+    await t.test(pending ? 'a poll is pending' : 'no poll is', () => (
+      leavesNothing(gw, async () => {
+        const { feed } = await feedAndOthers(gw);
+        const client = await TRANSPORTS.polling(gw);
+        const { session } = client;
+        const id = await join(gw, client, '/chat');
+        const held = pending ? await session.hold() : null;
+        gw.proxy.hold('smembers');
+        const victim = gw.nginx.workers().find((pid) => pid !== feed
+          && pid !== (held && gw.workersOf([held.connection])[0]));
+        const line = await at(gw, victim, async () => {
+          const connection = await session.connection();
+          await connection.send(request('POST', session.path(),
+                                        { body: '6' }));
+          return connection;
+        });
+        assert.equal((await line.send(request('POST', session.path(), {
+          body: CONNECT(gw, '/admin') }))).body, 'ok');
+        await until(() => gw.proxy.seen > 0, 'a question for rooms');
+        gw.nginx.killWorker(victim);
+        if (held) {
+          assert.equal((await held.answer).body, '1');
+        }
+        await until(async () => !await session.alive(), 'its end');
+        gw.proxy.release();
+
+        const next = await TRANSPORTS.websocket(gw);
+        await join(gw, next, '/chat', undefined, { pid: id.pid });
+        await join(gw, next, '/admin');
+        await next.send(DISCONNECT('/chat'), DISCONNECT('/admin'));
+        await next.gone();
+      })));
+  }
+});
+
+const SIXTY = Array.from({ length: 60 }, (_, i) => `/n${i}`);
+
+// A zone that is full closes who wants more, and nothing else.
+each('a full zone', {
+  live: false, block: { zone: '1m', namespace: SIXTY.join(' ') },
+}, async (gw, open) => {
+  const clients = [await open()];
+  const [witness] = clients;
+  await join(gw, witness, '/n0', { user: 'witness' });
+
+  for (let full = false; !full;) {
+    const client = await open();
+    const seen = new Set();
+    clients.push(client);
+    await client.send(...SIXTY.map((nsp) => CONNECT(gw, nsp)));
+    while (seen.size < SIXTY.length * 2 && !full) {
+      const packet = await client.next().catch(() => '1');
+      seen.add(packet.replace(/[{[].*/, ''));
+      full = packet === '1';
+    }
+  }
+
+  const { refused, sessions: { live, capacity } } = await page(gw);
+  assert.ok(refused > 0);
+  assert.ok(live <= capacity, `${live} of ${capacity}`);
+  assert.equal(gw.nginx.log(/is full/).length, 1);
+  gw.emitter.of('/n0').to('user:witness').emit('e');
+  assert.equal(await witness.next(), '42/n0,["e"]');
+  for (const client of clients) {
+    await client.gone();
+  }
 });

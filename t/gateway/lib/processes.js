@@ -119,6 +119,21 @@ function title(pid) {
   return read(`/proc/${pid}/cmdline`).replace(/\0+$/, '').replace(/\0/g, ' ');
 }
 
+/**
+ * Runs body while a process is stopped.  It is not before the kernel says so:
+ * until then it may be given a connection.
+ */
+async function whileStopped(pid, body) {
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await until(() => /\) T /.test(read(`/proc/${pid}/stat`)),
+                `${pid} is stopped`);
+    return await body();
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+}
+
 /** False for the dead, zombies included. */
 function alive(pid) {
   const stat = read(`/proc/${pid}/stat`);
@@ -180,5 +195,5 @@ function read(file) {
 }
 
 module.exports = {
-  Program, freePort, children, title, alive, SocketOwners,
+  Program, freePort, children, title, alive, whileStopped, SocketOwners,
 };
