@@ -38,21 +38,6 @@ ngx_int_t ngx_sio_connect_create(ngx_sio_client_t *sc, ngx_msec_t timeout);
 void ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth);
 
 /*
- * Writes a CONNECT reply, as long as this at most; pid may be NULL.  Returns
- * what is behind.
- */
-#define NGX_SIO_CONNECT_REPLY  (96 + NGX_SIO_NSP_LEN)
-
-u_char *ngx_sio_connect_reply(ngx_sio_client_t *sc, u_char *p,
-    const u_char *sid, const u_char *pid);
-
-/*
- * Sends the ready event, if there is one, to a client that is a socket from an
- * offset on.
- */
-void ngx_sio_connect_ready(ngx_sio_client_t *sc, uint64_t at);
-
-/*
  * The client of a transport has a socket in some namespace, which is enough for
  * socketio_connect_timeout.
  */

@@ -32,6 +32,7 @@
  *   receive    packets from clients
  *   connect    from the CONNECT packet to the reply
  *   recover    the same for a socket that comes back
+ *   welcome    what it is told then
  *   rooms      which of this worker's clients are in a room
  *   dispatch   from the log to the clients
  *   arrive     a session comes to this worker

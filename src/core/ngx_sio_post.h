@@ -37,4 +37,26 @@ ngx_int_t ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from,
     uint64_t events, ngx_str_t *reply);
 
 
+/*
+ * post_socket.c: what the packets of a POST do to a socket, for the tables of
+ * transports; sc is the client that posts, or a branch of it.
+ */
+
+/*
+ * The socket's session, zone lock held; *session is its index.  NULL and 0 if
+ * there is none.
+ */
+ngx_sio_session_sh_t *ngx_sio_post_session_locked(ngx_sio_client_t *sc,
+    uint32_t *session);
+
+void ngx_sio_post_write(ngx_sio_client_t *sc, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n);
+void ngx_sio_post_pong(ngx_sio_client_t *sc);
+void ngx_sio_post_alive(ngx_sio_client_t *sc);
+void ngx_sio_post_disconnect(ngx_sio_client_t *sc);
+void ngx_sio_post_kick(ngx_sio_client_t *sc, ngx_uint_t close);
+ngx_int_t ngx_sio_post_connect(ngx_sio_client_t *sc,
+    ngx_sio_session_socket_t *socket, ngx_str_t *reply);
+
+
 #endif /* _NGX_SIO_POST_H_INCLUDED_ */

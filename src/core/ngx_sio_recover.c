@@ -9,6 +9,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_post.h"
+#include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
 
 #include <ngx_sio_name.h>
@@ -307,7 +308,7 @@ static ngx_int_t
 ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp)
 {
-    u_char              buf[NGX_SIO_CONNECT_REPLY];
+    u_char              buf[NGX_SIO_WELCOME_REPLY];
     ngx_int_t           rc;
     ngx_str_t           reply;
     ngx_sio_gateway_t  *gw;
@@ -315,7 +316,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     gw = sc->gateway;
 
     reply.data = buf;
-    reply.len = ngx_sio_connect_reply(sc, buf, rv->sid, rv->pid) - buf;
+    reply.len = ngx_sio_welcome_reply(sc, buf, rv->sid, rv->pid) - buf;
 
     if (sc->transport->kind == SIO_EIO_POLLING) {
 
@@ -343,7 +344,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
         return NGX_ERROR;
     }
 
-    ngx_sio_connect_ready(sc, gw->cursor);
+    ngx_sio_welcome_ready(sc, gw->cursor);
     ngx_sio_client_at_cursor(sc);
 
     return NGX_OK;

@@ -14,6 +14,7 @@
 #include "ngx_sio_probe.h"
 #include "ngx_sio_receive.h"
 #include "ngx_sio_slow.h"
+#include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
 
 
@@ -465,7 +466,7 @@ ngx_sio_websocket_connect(ngx_sio_client_t *sc,
     }
 
     ngx_sio_client_send(sc, reply->data, reply->len);
-    ngx_sio_connect_ready(sc, socket->since);
+    ngx_sio_welcome_ready(sc, socket->since);
     ngx_sio_client_at_cursor(sc);
 
     return NGX_OK;

@@ -6,7 +6,7 @@
 
 #include "ngx_sio_wire.h"
 #include "ngx_sio_branch.h"
-#include "ngx_sio_connect.h"
+#include "ngx_sio_welcome.h"
 
 #include <sio_offset.h>
 
@@ -301,7 +301,7 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
 
         if (ready && off >= ready && image->type != SIO_RECORD_SESSION) {
             ngx_sio_wire_flush(&batch);
-            ngx_sio_connect_ready(sc, ready);
+            ngx_sio_welcome_ready(sc, ready);
             ready = 0;
         }
 
@@ -323,7 +323,7 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         ngx_sio_wire_flush(&batch);
 
         if (ready) {
-            ngx_sio_connect_ready(sc, ready);
+            ngx_sio_welcome_ready(sc, ready);
         }
     }
 
