@@ -23,6 +23,7 @@ t_replay_random_one(t_replay_t *t, uint64_t seed)
     ngx_uint_t   s, n, recoverable;
 
     t_replay_begin(t, seed);
+    t->most = seed / 2 % 2;
     t_replay_fill(t, 40 + t_replay_random(t, 160), seed % 2);
 
     floor = t_replay_at(t, 0);
@@ -30,7 +31,8 @@ t_replay_random_one(t_replay_t *t, uint64_t seed)
     for (s = 0; s < T_REPLAY_SESSIONS; s++) {
 
         t->first[s] = t_replay_set(t);
-        t->nsp[s] = (t_replay_random(t, 4) == 0);
+        t->nsp[s] = (t_replay_random(t, 4) == 0) ? 1 - t->most : t->most;
+        t->branch[s] = t->nsp[s] && t_replay_random(t, 4);
         recoverable = t_replay_random(t, 3);
 
         at = t_replay_between(t, floor, t_replay_at(t, t->n / 2));
@@ -100,14 +102,17 @@ t_replay_pieces_one(t_replay_t *t, uint64_t seed)
     ngx_sio_replay_t  rp;
 
     t_replay_begin(t, seed);
+    t->most = seed % 2;
     t_replay_fill(t, 200, 0);
 
     at = t_replay_at(t, t_replay_random(t, 20));
+    t->nsp[0] = t->most;
+    t->branch[0] = t->most;
     cursor = t_replay_at(t, t->n);
 
     t->first[0] = t_replay_set(t);
     t_replay_open(t, 0);
-    t_replay_connect(t, 0, at, seed % 2);
+    t_replay_connect(t, 0, at, seed / 2 % 2);
 
     t_replay_expect(t, 0, cursor, at, at);
 
@@ -245,11 +250,14 @@ t_replay_killed_at(t_replay_t *t, uint64_t seed, ngx_uint_t step)
     ngx_sio_replay_t  rp;
 
     t_replay_begin(t, seed);
+    t->most = seed % 2;
     t_replay_fill(t, 200, 0);
 
     birth = t_replay_at(t, 0);
     cursor = t_replay_at(t, 160);
 
+    t->nsp[0] = t->most;
+    t->branch[0] = t->most;
     t->first[0] = 0x3;
     t_replay_open(t, 0);
     t_replay_connect(t, 0, birth, 1);

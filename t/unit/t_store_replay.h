@@ -79,6 +79,8 @@ typedef struct {
     uint64_t              birth[T_REPLAY_SESSIONS];
     uint64_t              first[T_REPLAY_SESSIONS];      /* rooms at birth */
     uint16_t              nsp[T_REPLAY_SESSIONS];
+    ngx_uint_t            branch[T_REPLAY_SESSIONS];     /* it is one */
+    uint16_t              most;        /* the namespace of most records */
 
     t_replay_model_t      model;
 } t_replay_t;
@@ -239,7 +241,7 @@ t_replay_any(t_replay_t *t, t_replay_record_t *r, ngx_uint_t disconnect)
 
     ngx_memzero(r, sizeof(t_replay_record_t));
 
-    r->nsp = (t_replay_random(t, 8) == 0);
+    r->nsp = (t_replay_random(t, 8) == 0) ? 1 - t->most : t->most;
     r->rooms = t_replay_set(t);
     r->except = t_replay_random(t, 3) ? 0 : t_replay_set(t);
 
@@ -387,6 +389,12 @@ t_replay_open(t_replay_t *t, ngx_uint_t s)
     t->session[s] = ngx_sio_session_open(&t->z, T_REPLAY_SLOT, &new,
                                          &t->owner[s]);
 
+    if (t->branch[s]) {
+        t->session[s] = t_store_branch(&t->z, t->session[s], t->nsp[s],
+                                       T_REPLAY_SLOT, 0);
+        t->owner[s] = t_store_ticket(&t->z, t->session[s]);
+    }
+
     assert_int_not_equal(t->session[s], 0);
 }
 
@@ -426,7 +434,9 @@ t_replay_expect(t_replay_t *t, ngx_uint_t s, uint64_t cursor, uint64_t seen,
 
         if (r->type == SIO_RECORD_SESSION) {
 
-            if (r->session != s || r->off < seen) {
+            /* a branch has no Engine.IO id: they are its transport's */
+
+            if (r->session != s || r->off < seen || t->branch[s]) {
                 continue;
             }
 
@@ -574,6 +584,8 @@ t_replay_to(t_replay_t *t, ngx_uint_t s, uint64_t cursor, uint64_t applied,
 }
 
 
+/* A record of the namespace that most are of. */
+
 static inline t_replay_record_t *
 t_replay_put(t_replay_t *t, uint8_t type, uint8_t flags, uint64_t rooms,
     uint64_t args)
@@ -583,6 +595,7 @@ t_replay_put(t_replay_t *t, uint8_t type, uint8_t flags, uint64_t rooms,
     r = &t->records[t->n++];
     ngx_memzero(r, sizeof(t_replay_record_t));
 
+    r->nsp = t->most;
     r->type = type;
     r->flags = flags;
     r->rooms = rooms;
