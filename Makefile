@@ -46,6 +46,9 @@ PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
             python3-socketio python3-aiohttp python3-requests \
             python3-websocket
 
+# Seconds that "make fuzz" gives each codec.
+FUZZ_TIME ?= 600
+
 # Folders with a package.json of their own.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard \
             t/package.json t/*/package.json demo/package.json \
@@ -76,13 +79,19 @@ test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	    $(if $(filter gateway% t/gateway% clients% t/clients% chaos% t/chaos%,\
 	        $(T)),,unit-programs) \
 	    $(if $(filter gateway% t/gateway% clients% t/clients% unit% t/unit%,\
-	        $(T)),,faults)
+	        $(T)),,faults) \
+	    $(if $(filter gateway% t/gateway% clients% t/clients% chaos% t/chaos% \
+	        unit% t/unit%,$(T)),,fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    t/run $(T)
 
 .PHONY: unit
 unit: unit-programs  ## run the unit tests of src/proto and src/store
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run unit
+
+.PHONY: fuzz
+fuzz: fuzz-programs  ## fuzz src/proto, FUZZ_TIME=600 s a codec; T=json for one
+	@BUILD=$(B) FUZZ_TIME=$(FUZZ_TIME) t/fuzz/run $(T)
 
 .PHONY: gateway
 gateway: build  ## run the tests with nginx, Redis and official clients
@@ -266,5 +275,46 @@ $(patsubst t/unit/%.c,$(U)/%,$(UNIT_STORE)): $(U)/%: \
     $(U)/fast/t/unit/%.o $(FAST_OBJS) $(U)/fast/help.a
 	$(say)$(CC) -o $@ $^ $(UNIT_LIBS)
 
+
+# Fuzzing, and comparing with the parsers of the reference.
+#
+# Each t/fuzz/fuzz_<codec>.c is a target of libFuzzer, linked with src/proto.
+# It takes clang, whatever CC is.
+
+F            := $(B)/fuzz
+FUZZ_CC      ?= clang
+FUZZ_PROGRAMS := $(patsubst t/fuzz/%.c,$(F)/%,$(wildcard t/fuzz/fuzz_*.c))
+FUZZ_OBJS    := $(patsubst %.c,$(F)/o/%.o,$(wildcard src/proto/*.c))
+FUZZ_LIBS    := $(filter-out -lcmocka,$(UNIT_LIBS))
+FUZZ_FLAGS   := -D_GNU_SOURCE -It/fuzz -O1 -fno-omit-frame-pointer \
+                -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=undefined
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+.PHONY: differential-program
+differential-program: $(U)/differential
+
+$(F)/flags: FORCE
+	@mkdir -p $(F)
+	@echo '$(FUZZ_CC) $(UNIT_CFLAGS) $(FUZZ_FLAGS)' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(F)/o/%.o: %.c $(F)/flags
+	@mkdir -p $(@D)
+	$(say)$(FUZZ_CC) $(UNIT_CFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+# an archive, so that a target counts the edges of what it uses
+$(F)/proto.a: $(FUZZ_OBJS)
+	@rm -f $@ && ar rcs $@ $^
+
+$(FUZZ_PROGRAMS): $(F)/%: $(F)/o/t/fuzz/%.o $(F)/proto.a
+	$(say)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $^ $(FUZZ_LIBS)
+
+$(U)/differential: $(U)/san/t/differential/parse.o $(SAN_OBJS)
+	$(say)$(CC) $(SAN_FLAGS) -o $@ $^ $(UNIT_LIBS)
+
 .SECONDARY:
+-include $(shell test -d $(F) && find $(F) -name '*.d')
 -include $(shell test -d $(U) && find $(U) -name '*.d')

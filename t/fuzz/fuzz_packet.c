@@ -1,0 +1,199 @@
+
+/*
+ * Copyright (C) The authors of the Socket.IO module for nginx
+ */
+
+
+#include "fuzz.h"
+#include "sio_packet.h"
+
+
+/* The input is a packet of Socket.IO, as it stands behind the "4". */
+
+
+static int
+same_string(const sio_str_t *a, const sio_str_t *b)
+{
+    return fuzz_equal(a->data, a->len, b->data, b->len);
+}
+
+
+static int
+same_packet(const sio_packet_t *a, const sio_packet_t *b)
+{
+    return a->type == b->type && a->attachments == b->attachments
+           && same_string(&a->nsp, &b->nsp) && same_string(&a->id, &b->id)
+           && same_string(&a->data, &b->data);
+}
+
+
+static void
+check_views(const sio_packet_t *pk, const uint8_t *p, size_t len)
+{
+    int     binary;
+    size_t  i;
+
+    binary = (pk->type == SIO_BINARY_EVENT || pk->type == SIO_BINARY_ACK);
+
+    fuzz_check(pk->type <= SIO_BINARY_ACK);
+    fuzz_check(binary ? pk->attachments >= 1
+                        && pk->attachments <= SIO_PACKET_ATTACHMENTS
+                      : pk->attachments == 0);
+
+    fuzz_check(pk->nsp.len > 0 && pk->nsp.data[0] == '/');
+    fuzz_check(memchr(pk->nsp.data, ',', pk->nsp.len) == NULL);
+    fuzz_check(fuzz_inside(&pk->nsp, p, len)
+               || (pk->nsp.len == 1 && (len < 2 || p[1] != '/')));
+
+    fuzz_check(pk->id.len == 0 || fuzz_inside(&pk->id, p, len));
+    fuzz_check(pk->id.len < 2 || pk->id.data[0] != '0');
+
+    for (i = 0; i < pk->id.len; i++) {
+        fuzz_check(pk->id.data[i] >= '0' && pk->id.data[i] <= '9');
+    }
+
+    fuzz_check(pk->data.len == 0
+               || (fuzz_inside(&pk->data, p, len)
+                   && sio_json_check(pk->data.data, pk->data.len) == SIO_OK));
+}
+
+
+/* Written again from its parts, and read again, a packet is the same. */
+
+static void
+check_again(const sio_packet_t *pk)
+{
+    int           n;
+    char          text[16];
+    sio_buf_t     b;
+    sio_packet_t  same;
+
+    memset(&b, 0, sizeof(sio_buf_t));
+
+    n = snprintf(text, sizeof(text), "%u%.0u%s", pk->type, pk->attachments,
+                 pk->attachments ? "-" : "");
+
+    fuzz_append(&b, text, n);
+    fuzz_append(&b, pk->nsp.data, pk->nsp.len);
+    fuzz_append(&b, ",", 1);
+    fuzz_append(&b, pk->id.data, pk->id.len);
+    fuzz_append(&b, pk->data.data, pk->data.len);
+
+    fuzz_check(sio_packet_parse(&same, b.data, b.len, NULL) == SIO_OK);
+    fuzz_check(same_packet(pk, &same));
+
+    b.len = 0;
+
+    fuzz_check(sio_packet_begin(&b, SIO_EVENT, pk->nsp) == SIO_OK);
+    fuzz_check(b.data[0] == '4');
+    fuzz_check(sio_packet_parse(&same, b.data + 1, b.len - 1, NULL) == SIO_OK);
+    fuzz_check(same.type == SIO_EVENT && same_string(&same.nsp, &pk->nsp)
+               && same.id.len == 0 && same.data.len == 0);
+
+    sio_buf_free(&b);
+}
+
+
+/* The first element, which is the name if this is an event. */
+
+static void
+check_first(const sio_packet_t *pk)
+{
+    sio_rc_t      rc;
+    unsigned char c;
+    sio_str_t     first;
+
+    if (pk->data.len == 0 || pk->data.data[0] != '[') {
+        return;
+    }
+
+    rc = sio_json_first(&pk->data, &first);
+
+    if (pk->type != SIO_EVENT && pk->type != SIO_BINARY_EVENT) {
+
+        if (rc == SIO_OK) {
+            fuzz_check(sio_json_check(first.data, first.len) == SIO_OK);
+        }
+
+        return;
+    }
+
+    fuzz_check(rc == SIO_OK
+               && fuzz_inside(&first, pk->data.data, pk->data.len)
+               && sio_json_check(first.data, first.len) == SIO_OK);
+
+    c = first.data[0];
+
+    fuzz_check(c == '"' || c == '-' || (c >= '0' && c <= '9'));
+}
+
+
+static void
+check_json(const sio_packet_t *pk, json_t *json)
+{
+    char      *text;
+    json_t    *name;
+    unsigned   n;
+
+    if (json == NULL) {
+        fuzz_check(pk->data.len == 0);
+        return;
+    }
+
+    text = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
+
+    fuzz_check(text != NULL);
+    fuzz_check(sio_json_check((unsigned char *) text, strlen(text)) == SIO_OK);
+
+    free(text);
+
+    /* what holds for few attachments holds for more */
+
+    for (n = 0; n < SIO_PACKET_ATTACHMENTS; n++) {
+
+        if (sio_packet_placeholders(json, n) == SIO_OK) {
+            fuzz_check(sio_packet_placeholders(json, n + 1) == SIO_OK);
+        }
+    }
+
+    name = json_array_get(json, 0);
+
+    if (pk->type == SIO_EVENT || pk->type == SIO_BINARY_EVENT) {
+        fuzz_check(json_is_number(name) || json_is_null(name)
+                   || (json_is_string(name)
+                       && !sio_packet_reserved(
+                               (unsigned char *) json_string_value(name),
+                               json_string_length(name))));
+    }
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
+{
+    json_t        *json;
+    sio_rc_t       rc;
+    sio_packet_t   pk, same;
+
+    rc = sio_packet_parse(&pk, p, len, NULL);
+
+    fuzz_check(rc == SIO_OK || rc == SIO_ERROR || rc == SIO_LIMIT);
+    fuzz_check(sio_packet_parse(&same, p, len, &json) == rc);
+
+    if (rc != SIO_OK) {
+        fuzz_check(json == NULL);
+        return 0;
+    }
+
+    fuzz_check(same_packet(&pk, &same));
+    fuzz_check(fuzz_utf8(p, len));
+
+    check_views(&pk, p, len);
+    check_again(&pk);
+    check_first(&pk);
+    check_json(&pk, json);
+
+    json_decref(json);
+
+    return 0;
+}
