@@ -9,6 +9,7 @@
 #include "sio_msgpack.h"
 #include "sio_packet.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -463,11 +464,20 @@ sio_adapter_data_form(sio_mp_reader_t r, unsigned type, const char **error)
 
     case SIO_MP_INT:
     case SIO_MP_UINT:
-    case SIO_MP_FLOAT:
         return SIO_OK;
 
     case SIO_MP_STR:
         break;
+
+    case SIO_MP_FLOAT:
+
+        /* JSON has null for other ones, and null is no name */
+
+        if (isfinite(t.u.f)) {
+            return SIO_OK;
+        }
+
+        /* fall through */
 
     default:
         return sio_adapter_fail(error, SIO_ERROR, "event name is neither a "

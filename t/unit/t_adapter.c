@@ -507,6 +507,26 @@ test_broken(void **state)
 }
 
 
+/*
+ * An event that is named NaN or infinity is refused: its name would become
+ * null, and clients close their connection when they see that.
+ */
+
+static void
+test_name_without_text(void **state)
+{
+    check_hex("/", "93a17583a47479706502a46461746191cb7ff800000000"
+              "0000a36e7370a12f80",
+              SIO_ERROR, NULL);
+    check_hex("/", "93a17583a47479706502a46461746191caff800000a36e"
+              "7370a12f80",
+              SIO_ERROR, NULL);
+    check_hex("/", "93a17583a47479706502a46461746191cb3ff800000000"
+              "0000a36e7370a12f80",
+              SIO_OK, "1 0 |||42[1.5]|");
+}
+
+
 static void
 test_limits(void **state)
 {
@@ -976,6 +996,7 @@ main(void)
         cmocka_unit_test(test_other_types),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_name_without_text),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_request),
