@@ -62,6 +62,9 @@ HDRS := $(sort $(wildcard src/*.h src/*/*.h))
 jobs  = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 quiet = $(if $(V),,-s)
 
+# true if T names one of these suites, or a file of theirs
+only  = $(filter $(foreach suite,$(1),$(suite)% t/$(suite)%),$(T))
+
 
 .PHONY: build
 build: $(SO)  ## build the module (the default)
@@ -76,12 +79,11 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(filter gateway% t/gateway% clients% t/clients% chaos% t/chaos%,\
-	        $(T)),,unit-programs) \
-	    $(if $(filter gateway% t/gateway% clients% t/clients% unit% t/unit%,\
-	        $(T)),,faults) \
-	    $(if $(filter gateway% t/gateway% clients% t/clients% chaos% t/chaos% \
-	        unit% t/unit%,$(T)),,fuzz-programs differential-program)
+	    $(if $(call only,gateway clients chaos fuzz differential),, \
+	        unit-programs) \
+	    $(if $(call only,gateway clients unit fuzz differential),,faults) \
+	    $(if $(call only,gateway clients chaos unit demo),, \
+	        fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    t/run $(T)
 

@@ -134,6 +134,24 @@ check_same(const sio_message_t *a, const sio_message_t *b)
 }
 
 
+/* Something else, with names of every kind, that a decoder has seen before. */
+
+static void
+use(sio_adapter_t *a)
+{
+    const char     *error;
+    sio_message_t   m;
+
+    static const sio_str_t  request = sio_string(
+        "{\"type\":2,\"opts\":{\"rooms\":[\"a\",12345],\"except\":[1.5]},"
+        "\"rooms\":[\"b\",678]}");
+
+    fuzz_check(sio_adapter_request(a, &m, root, ACK, request.data,
+                                   request.len, &error) == SIO_OK);
+    fuzz_check(m.rooms == 2 && m.except == 1 && m.args == 2);
+}
+
+
 static void
 check_broadcast(sio_adapter_t *used, sio_str_t nsp, const uint8_t *p,
     size_t len)
@@ -147,6 +165,8 @@ check_broadcast(sio_adapter_t *used, sio_str_t nsp, const uint8_t *p,
 
     rc = sio_adapter_broadcast(&fresh, &m, nsp, p, len, &error);
     check_result(rc, &m, nsp, error);
+
+    use(used);
 
     fuzz_check(sio_adapter_broadcast(used, &same, nsp, p, len, &error) == rc);
 
@@ -172,6 +192,8 @@ check_request(sio_adapter_t *used, sio_str_t nsp, const uint8_t *p,
 
     rc = sio_adapter_request(&fresh, &m, nsp, ACK, p, len, &error);
     check_result(rc, &m, nsp, error);
+
+    use(used);
 
     fuzz_check(sio_adapter_request(used, &same, nsp, ACK, p, len, &error)
                == rc);

@@ -69,6 +69,67 @@ check_first(const uint8_t *p, size_t len, json_t *json)
 }
 
 
+/* How deep a valid text is nested; in its strings is nothing that must not. */
+
+static unsigned
+depth(const uint8_t *p, size_t len)
+{
+    int       string;
+    size_t    i;
+    unsigned  now, most;
+
+    string = 0;
+    now = 0;
+    most = 0;
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] == '"') {
+            string = !string;
+
+        } else if (string) {
+            fuzz_check(p[i] >= 0x20);
+            i += (p[i] == '\\');
+
+        } else if (p[i] == '[' || p[i] == '{') {
+            now++;
+            most = (now > most) ? now : most;
+
+        } else if (p[i] == ']' || p[i] == '}') {
+            now--;
+        }
+    }
+
+    return most;
+}
+
+
+/* In arrays around it a value is as good as it was, down to the limit. */
+
+static void
+check_depth(const uint8_t *p, size_t len)
+{
+    unsigned   n;
+    sio_buf_t  b;
+
+    n = depth(p, len);
+    fuzz_check(n <= SIO_JSON_DEPTH);
+    n = SIO_JSON_DEPTH - n;
+
+    memset(&b, 0, sizeof(sio_buf_t));
+    fuzz_check(sio_buf_reserve(&b, len + 2 * n + 2) == SIO_OK);
+
+    memset(b.data, '[', n + 1);
+    memcpy(b.data + n + 1, p, len);
+    memset(b.data + n + 1 + len, ']', n + 1);
+
+    fuzz_check(sio_json_check(b.data + 1, len + 2 * n) == SIO_OK);
+    fuzz_check(sio_json_check(b.data, len + 2 * n + 2) == SIO_LIMIT);
+
+    sio_buf_free(&b);
+}
+
+
 static void
 check_text(const uint8_t *p, size_t len)
 {
@@ -85,6 +146,8 @@ check_text(const uint8_t *p, size_t len)
     fuzz_check(strict == NULL || rc != SIO_ERROR || memchr(p, 0, len));
 
     if (rc == SIO_OK) {
+        check_depth(p, len);
+
         rc = sio_json_load(p, len, &json);
 
         fuzz_check(rc == (fuzz_utf8(p, len) ? SIO_OK : SIO_ERROR));

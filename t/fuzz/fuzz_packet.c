@@ -58,6 +58,44 @@ check_views(const sio_packet_t *pk, const uint8_t *p, size_t len)
 }
 
 
+/* Nothing of the input is left out: id and payload are where they belong. */
+
+static void
+check_places(const sio_packet_t *pk, const uint8_t *p, size_t len)
+{
+    size_t          n;
+    const uint8_t  *last;
+
+    last = p + len;
+
+    if (fuzz_inside(&pk->nsp, p, len)) {
+        p = pk->nsp.data + pk->nsp.len;
+        p += (p < last);
+
+    } else {
+        p = pk->attachments ? (uint8_t *) memchr(p, '-', len) + 1 : p + 1;
+    }
+
+    for (n = 0; p + n < last && p[n] >= '0' && p[n] <= '9'; n++) {
+        /* void */
+    }
+
+    p += n;
+
+    fuzz_check((n == 0) == (pk->id.len == 0));
+    fuzz_check(n == 0 || pk->id.data + pk->id.len == p);
+
+    fuzz_check((p == last) == (pk->data.len == 0));
+
+    if (p < last) {
+        fuzz_check(sio_json_space(p, last) == pk->data.data);
+        p = pk->data.data + pk->data.len;
+        fuzz_check(sio_json_space(p, last) == last);
+        fuzz_check(sio_json_space(p - 1, p) == p - 1);
+    }
+}
+
+
 /* Written again from its parts, and read again, a packet is the same. */
 
 static void
@@ -189,6 +227,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
     fuzz_check(fuzz_utf8(p, len));
 
     check_views(&pk, p, len);
+    check_places(&pk, p, len);
     check_again(&pk);
     check_first(&pk);
     check_json(&pk, json);

@@ -42,6 +42,8 @@ check_head(const uint8_t *p, size_t len)
     fuzz_check(sio_record_names(&rec) <= SIO_RECORD_NAMES
                && rec.parts <= SIO_RECORD_PARTS
                && rec.type <= SIO_RECORD_ACK);
+    fuzz_check(rec.names_len >= sio_record_names(&rec)
+               && rec.names_len <= sio_record_names(&rec) * SIO_ROOM_LEN);
     fuzz_check(sio_record_parts_at(&rec) + rec.parts_len <= rec.size);
 }
 

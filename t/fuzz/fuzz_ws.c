@@ -15,7 +15,7 @@
  */
 
 
-#define LIMIT   1024              /* of a message: small, so that it is met */
+#define LIMIT   64                /* of a message: small, so that it is met */
 #define PLACES  24                /* most places at which an input is cut */
 
 
