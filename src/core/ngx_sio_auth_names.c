@@ -131,7 +131,12 @@ ngx_sio_auth_expand(ngx_sio_template_t *t, ngx_sio_identity_t *identity,
 
     for (i = 0; i < t->pieces.nelts; i++) {
         (void) ngx_sio_auth_piece(&piece[i], identity, buf, &s);
-        p = ngx_cpymem(p, s.data, s.len);
+
+        /* what is empty may be nowhere */
+
+        if (s.len) {
+            p = ngx_cpymem(p, s.data, s.len);
+        }
     }
 
     return NGX_OK;
