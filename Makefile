@@ -228,7 +228,8 @@ FAST_OBJS    := $(patsubst %.c,$(U)/fast/%.o,\
                 $(wildcard src/proto/*.c src/store/*.c))
 
 UNIT_CFLAGS  := -std=gnu11 -g -W -Wall -Wextra -Wpointer-arith \
-                -Wno-unused-parameter -Werror -DNGX_SIO_FAULTS=1 \
+                -Wno-unused-parameter -Werror \
+                -DNGX_SIO_FAULTS=1 -DNGX_SIO_CHECK=1 \
                 -Isrc -Isrc/proto -Isrc/store -It/unit \
                 $(addprefix -isystem $(NGX_TREE)/src/,\
                 core event event/quic os/unix) -isystem $(OBJS)
@@ -245,7 +246,7 @@ unit-programs: $(UNIT_PROGRAMS)
 
 $(B)/log_bench: bench/log_bench.c $(wildcard src/proto/*.[ch] src/store/*.[ch]) \
     $(U)/flags | $(B)/nginx/Makefile
-	$(say)$(CC) $(filter-out -DNGX_SIO_FAULTS=1,$(UNIT_CFLAGS)) $(FAST_FLAGS) \
+	$(say)$(CC) $(filter-out -DNGX_SIO_%,$(UNIT_CFLAGS)) $(FAST_FLAGS) \
 	    -o $@ $(filter %.c,$^) -ljansson -lpthread -lm
 
 $(U)/flags: FORCE

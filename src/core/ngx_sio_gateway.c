@@ -8,6 +8,7 @@
 #include "ngx_sio_acks.h"
 #include "ngx_sio_client.h"
 #include "ngx_sio_beat.h"
+#include "ngx_sio_check.h"
 #include "ngx_sio_claim.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
@@ -827,6 +828,8 @@ ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
             ngx_sio_worker_leave(gw->zone, gw->slot, gw->conf->recovery);
             gw->slot = 0;
         }
+
+        ngx_sio_check(gw->zone, cycle->log);
     }
 
     c = ngx_sio_gateway_bell_connection;

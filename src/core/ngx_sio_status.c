@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_status.h"
+#include "ngx_sio_check.h"
 #include "ngx_sio_client.h"
 
 #include <ngx_http_socketio_version.h>
@@ -115,6 +116,8 @@ ngx_sio_status_handler(ngx_http_request_t *r)
 
     st->conf = slcf->status;
     st->sh = slcf->status->zone.sh;
+
+    ngx_sio_check(&st->conf->zone, r->connection->log);
 
     if (ngx_sio_status_read(st) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;

@@ -13,8 +13,8 @@
 
 /*
  * The invariants once more, written down independently of repair and with
- * memory of its own.  For tests and for people with a suspicion: a worker does
- * not call this.
+ * memory of its own.  For tests and for people with a suspicion: a worker calls
+ * this only in a build with NGX_SIO_CHECK.
  */
 
 

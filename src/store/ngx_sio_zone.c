@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_zone.h"
+#include "ngx_sio_guard.h"
 #include "ngx_sio_repair.h"
 
 #include <sys/random.h>
@@ -124,6 +125,10 @@ ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size, size_t log_size,
 
     z->epoch = sh->epoch;
 
+#if (NGX_SIO_CHECK)
+    ngx_sio_guard_set(z);
+#endif
+
     ngx_sio_store(&sh->magic, NGX_SIO_ZONE_MAGIC);
 
     return NGX_OK;
@@ -220,7 +225,7 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     z->stuck = NULL;
     z->stuck_until = 0;
 
-    return off;
+    return off + NGX_SIO_GUARD_SIZE;
 }
 
 
@@ -229,6 +234,7 @@ ngx_sio_zone_array(u_char *mem, size_t *off, size_t n, size_t size)
 {
     void  *p;
 
+    *off += NGX_SIO_GUARD_SIZE;
     p = mem + *off;
     *off = ngx_align(*off + n * size, NGX_SIO_LINE);
 
