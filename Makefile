@@ -49,6 +49,9 @@ PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
 # Seconds that "make fuzz" gives each codec.
 FUZZ_TIME ?= 600
 
+# What "make asan" needs besides: it builds nginx itself.
+ASAN_PACKAGES := dpkg-dev libpcre2-dev zlib1g-dev
+
 # Folders with a package.json of their own.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard \
             t/package.json t/*/package.json demo/package.json \
@@ -104,6 +107,11 @@ chaos: build faults  ## kill, reload, stop and upgrade for some 20 minutes
 	@CHAOS=full TIMEOUT=3600 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
 	    SIO_FAULTS_MODULE=$(FAULTS_SO) t/run chaos
 
+.PHONY: asan
+asan: deps deps-asan  ## run the tests with nginx under sanitizers; T= as above
+	@$(MAKE) $(jobs) --no-print-directory asan-nginx
+	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) t/asan/run $(T)
+
 .PHONY: lint
 lint: build  ## check layers, symbols, style, clang, scripts; under 20 s
 	@t/lint $(OBJS) $(NGX_TREE)
@@ -127,6 +135,11 @@ deps:  ## install the apt and npm packages that are missing
 	@t/deps apt $(PACKAGES)
 	@t/deps npm $(NPM_DIRS)
 
+.PHONY: deps-asan
+deps-asan:  ## the same for "make asan", and the source of nginx
+	@t/deps apt $(ASAN_PACKAGES)
+	@t/asan/source nginx $(B)/asan
+
 .PHONY: clean
 clean:  ## remove all that was built
 	rm -rf $(B)
@@ -134,7 +147,7 @@ clean:  ## remove all that was built
 .PHONY: help
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile \
-	    | awk -F '\t' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	    | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@echo
 	@echo '  PORT=3000 REDIS_PORT=6379  where nginx and Redis of the demo listen'
 	@echo '  NGX_SRC=dir    build against a plain nginx tree, which stays clean'
@@ -208,6 +221,43 @@ $(SO): $(B)/nginx/Makefile FORCE
 	    -f $(OBJS)/Makefile -C $(NGX_TREE) modules
 	@cmp -s $(OBJS)/$(MODULE).so $@ || { cp $(OBJS)/$(MODULE).so $@.new \
 	    && mv $@.new $@ && echo 'built $@'; }
+
+
+# nginx and the module in one program, under sanitizers.
+#
+# NGX_DEBUG_PALLOC makes pools take each piece of memory from malloc(), where
+# AddressSanitizer watches it.  Shared memory, which it does not see, is
+# checked by the module itself: see src/core/ngx_sio_check.h.
+
+ASAN_TREE   := $(abspath $(B))/asan/nginx
+ASAN_OBJS   := $(abspath $(B))/asan/objs
+ASAN_NGINX  := $(ASAN_OBJS)/nginx
+
+ASAN_FLAGS  := -fsanitize=address,undefined
+ASAN_CC_OPT := -g -O1 -fno-omit-frame-pointer $(ASAN_FLAGS) \
+               -DNGX_DEBUG_PALLOC=1 -DNGX_SIO_CHECK=1 -DNGX_SIO_FAULTS=1
+
+$(ASAN_OBJS)/inputs: FORCE
+	@mkdir -p $(@D)
+	@{ echo '$(CURDIR) $(CC) $(ASAN_CC_OPT)'; cat $(ASAN_TREE).version; \
+	   printf '%s\n' $(SRCS) $(HDRS); } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# configure writes a Makefile into the tree that nobody needs
+$(ASAN_OBJS)/Makefile: config $(ASAN_OBJS)/inputs
+	@cd $(ASAN_TREE) && ./configure --with-debug --with-threads \
+	    --with-pcre-jit --with-http_ssl_module --with-http_v2_module \
+	    --with-http_realip_module --with-http_auth_request_module \
+	    --with-http_stub_status_module --with-cc='$(CC)' \
+	    --with-cc-opt='$(ASAN_CC_OPT)' --with-ld-opt='$(ASAN_FLAGS)' \
+	    --add-module=$(CURDIR) --builddir=$(ASAN_OBJS) \
+	    > $(ASAN_OBJS)/configure.log 2>&1 \
+	|| { tail -n 4 $(ASAN_OBJS)/configure.log >&2; rm -f $@; exit 1; }
+
+.PHONY: asan-nginx
+asan-nginx: $(ASAN_OBJS)/Makefile FORCE
+	@$(MAKE) $(quiet) $(jobs) --no-print-directory \
+	    -f $(ASAN_OBJS)/Makefile -C $(ASAN_TREE) binary
 
 
 # Unit tests.

@@ -21,6 +21,10 @@ function find(name) {
       .find((file) => fs.existsSync(file));
 }
 
+// What a master hands on to its successor.
+const ENV = ['ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS']
+  .filter((name) => process.env[name]).map((name) => `env ${name};\n`);
+
 class Daemon extends Nginx {
   constructor(dir) {
     super(dir);
@@ -30,7 +34,8 @@ class Daemon extends Nginx {
   }
 
   configure(text) {
-    super.configure(text.replace('daemon off;', 'daemon on;'));
+    super.configure(
+      text.replace('daemon off;', `daemon on;\n${ENV.join('')}`));
   }
 
   async start() {

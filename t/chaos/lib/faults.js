@@ -11,10 +11,12 @@ const path = require('node:path');
 const MODULE = process.env.SIO_FAULTS_MODULE || path.resolve(
   __dirname, '../../../build/faults/ngx_http_socketio_module.so');
 
-/** Why there can be no faults, if so: nginx has another module built in. */
-const skip = process.env.SIO_MODULE === 'static' && 'the module is built in';
+const STATIC = process.env.SIO_MODULE === 'static';
 
-if (!skip) {
+/** Why there can be no faults, if so: nginx has another module built in. */
+const skip = STATIC && MODULE !== 'static' && 'the module is built in';
+
+if (!STATIC) {
   if (!fs.existsSync(MODULE)) {
     throw new Error(`${MODULE} is missing: run "make faults"`);
   }

@@ -7,23 +7,26 @@ const { setTimeout: delay } = require('node:timers/promises');
 const DEADLINE = 8000;
 const STEP = 10;
 
+// How many times longer things may take: a build with sanitizers is slow.
+const SLOW = Number(process.env.SIO_SLOW || 1);
+
 /**
  * Waits until condition() gives something true (it may be async) and returns
  * that; fails with `what` (text, or a function that makes it) after ms.
  */
 async function until(condition, what, ms = DEADLINE) {
-  const end = performance.now() + ms;
+  const end = performance.now() + ms * SLOW;
 
   for (;;) {
     let value = condition();
     if (value instanceof Promise) {
-      value = await within(value, what, Math.max(end - performance.now(), 1));
+      value = await limited(value, what, Math.max(end - performance.now(), 1));
     }
     if (value) {
       return value;
     }
     if (performance.now() > end) {
-      throw late(what, ms);
+      throw late(what, ms * SLOW);
     }
     await delay(STEP);
   }
@@ -35,7 +38,11 @@ function late(what, ms) {
 }
 
 /** The promise's value, or a failure with `what` when ms have passed. */
-async function within(promise, what, ms = DEADLINE) {
+function within(promise, what, ms = DEADLINE) {
+  return limited(promise, what, ms * SLOW);
+}
+
+async function limited(promise, what, ms) {
   const stop = new AbortController();
   const timeout = delay(ms, null, { signal: stop.signal }).then(
     () => { throw late(what, ms); }, () => {});
