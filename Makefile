@@ -112,6 +112,12 @@ asan: deps deps-asan  ## run the tests with nginx under sanitizers; T= as above
 	@$(MAKE) $(jobs) --no-print-directory asan-nginx
 	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) t/asan/run $(T)
 
+.PHONY: fuzz-session
+fuzz-session: deps deps-asan  ## 5 minutes of random sessions; SEED=n
+	@$(MAKE) $(jobs) --no-print-directory asan-nginx
+	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) CHAOS=full \
+	    t/asan/run t/chaos/fuzz.test.js
+
 .PHONY: lint
 lint: build  ## check layers, symbols, style, clang, scripts; under 20 s
 	@t/lint $(OBJS) $(NGX_TREE)
