@@ -377,8 +377,12 @@ ngx_sio_ws_send_close(ngx_sio_ws_t *ws, ngx_uint_t code,
         frame[size++] = (u_char) (code >> 8);
         frame[size++] = (u_char) code;
 
-        ngx_memcpy(frame + size, reason->data, reason->len);
-        size += reason->len;
+        /* what is empty may be nowhere */
+
+        if (reason->len) {
+            ngx_memcpy(frame + size, reason->data, reason->len);
+            size += reason->len;
+        }
     }
 
     if (c->send(c, frame, size) == (ssize_t) size) {
