@@ -11,7 +11,7 @@ const { isDeepStrictEqual } = require('node:util');
 const { start, counts, descriptors, feedPair, WORKERS } = require('./lib/site');
 const { scale } = require('./lib/scale');
 const { text } = require('../gateway/lib/ws');
-const { until, parallel } = require('../gateway/lib/expect');
+const { until, parallel, SLOW } = require('../gateway/lib/expect');
 
 const CYCLES = scale(400, 10000);
 const LANES = 40;
@@ -134,7 +134,9 @@ for (const recovery of ['off', '1s']) {
   test(`${CYCLES} times, recovery ${recovery}`, async (t) => {
     const gw = await start(t, {
       block: { recovery },
-      location: { socketio_ping_interval: '1s', socketio_ping_timeout: '1s' },
+      location: {
+        socketio_ping_interval: '1s', socketio_ping_timeout: `${SLOW}s`,
+      },
     });
     const before = await rest(gw);
 

@@ -11,7 +11,8 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { isDeepStrictEqual } = require('node:util');
 
-const { start, counts, descriptors, feedPair } = require('./lib/site');
+const { start, status, counts, descriptors, feedPair }
+  = require('./lib/site');
 const { scale } = require('./lib/scale');
 const { Fuzz } = require('../fuzz/session');
 const { Random } = require('../fuzz/random');
@@ -73,11 +74,11 @@ test(`${VISITORS} visitors for ${SECONDS} s, seed ${SEED}`, async (t) => {
   await t.test('the gateway serves', () => gw.live());
 
   await t.test('all is as before', async () => {
-    let after;
+    let now;
     await until(async () => {
-      after = await counts(gw);
-      return after.sessions === before.sessions;
-    }, () => `no session: ${JSON.stringify(after)}`, 20000);
+      now = await status(gw);
+      return now.sessions.live === before.sessions;
+    }, () => `no session: ${JSON.stringify(now)}`, 20000);
     assert.deepEqual(await rest(gw), before);
   });
 });

@@ -65,13 +65,10 @@ class Link {
 
   constructor(fuzz, socket) {
     this.socket = socket;
-    this.text = '';
     this.closed = false;
 
     socket.on('data', (bytes) => {
-      const text = bytes.toString('latin1');
-      this.sid = fuzz.known.learn(text) || this.sid;
-      this.text = (this.text + text).slice(-4096);
+      this.sid = fuzz.known.learn(bytes.toString('latin1')) || this.sid;
     });
     socket.on('error', () => {});
     socket.once('close', () => {

@@ -71,4 +71,4 @@ async function parallel(items, width, fn) {
   return results;
 }
 
-module.exports = { until, within, parallel, DEADLINE };
+module.exports = { until, within, parallel, DEADLINE, SLOW };
