@@ -15,11 +15,11 @@ const { start, feedPair, replaced, counts, same, status, assertNoGap, WORKERS }
 const { Ledger } = require('./lib/ledger');
 const { crowd, fresh, returns } = require('./lib/member');
 const { scale } = require('./lib/scale');
-const { until, within } = require('../gateway/lib/expect');
+const { until, within, SLOW } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 120);
 const ROUNDS = scale(6, 150);
-const RECOVERY = scale(4, 10);
+const RECOVERY = scale(4, 10) * SLOW;
 const RATE = 150;
 const ROOMS = 20;
 const LANES = 4;
@@ -99,7 +99,9 @@ test(`${ROUNDS} times death at a random step`, { skip }, async (t) => {
   const gw = await start(t, {
     main: { env: 'SIO_FAULTS' },
     block: { zone: '16m', log: '4m', recovery: `${RECOVERY}s`, drain: '1s' },
-    location: { socketio_ping_interval: '1s', socketio_ping_timeout: '1s' },
+    location: {
+      socketio_ping_interval: '1s', socketio_ping_timeout: `${SLOW}s`,
+    },
     setup: (it) => { faults = new Faults(it.dir); },
   });
   const deaths = () => gw.nginx.log(/exited on signal 9/).length;
