@@ -61,6 +61,7 @@ t_guard_full(void **state)
     char             text[128], user[80];
     u_char           buf[SIO_ROOM_LEN];
     uint64_t         n;
+    ngx_int_t        rc;
     ngx_str_t        name;
     ngx_sio_room_t   room;
     ngx_sio_zone_t   z;
@@ -74,11 +75,14 @@ t_guard_full(void **state)
         name.data = (u_char *) user;
         name.len = sprintf(user, "%060u", (unsigned) n);
 
-        assert_int_equal(t_store_connect(&z, n, n, &name, &room, 1, 1),
-                         NGX_OK);
+        /* from some time on there are no chunks for the long names */
+
+        rc = t_store_connect(&z, n, n, &name, &room, 1, 1);
+        assert_true(rc == NGX_OK || rc == NGX_DECLINED);
     }
 
     assert_int_equal(z.sh->top_session, z.sh->nsessions);
+    assert_int_equal(z.sh->top_chunk, z.sh->nchunks);
     ngx_memset(z.log, 0xff, z.log_size);
 
     assert_int_equal(ngx_sio_guard_check(&z, text, sizeof(text)), 0);
