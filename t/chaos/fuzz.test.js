@@ -28,6 +28,9 @@ const SEED = Number(process.env.SEED || crypto.randomInt(2 ** 32));
 async function rest(gw) {
   let last;
 
+  // A worker that has just begun may not know yet how to leave.
+  await gw.live();
+  await feedPair(gw);
   await gw.nginx.reload();
   await until(() => gw.nginx.workers({ leaving: true }).length === WORKERS,
               'the old workers are gone', 20000);
