@@ -35,6 +35,9 @@ const MOMENTS = scale(
   [600, 450, 700, 500, 800, 550],
   Array.from({ length: 30 }, (_, i) => 400 + 137 * i % 500));
 
+/** How often one that stood by has gone on for one that read the feed. */
+const takeovers = (gw) => gw.nginx.log(/goes on without loss/).length;
+
 /** Fills the log for a client that wants it, as fast as the log takes it. */
 function flood(gw) {
   const filler = 'x'.repeat(FLOOD);
@@ -95,6 +98,7 @@ async function stop(t, gw, ledger, members, victim) {
   const others = members.filter((member) => (
     member.kind === 'websocket' && !theirs.includes(member)));
   const behind = gw.nginx.log(/left behind/).length;
+  const before = takeovers(gw);
   const returns = theirs.map((member) => member.returns);
 
   assert.ok(theirs.length > 0 && others.length > 0);
@@ -107,9 +111,14 @@ async function stop(t, gw, ledger, members, victim) {
   try {
     const begin = performance.now();
 
+    let taken = null;
+
     flood(gw);
-    await until(() => gw.nginx.log(/left behind/).length > behind,
-                'the others go on without it', 10000);
+    await until(() => {
+      taken ??= takeovers(gw) > before ? performance.now() - begin : null;
+      return gw.nginx.log(/left behind/).length > behind;
+    }, 'the others go on without it', 10000);
+    const fenced = performance.now() - begin;
     await ledger.more(RATE / 2);
     const waiting = worst(others);
 
@@ -120,6 +129,10 @@ async function stop(t, gw, ledger, members, victim) {
 
     const still = 2 * loop.max / 1e6;
 
+    if (taken !== null) {
+      t.diagnostic(`another one goes on after ${Math.round(taken)} ms`);
+    }
+    t.diagnostic(`left behind after ${Math.round(fenced)} ms`);
     t.diagnostic(`late: ${Math.round(waiting)} ms, then ${
       Math.round(left)} ms; stood still: ${Math.round(still / 2)} ms`);
     assert.ok(waiting - still < LATE, `${waiting} ms late`);
@@ -149,8 +162,6 @@ async function begin(t) {
   ledger.start(RATE, (n) => `r${n % ROOMS}`);
   return { gw, ledger, members };
 }
-
-const takeovers = (gw) => gw.nginx.log(/goes on without loss/).length;
 
 test(`a worker stops for ${STOP / 1000} s`, async (t) => {
   const { gw, ledger, members } = await begin(t);
