@@ -41,7 +41,7 @@ RUN_PACKAGES := gcc libc6-dev make pkgconf \
                 ca-certificates
 
 PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
-            libcmocka-dev libmsgpack-dev openssl procps \
+            libcmocka-dev libmsgpack-dev openssl procps spin \
             chromium fonts-inter fonts-noto-color-emoji \
             python3-socketio python3-aiohttp python3-requests \
             python3-websocket
@@ -117,6 +117,11 @@ fuzz-session: deps deps-asan  ## 5 minutes of random sessions; SEED=n
 	@$(MAKE) $(jobs) --no-print-directory asan-nginx
 	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) CHAOS=full \
 	    t/asan/run t/chaos/fuzz.test.js
+
+.PHONY: model
+model:  ## check the models of the log, the owner word and the feed
+	@t/deps apt spin gcc libc6-dev
+	@BUILD=$(B) t/model/run $(T)
 
 .PHONY: lint
 lint: build  ## check layers, symbols, style, clang, scripts; under 20 s
