@@ -1,0 +1,588 @@
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+/*
+ * One session, a client that polls or comes back for its socket, and two
+ * workers, of which each may serve any poll.  All records of the log are
+ * events for the session; offsets count from 0.
+ *
+ *     EVENTS     how many there are
+ *     POLLS      how many requests the client makes
+ *     KILLS      workers that may die, at any step
+ *     FENCES     workers that may be fenced
+ *
+ *     BUG_TICKET       an answer does not ask for the ticket
+ *     BUG_WRITE_FIRST  the answer leaves before the session is let go
+ *     BUG_STAY         the session moves on with the cursor although there
+ *                      is something in the body
+ *     BUG_CURSOR_LATE  take looks at the cursor of the owner behind "applied"
+ *     BUG_APPLIED      take leaves "at the cursor" as it is
+ *     BUG_REAP         sessions of the dead stay theirs
+ */
+
+
+#ifndef EVENTS
+#define EVENTS    2
+#endif
+
+#ifndef POLLS
+#define POLLS     3
+#endif
+
+#ifndef KILLS
+#define KILLS     0
+#endif
+
+#ifndef FENCES
+#define FENCES    0
+#endif
+
+#define AT_CURSOR  99                   /* NGX_SIO_AT_CURSOR */
+#define NONE       0
+#define LIVE       1
+#define FENCED     2
+
+/* an owner word: slot, generation */
+
+#define word(slot, gen)   ((slot) + 4 * (gen))
+#define slot_of(word)     ((word) % 4)
+#define gen_of(word)      ((word) / 4)
+
+
+/* A process may die here. */
+
+#if KILLS > 0
+#define step()  if :: true :: atomic { kills > 0 -> kills-- }; goto dead fi
+#else
+#define step()  skip
+#endif
+
+
+byte  head;                             /* of the log */
+
+byte  lock;                             /* the zone lock: who has it, from 1 */
+
+byte  owner;                            /* the session */
+byte  applied;
+byte  last;
+byte  handled;                          /* ss->seen */
+byte  connection;                       /* its transport; 0: parked */
+
+byte  cursor[3];                        /* worker slots, from 1 */
+byte  state[3];
+bit   alive[3];
+
+byte  ticket[3];                        /* of the object that serves a poll */
+bit   serves[3];
+
+byte  request[3];                       /* connection of a poll; 0: none */
+byte  position[3];                      /* a client that comes back: what it
+                                           has got, and 1; 0: it does not */
+byte  polling;                          /* the client: its connection */
+byte  asked;                            /* the slot where it asks */
+byte  got;
+byte  kills = KILLS;
+byte  fences = FENCES;
+byte  polls = POLLS;
+
+
+/* Two who have a ticket that holds would be two who write. */
+
+#define one_holder                                                            \
+    (!(serves[1] && serves[2] && ticket[1] == owner && ticket[2] == owner))
+
+
+/* ngx_sio_zone_lock(): repair leaves positions and owner as they are */
+
+inline zone_lock()
+{
+    atomic {
+        lock == 0 -> lock = me
+    }
+}
+
+#define zone_unlock  lock = 0
+
+
+/*
+ * What an owner stores without the lock.  SPLIT: it may be stopped between the
+ * look at its ticket and the store for so long that it is the owner no more.
+ */
+
+inline own_store(condition, where, what)
+{
+#ifdef SPLIT
+    if
+    :: owner == ticket[me] && condition -> where = what
+    :: else
+    fi
+#else
+    atomic {
+        if
+        :: owner == ticket[me] && condition -> where = what
+        :: else
+        fi
+    }
+#endif
+}
+
+
+/* ngx_sio_session_pass_locked() */
+
+inline pass(slot)
+{
+    atomic {
+        passed = (owner == seen);
+
+        if
+        :: passed ->
+           seen = word(slot, gen_of(seen) + 1);
+           owner = seen
+        :: else
+        fi
+    };
+    step()
+}
+
+
+/* ngx_sio_session_let_go() */
+
+inline let_go(at)
+{
+    handled = at;
+
+    step();
+
+    if
+    :: applied == AT_CURSOR -> applied = at; step()
+    :: else
+    fi;
+
+    seen = owner;
+    pass(0)
+}
+
+
+/* ngx_sio_session_park_locked(), of an owner or of one that is dead */
+
+inline park(at)
+{
+    connection = 0;
+    step();
+    let_go(at)
+}
+
+
+active [2] proctype worker()
+{
+    byte  me, other;
+    byte  mine;                         /* gw->cursor */
+    byte  seen, from, to, wanted, at_cursor;
+    byte  body, until;                  /* of an answer on its way */
+    bit   passed;
+
+    atomic {
+        me = _pid + 1;
+        other = 3 - me;
+        state[me] = LIVE;
+        alive[me] = 1
+    };
+
+loop:
+end_loop:
+
+    do
+    :: request[me] && !serves[me] ->
+
+       /* ngx_sio_poll, ngx_sio_recover: finds the session, and claims it */
+
+       atomic { wanted = request[me]; from = position[me] };
+
+       zone_lock();
+
+       step();
+
+       if
+       :: connection != wanted && from == 0 ->
+
+          /* unknown: there is another transport by now, or none */
+
+          atomic { zone_unlock; request[me] = 0; wanted = 0; from = 0 };
+          goto loop
+
+       :: else
+       fi;
+
+       /* ngx_sio_session_claim_locked() */
+
+       seen = owner;
+
+       if
+       :: slot_of(seen) == 0 -> skip
+
+       :: slot_of(seen) == me ->
+
+          /* an object here that has not been closed yet */
+
+          atomic { zone_unlock; wanted = 0; from = 0; seen = 0 };
+          goto loop
+
+       :: slot_of(seen) == other ->
+
+          /*
+           * ngx_sio_claim_is_lost(), or patience has come to its end:
+           * ngx_sio_session_take_locked()
+           */
+
+#ifndef BUG_CURSOR_LATE
+          at_cursor = cursor[other];
+#endif
+          if
+          :: applied == AT_CURSOR ->
+#ifdef BUG_CURSOR_LATE
+             at_cursor = cursor[other];
+#endif
+#ifdef BUG_APPLIED
+             handled = mine
+#else
+             handled = at_cursor;
+             step();
+             applied = at_cursor;
+             step()
+#endif
+          :: else
+          fi
+       fi;
+
+       pass(me);
+
+       if
+       :: !passed -> atomic { zone_unlock; wanted = 0; from = 0 }; goto loop
+       :: else
+       fi;
+
+       atomic {
+           ticket[me] = seen;
+           serves[me] = 1;
+           assert(one_holder)
+       };
+
+       /* a socket moves to its new transport, and its client has the word */
+
+       if
+       :: from ->
+          connection = wanted;
+          step();
+
+          if
+          :: last == from - 1 -> skip
+          :: else ->
+             applied = from - 1;
+             step();
+             last = from - 1;
+             step()
+          fi
+       :: else
+       fi;
+
+       zone_unlock;
+
+       /*
+        * ngx_sio_arrive(): not before this worker is there; then from where it
+        * stands, and where the client does
+        */
+
+       atomic {
+           from = applied;
+           if
+           :: from == AT_CURSOR -> from = handled
+           :: else
+           fi;
+           if
+           :: last > from -> from = last
+           :: else
+           fi
+       };
+
+       if
+       :: mine < from -> mine = head
+       :: else
+       fi;
+
+       atomic { to = mine; seen = 0; passed = 0; at_cursor = 0 };
+
+       if
+       :: to > from -> skip
+       :: else ->
+
+          /* ngx_sio_client_at_cursor() */
+
+          own_store(true, applied, AT_CURSOR)
+       fi
+
+    :: serves[me] && to > from ->
+
+       /* ngx_sio_poll_answer(), ngx_sio_poll_let_go() */
+
+#ifdef BUG_WRITE_FIRST
+       atomic { body = from + 1; until = to };
+       goto write;
+reply:
+#endif
+       zone_lock();
+
+       step();
+
+#ifndef BUG_TICKET
+       if
+       :: owner != ticket[me] ->
+
+          /* taken: the other one sends what is in the body */
+
+          atomic { zone_unlock; serves[me] = 0; request[me] = 0 };
+          goto forget
+
+       :: else
+       fi;
+#endif
+
+       /* ngx_sio_session_answer_locked() */
+
+       last = to;
+
+       step();
+
+       applied = to;
+
+       step();
+
+       let_go(to);
+
+       zone_unlock;
+
+       atomic { body = from + 1; until = to };
+
+       step();
+
+#ifdef BUG_WRITE_FIRST
+       goto forget;
+#endif
+
+write:
+
+       /* ngx_sio_poll_respond(): nobody reads it if the client has gone */
+
+       atomic {
+           if
+           :: polling == wanted && polling && asked == me ->
+              assert(body == got + 1);
+              got = until;
+              asked = 0
+           :: else
+           fi;
+           body = 0; until = 0
+       };
+
+#ifdef BUG_WRITE_FIRST
+       step();
+       goto reply;
+#endif
+
+forget:
+
+       atomic {
+           serves[me] = 0;
+           ticket[me] = 0;
+           request[me] = 0;
+           seen = 0; passed = 0; from = 0; to = 0; wanted = 0
+       }
+
+    :: serves[me] && to <= from && (polling != wanted || asked != me) ->
+
+       /* the connection was lost: ngx_sio_session_park() */
+
+       zone_lock();
+
+       if
+       :: owner == ticket[me] && connection == wanted -> park(mine)
+       :: owner == ticket[me] && connection != wanted -> let_go(mine)
+       :: else
+       fi;
+
+       zone_unlock;
+
+       goto forget
+
+    :: mine < head ->
+
+       /* ngx_sio_dispatch_turn() */
+
+       mine = head;
+
+       step();
+
+       if
+       :: serves[me] && to <= from ->
+
+          /* the body begins: ngx_sio_poll_stay() */
+
+#ifndef BUG_STAY
+          own_store(applied == AT_CURSOR, applied, from);
+
+          step();
+#endif
+          to = mine
+
+       :: else
+       fi;
+
+       /* ngx_sio_log_advance() */
+
+       if
+       :: state[me] == LIVE -> cursor[me] = mine; step()
+
+       :: state[me] == FENCED ->
+
+          /* ngx_sio_dispatch_overrun(): closes its clients, rejoins */
+
+          zone_lock();
+
+          if
+          :: serves[me] && owner == ticket[me] -> let_go(from)
+          :: else
+          fi;
+
+          zone_unlock;
+
+          atomic {
+              if
+              :: polling == wanted && asked == me && serves[me] -> polling = 0
+              :: else
+              fi;
+              cursor[me] = mine;
+              state[me] = LIVE
+          };
+
+          goto forget
+       fi
+
+#if KILLS > 0 && !defined(BUG_REAP)
+    :: !alive[other] && state[other] != NONE ->
+
+       /* ngx_sio_worker_reap() */
+
+       zone_lock();
+
+       if
+       :: slot_of(owner) == other ->
+          if
+          :: connection -> park(cursor[other])
+          :: else -> let_go(cursor[other])
+          fi
+       :: else
+       fi;
+
+       state[other] = NONE;
+
+       zone_unlock;
+
+       atomic { seen = 0; passed = 0 }
+#endif
+    od;
+
+#if KILLS > 0
+dead:
+
+    atomic {
+        alive[me] = 0;
+        serves[me] = 0;
+        request[me] = 0;
+
+        if
+        :: lock == me -> lock = 0
+        :: else
+        fi;
+
+        if
+        :: asked == me -> polling = 0; asked = 0
+        :: else
+        fi
+    }
+#endif
+}
+
+
+/* Makes polls, and comes back with its offset when it has lost one. */
+
+active proctype client()
+{
+    byte  number, to;
+
+    atomic {
+        number = 1;
+        connection = 1;
+        polling = 1
+    };
+
+end:
+    do
+    :: asked == 0 && polling && got < EVENTS && polls > 0 ->
+       atomic {
+           asked == 0 && polling ->
+           if
+           :: alive[1] && request[1] == 0 -> to = 1
+           :: alive[2] && request[2] == 0 -> to = 2
+           fi;
+           polls--;
+           asked = to;
+           request[to] = polling;
+           position[to] = 0
+       }
+
+    :: atomic {
+           /* its connection was cut, or it knows of no such session */
+
+           ((polling == 0 || (asked && request[asked] == 0)
+             || (asked && polls > 1)) && polls > 0) ->
+
+           if
+           :: alive[1] && request[1] == 0 -> to = 1
+           :: alive[2] && request[2] == 0 -> to = 2
+           fi;
+           polls--;
+           number++;
+           polling = number;
+           asked = to;
+           request[to] = number;
+           position[to] = got + 1
+       }
+    od
+}
+
+
+active proctype others()
+{
+end:
+    do
+    :: head < EVENTS -> head++
+#if FENCES > 0
+    :: atomic {
+           fences > 0 && head > cursor[1] && state[1] == LIVE ->
+           state[1] = FENCED;
+           fences--
+       }
+#endif
+    od
+}
+
+
+/* At the end nothing was missed, and nobody is in the way of the session. */
+
+active proctype checker()
+{
+    timeout -> assert(got == head || polls == 0);
+               assert(lock == 0);
+               assert(slot_of(owner) == 0 || alive[slot_of(owner)])
+}
