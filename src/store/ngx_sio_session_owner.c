@@ -72,7 +72,9 @@ ngx_sio_session_claim_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
 /*
  * The positions first: with another owner NGX_SIO_AT_CURSOR would mean another
  * cursor.  An owner that is alive may move on meanwhile, then some of the
- * commands are done once more.
+ * commands are done once more.  The cursor is read before "applied": the owner
+ * stores "applied" in front of what it has not handed out, and moves the cursor
+ * behind that.
  */
 
 ngx_int_t
@@ -90,9 +92,10 @@ ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
         return NGX_DECLINED;
     }
 
-    if (old && ss->applied == NGX_SIO_AT_CURSOR) {
+    at = old ? ngx_sio_load(&z->sh->workers[old - 1].cursor) : 0;
 
-        at = ngx_sio_load(&z->sh->workers[old - 1].cursor);
+    if (old && ngx_sio_load(&ss->applied) == NGX_SIO_AT_CURSOR) {
+
         ss->seen = at;
 
         ngx_sio_step();
