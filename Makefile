@@ -38,6 +38,7 @@ JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 RUN_PACKAGES := gcc libc6-dev make pkgconf \
                 nginx nginx-dev redis-server \
                 libjansson-dev libjwt-dev libhiredis-dev libssl-dev \
+                zlib1g-dev \
                 ca-certificates
 
 PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
@@ -294,7 +295,7 @@ UNIT_CFLAGS  := -std=gnu11 -g -W -Wall -Wextra -Wpointer-arith \
                 -Isrc -Isrc/proto -Isrc/store -It/unit \
                 $(addprefix -isystem $(NGX_TREE)/src/,\
                 core event event/quic os/unix) -isystem $(OBJS)
-UNIT_LIBS    := -lcmocka -ljansson -lmsgpackc -lpthread -lm
+UNIT_LIBS    := -lcmocka -ljansson -lmsgpackc -lz -lpthread -lm
 
 SAN_FLAGS    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                 -fno-sanitize-recover=undefined
@@ -308,7 +309,7 @@ unit-programs: $(UNIT_PROGRAMS)
 $(B)/log_bench: bench/log_bench.c $(wildcard src/proto/*.[ch] src/store/*.[ch]) \
     $(U)/flags | $(B)/nginx/Makefile
 	$(say)$(CC) $(filter-out -DNGX_SIO_%,$(UNIT_CFLAGS)) $(FAST_FLAGS) \
-	    -o $@ $(filter %.c,$^) -ljansson -lpthread -lm
+	    -o $@ $(filter %.c,$^) -ljansson -lz -lpthread -lm
 
 $(U)/flags: FORCE
 	@mkdir -p $(U)

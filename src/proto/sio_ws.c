@@ -5,6 +5,7 @@
 
 
 #include "sio_ws.h"
+#include "sio_deflate.h"
 #include "sio_utf8.h"
 
 #include <string.h>
@@ -23,7 +24,7 @@
 #define SIO_WS_KEY           4        /* bytes of the mask */
 
 #define SIO_WS_PROTOCOL      1002
-#define SIO_WS_BAD_UTF8      1007
+#define SIO_WS_BAD_DATA      1007
 #define SIO_WS_POLICY        1008
 #define SIO_WS_TOO_BIG       1009
 #define SIO_WS_INTERNAL      1011
@@ -35,11 +36,11 @@ static int sio_ws_head_valid(const sio_ws_parser_t *p);
 static size_t sio_ws_head_size(const unsigned char *head);
 static sio_rc_t sio_ws_check_len(const sio_ws_parser_t *p, uint64_t len,
     sio_ws_event_t *ev);
-static uint64_t sio_ws_payload_len(const unsigned char *head);
 static sio_rc_t sio_ws_parse_payload(sio_ws_parser_t *p, unsigned char **pos,
     unsigned char *last, sio_ws_event_t *ev);
 static sio_rc_t sio_ws_data(sio_ws_parser_t *p, const unsigned char *data,
     size_t n, sio_ws_event_t *ev);
+static sio_rc_t sio_ws_inflate(sio_ws_parser_t *p, sio_ws_event_t *ev);
 static sio_rc_t sio_ws_control(sio_ws_parser_t *p, const unsigned char *data,
     size_t n, sio_ws_event_t *ev);
 static sio_rc_t sio_ws_split_close(sio_ws_event_t *ev);
@@ -158,6 +159,7 @@ sio_ws_parse_head(sio_ws_parser_t *p, unsigned char **pos, unsigned char *last,
 
     if (p->opcode == 0) {
         p->opcode = p->head[0] & SIO_WS_OPCODE;
+        p->deflated = (p->head[0] & SIO_WS_DEFLATED) != 0;
     }
 
     return SIO_OK;
@@ -169,13 +171,23 @@ sio_ws_parse_head(sio_ws_parser_t *p, unsigned char **pos, unsigned char *last,
 static int
 sio_ws_head_valid(const sio_ws_parser_t *p)
 {
-    unsigned  len;
+    unsigned  len, opcode, rsv;
 
-    if (p->head[0] & SIO_WS_RSV || !(p->head[1] & SIO_WS_MASK)) {
+    opcode = p->head[0] & SIO_WS_OPCODE;
+    rsv = p->head[0] & SIO_WS_RSV;
+
+    if (p->deflate && (opcode == SIO_WS_TEXT || opcode == SIO_WS_BINARY)) {
+
+        /* of a message with fragments, the first one has it */
+
+        rsv &= ~SIO_WS_DEFLATED;
+    }
+
+    if (rsv || !(p->head[1] & SIO_WS_MASK)) {
         return 0;
     }
 
-    switch (p->head[0] & SIO_WS_OPCODE) {
+    switch (opcode) {
 
     case SIO_WS_CONTINUATION:
         return p->opcode != 0;
@@ -189,7 +201,7 @@ sio_ws_head_valid(const sio_ws_parser_t *p)
     case SIO_WS_PONG:
         len = p->head[1] & ~SIO_WS_MASK;
 
-        if (len == 1 && (p->head[0] & SIO_WS_OPCODE) == SIO_WS_CLOSE) {
+        if (len == 1 && opcode == SIO_WS_CLOSE) {
             return 0;
         }
 
@@ -243,7 +255,7 @@ sio_ws_head_size(const unsigned char *head)
 }
 
 
-static uint64_t
+uint64_t
 sio_ws_payload_len(const unsigned char *head)
 {
     unsigned  i, n;
@@ -301,12 +313,13 @@ static sio_rc_t
 sio_ws_data(sio_ws_parser_t *p, const unsigned char *data, size_t n,
     sio_ws_event_t *ev)
 {
-    int  done;
+    int       done;
+    sio_rc_t  rc;
 
-    if (p->opcode == SIO_WS_TEXT
+    if (p->opcode == SIO_WS_TEXT && !p->deflated
         && sio_utf8_feed(&p->utf8, data, n) != SIO_OK)
     {
-        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_UTF8);
+        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_DATA);
     }
 
     done = (p->head[0] & SIO_WS_FIN) && !p->in_payload;
@@ -332,14 +345,65 @@ sio_ws_data(sio_ws_parser_t *p, const unsigned char *data, size_t n,
         return SIO_AGAIN;
     }
 
+    if (p->deflated) {
+        rc = sio_ws_inflate(p, ev);
+
+        if (rc != SIO_OK) {
+            return rc;
+        }
+    }
+
     if (p->utf8 != SIO_UTF8_ACCEPT) {
-        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_UTF8);
+        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_DATA);
     }
 
     ev->opcode = p->opcode;
 
     p->opcode = 0;
     p->fragments = 0;
+
+    return SIO_OK;
+}
+
+
+/* Puts the message that is meant in the place of the one that came. */
+
+static sio_rc_t
+sio_ws_inflate(sio_ws_parser_t *p, sio_ws_event_t *ev)
+{
+    sio_rc_t   rc;
+    sio_buf_t  message;
+
+    memset(&message, 0, sizeof(sio_buf_t));
+
+    rc = sio_inflate(&message, ev->data.data, ev->data.len, p->limit);
+
+    sio_buf_free(&p->message);
+    p->message = message;
+
+    switch (rc) {
+
+    case SIO_OK:
+        break;
+
+    case SIO_LIMIT:
+        return sio_ws_fail(ev, rc, SIO_WS_TOO_BIG);
+
+    case SIO_NOMEM:
+        return sio_ws_fail(ev, rc, SIO_WS_INTERNAL);
+
+    default:
+        return sio_ws_fail(ev, rc, SIO_WS_BAD_DATA);
+    }
+
+    ev->data.len = message.len;
+    ev->data.data = message.data;
+
+    if (p->opcode == SIO_WS_TEXT
+        && sio_utf8_feed(&p->utf8, message.data, message.len) != SIO_OK)
+    {
+        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_DATA);
+    }
 
     return SIO_OK;
 }
@@ -400,7 +464,7 @@ sio_ws_split_close(sio_ws_event_t *ev)
     if (sio_utf8_feed(&state, ev->data.data, ev->data.len) != SIO_OK
         || state != SIO_UTF8_ACCEPT)
     {
-        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_UTF8);
+        return sio_ws_fail(ev, SIO_ERROR, SIO_WS_BAD_DATA);
     }
 
     return SIO_OK;

@@ -19,6 +19,8 @@
  * as a view into that input (unmasked in place); anything else is gathered
  * in a heap buffer which the parser owns and drops as soon as it is idle.
  * So an idle connection needs no parser at all: see sio_ws_idle().
+ *
+ * A compressed message (RFC 7692) is decompressed when it is complete.
  */
 
 
@@ -27,6 +29,8 @@
 #define SIO_WS_CLOSE     0x8
 #define SIO_WS_PING      0x9
 #define SIO_WS_PONG      0xa
+
+#define SIO_WS_DEFLATED  0x40     /* of a header: the message is compressed */
 
 #define SIO_WS_HEADER    10       /* longest header of a server's frame */
 
@@ -46,6 +50,8 @@ typedef struct {
     unsigned char    mask_at;     /* payload bytes so far, modulo 4 */
     unsigned char    opcode;      /* of the message being gathered, or 0 */
     unsigned char    in_payload;
+    unsigned char    deflate;     /* set by the caller: agreed to */
+    unsigned char    deflated;    /* the message being gathered is */
     unsigned char    control_len;
     unsigned char    control[SIO_WS_CONTROL_LEN];
 } sio_ws_parser_t;
@@ -69,10 +75,12 @@ void sio_ws_init(sio_ws_parser_t *p, size_t limit);
  *              for this parser, or until the caller's input goes away
  *   SIO_AGAIN  everything is consumed, no message is complete
  *   SIO_ERROR  the peer broke the protocol: ev->code is the close code,
- *              1002 for framing, 1007 for UTF-8 (validated as it arrives)
+ *              1002 for framing, 1007 for UTF-8 (validated as it arrives, if
+ *              it is not compressed) and for what cannot be decompressed
  *   SIO_LIMIT  a message over the limit: ev->code is 1009, or of too many
  *              frames: 1008 (found from the length, before its payload or
- *              even its mask arrives)
+ *              even its mask arrives; of a compressed message, both lengths
+ *              count)
  *   SIO_NOMEM  ev->code is 1011
  *
  * After anything but SIO_OK and SIO_AGAIN only sio_ws_free() is legal.
@@ -88,12 +96,16 @@ void sio_ws_free(sio_ws_parser_t *p);
 
 /*
  * Writes the header of an unmasked, final frame with len payload bytes to p
- * (SIO_WS_HEADER bytes of room); returns its length: 2, 4 or 10.
+ * (SIO_WS_HEADER bytes of room); returns its length: 2, 4 or 10.  opcode may
+ * have SIO_WS_DEFLATED.
  */
 size_t sio_ws_header(unsigned char *p, unsigned opcode, size_t len);
 
 /* The length that sio_ws_header() will have for a payload of len bytes. */
 size_t sio_ws_header_len(size_t len);
+
+/* The payload bytes of a frame whose header sio_ws_header() wrote. */
+uint64_t sio_ws_payload_len(const unsigned char *head);
 
 
 #endif /* _SIO_WS_H_INCLUDED_ */
