@@ -166,6 +166,13 @@ ngx_command_t  ngx_http_socketio_commands[] = {
       offsetof(ngx_sio_loc_conf_t, send_queue),
       NULL },
 
+    { ngx_string("socketio_deflate"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1,
+      ngx_http_socketio_deflate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_sio_loc_conf_t, deflate),
+      NULL },
+
       ngx_null_command
 };
 
@@ -291,6 +298,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
     slcf->connect_timeout = NGX_CONF_UNSET_MSEC;
     slcf->max_payload = NGX_CONF_UNSET_SIZE;
     slcf->send_queue = NGX_CONF_UNSET_SIZE;
+    slcf->deflate = NGX_CONF_UNSET_SIZE;
 
     return slcf;
 }
@@ -325,6 +333,7 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               45000);
     ngx_conf_merge_size_value(conf->max_payload, prev->max_payload, 1000000);
     ngx_conf_merge_size_value(conf->send_queue, prev->send_queue, 1024 * 1024);
+    ngx_conf_merge_size_value(conf->deflate, prev->deflate, 0);
 
     return ngx_http_socketio_merge_location(cf, prev, conf);
 }

@@ -67,6 +67,8 @@ char *ngx_http_socketio_rooms(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_ready(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_socketio_deflate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /*
  * Merges what a location is, and lifts nginx's limit of a body where clients

@@ -353,6 +353,29 @@ ngx_http_socketio_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_http_socketio_deflate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_sio_loc_conf_t  *slcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") != 0) {
+        return ngx_http_socketio_size(cf, cmd, conf);
+    }
+
+    if (slcf->deflate != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    slcf->deflate = 0;
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_sio_template_t *
 ngx_http_socketio_template(ngx_conf_t *cf, ngx_str_t *source)
 {

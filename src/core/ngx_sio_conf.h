@@ -162,6 +162,8 @@ typedef struct {
     ngx_msec_t                connect_timeout;
     size_t                    max_payload;
     size_t                    send_queue;
+    size_t                    deflate;         /* texts of fewer bytes are not
+                                                  compressed; 0: off */
 } ngx_sio_loc_conf_t;
 
 

@@ -10,6 +10,7 @@
 #include "ngx_sio_command.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_owned.h"
+#include "ngx_sio_pack.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_slow.h"
 #include "ngx_sio_wire.h"
@@ -54,6 +55,7 @@ struct ngx_sio_dispatch_s {
 
     sio_buf_t                 stage;      /* framed messages of this turn */
     ngx_array_t               messages;   /* ngx_sio_message_t */
+    ngx_sio_pack_t            pack;       /* of them, compressed */
     ngx_array_t               runs;       /* ngx_sio_dispatch_run_t; [0] none */
     ngx_array_t               dirty;      /* ngx_sio_client_t *: have runs */
     ngx_pool_t               *pool;
@@ -82,6 +84,8 @@ static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     void *data);
 static void ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, ngx_sio_dispatch_run_t *run);
+static void ngx_sio_dispatch_packed(ngx_sio_gateway_t *gw,
     ngx_sio_client_t *sc, ngx_sio_dispatch_run_t *run);
 static ngx_int_t ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
 
@@ -114,6 +118,7 @@ ngx_sio_dispatch_create(ngx_sio_gateway_t *gw)
         || ngx_array_init(&d->messages, d->pool, 1024,
                           sizeof(ngx_sio_message_t))
            != NGX_OK
+        || ngx_sio_pack_init(&d->pack, d->pool) != NGX_OK
         || ngx_array_init(&d->runs, d->pool, 4096,
                           sizeof(ngx_sio_dispatch_run_t))
            != NGX_OK
@@ -217,6 +222,7 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
     d->dirty.nelts = 0;
     d->stage.len = 0;
     d->segment = 0;
+    ngx_sio_pack_reset(&d->pack, NGX_SIO_DISPATCH_KEEP);
 
     off = gw->cursor;
 
@@ -691,6 +697,11 @@ ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
     sc->run_first = 0;
     sc->run_last = 0;
 
+    if (ngx_sio_pack_wanted(sc)) {
+        ngx_sio_dispatch_packed(gw, sc, run);
+        return;
+    }
+
     if (run->next && ngx_sio_dispatch_gather(gw, sc, run) == NGX_OK) {
         return;
     }
@@ -754,6 +765,77 @@ ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
 
     return NGX_OK;
+}
+
+
+/*
+ * The same for a client that takes compressed messages: these lie elsewhere, so
+ * all but large ones are brought together.
+ */
+
+static void
+ngx_sio_dispatch_packed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    ngx_sio_dispatch_run_t *run)
+{
+    u_char                  *p, *buf;
+    uint32_t                 i;
+    ngx_uint_t               n;
+    ngx_sio_message_t        msg, gathered[NGX_SIO_DISPATCH_MESSAGES];
+    ngx_sio_dispatch_t      *d;
+    ngx_sio_dispatch_run_t  *runs;
+
+    d = gw->dispatch;
+    runs = d->runs.elts;
+
+    p = ngx_sio_dispatch_gathered;
+    n = 0;
+
+    i = run->first;
+
+    for ( ;; ) {
+
+        if (i == run->first + run->n) {
+
+            if (run->next == 0) {
+                break;
+            }
+
+            run = &runs[run->next];
+            i = run->first;
+        }
+
+        buf = ngx_sio_pack_choose(&d->pack, sc, d->stage.data,
+                                  d->messages.elts, i, &msg);
+
+        if (n && (n == NGX_SIO_DISPATCH_MESSAGES
+                  || msg.len > (size_t) (ngx_sio_dispatch_gathered
+                                         + NGX_SIO_DISPATCH_GATHER - p)))
+        {
+            ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
+
+            /* it may be behind now, so this one is looked at again */
+
+            p = ngx_sio_dispatch_gathered;
+            n = 0;
+            continue;
+        }
+
+        i++;
+
+        if (msg.len > NGX_SIO_DISPATCH_GATHER) {
+            ngx_sio_client_write(sc, buf, &msg, 1);
+            continue;
+        }
+
+        gathered[n] = msg;
+        gathered[n++].start = (uint32_t) (p - ngx_sio_dispatch_gathered);
+
+        p = ngx_cpymem(p, buf + msg.start, msg.len);
+    }
+
+    if (n) {
+        ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
+    }
 }
 
 

@@ -36,7 +36,7 @@ static ngx_int_t ngx_sio_handshake_hide_args(ngx_http_request_t *r);
 static void ngx_sio_handshake_authorization(ngx_http_request_t *r,
     ngx_str_t *token);
 static void ngx_sio_handshake_detached(void *data, ngx_connection_t *c,
-    u_char *p, size_t len);
+    ngx_uint_t window, u_char *p, size_t len);
 static void ngx_sio_handshake_failed(void *data);
 static void ngx_sio_handshake_free(ngx_sio_handshake_t *hs);
 
@@ -96,7 +96,7 @@ ngx_sio_handshake_websocket(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     head = sio_ws_header(frame, SIO_WS_TEXT, len);
     ngx_memcpy(frame + head, open, len);
 
-    return ngx_sio_upgrade_start(r, frame, head + len,
+    return ngx_sio_upgrade_start(r, slcf->deflate != 0, frame, head + len,
                                  ngx_sio_handshake_detached,
                                  ngx_sio_handshake_failed, hs);
 }
@@ -314,15 +314,16 @@ ngx_sio_handshake_authorization(ngx_http_request_t *r, ngx_str_t *token)
 
 
 static void
-ngx_sio_handshake_detached(void *data, ngx_connection_t *c, u_char *p,
-    size_t len)
+ngx_sio_handshake_detached(void *data, ngx_connection_t *c,
+    ngx_uint_t window, u_char *p, size_t len)
 {
     ngx_sio_handshake_t  *hs = data;
 
     ngx_sio_client_t  *sc;
 
     sc = ngx_sio_session_mine(hs->gateway->zone, hs->session, hs->owner)
-         ? ngx_sio_websocket_create(hs->gateway, hs->conf, c) : NULL;
+         ? ngx_sio_websocket_create(hs->gateway, hs->conf, c, window)
+         : NULL;
 
     if (sc == NULL) {
         ngx_sio_handshake_free(hs);

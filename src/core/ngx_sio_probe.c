@@ -50,8 +50,8 @@ typedef struct {
 static ngx_int_t ngx_sio_probe_begin(ngx_sio_gateway_t *gw,
     const u_char *eio_sid);
 static void ngx_sio_probe_abort(ngx_sio_gateway_t *gw, const u_char *eio_sid);
-static void ngx_sio_probe_detached(void *data, ngx_connection_t *c, u_char *p,
-    size_t len);
+static void ngx_sio_probe_detached(void *data, ngx_connection_t *c,
+    ngx_uint_t window, u_char *p, size_t len);
 static ngx_int_t ngx_sio_probe_create(ngx_sio_client_t *sc);
 static void ngx_sio_probe_failed(void *data);
 static void ngx_sio_probe_answer(ngx_sio_client_t *sc);
@@ -94,8 +94,9 @@ ngx_sio_probe_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     pr->bearer = ngx_sio_handshake_bearer(r);
     ngx_memcpy(pr->eio_sid, eio_sid, NGX_SIO_SID_LEN);
 
-    return ngx_sio_upgrade_start(r, NULL, 0, ngx_sio_probe_detached,
-                                 ngx_sio_probe_failed, pr);
+    return ngx_sio_upgrade_start(r, slcf->deflate != 0, NULL, 0,
+                                 ngx_sio_probe_detached, ngx_sio_probe_failed,
+                                 pr);
 }
 
 
@@ -160,13 +161,14 @@ ngx_sio_probe_abort(ngx_sio_gateway_t *gw, const u_char *eio_sid)
 
 
 static void
-ngx_sio_probe_detached(void *data, ngx_connection_t *c, u_char *p, size_t len)
+ngx_sio_probe_detached(void *data, ngx_connection_t *c, ngx_uint_t window,
+    u_char *p, size_t len)
 {
     ngx_sio_probe_request_t *pr = data;
 
     ngx_sio_client_t  *sc;
 
-    sc = ngx_sio_websocket_create(pr->gateway, pr->conf, c);
+    sc = ngx_sio_websocket_create(pr->gateway, pr->conf, c, window);
 
     if (sc == NULL) {
         ngx_sio_probe_failed(pr);

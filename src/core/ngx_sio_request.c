@@ -173,7 +173,8 @@ ngx_sio_request_websocket(ngx_sio_request_t *rq,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    switch (ngx_sio_upgrade_check(rq->request, &error)) {
+    switch (ngx_sio_upgrade_check(rq->request, rq->conf->deflate != 0,
+                                  &error)) {
 
     case NGX_OK:
         return start(rq->request, rq->gateway, rq->conf, rq->query.sid.data);

@@ -473,6 +473,13 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
     ngx_sio_status_number(st, o, "in", stats[NGX_SIO_STAT_BYTES_IN]);
     ngx_sio_status_number(st, o, "out", stats[NGX_SIO_STAT_BYTES_OUT]);
 
+    o = ngx_sio_status_section(st, root, "deflate");
+
+    ngx_sio_status_number(st, o, "records",
+                          stats[NGX_SIO_STAT_DEFLATE_RECORDS]);
+    ngx_sio_status_number(st, o, "in", stats[NGX_SIO_STAT_DEFLATE_IN]);
+    ngx_sio_status_number(st, o, "out", stats[NGX_SIO_STAT_DEFLATE_OUT]);
+
     o = ngx_sio_status_section(st, root, "packets");
 
     ngx_sio_status_number(st, o, "in", stats[NGX_SIO_STAT_PACKETS_IN]);

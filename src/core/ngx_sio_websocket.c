@@ -94,7 +94,7 @@ static const ngx_sio_transport_t  ngx_sio_websocket_transport = {
 
 ngx_sio_client_t *
 ngx_sio_websocket_create(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
-    ngx_connection_t *c)
+    ngx_connection_t *c, ngx_uint_t window)
 {
     ngx_sio_client_t  *sc;
 
@@ -108,7 +108,7 @@ ngx_sio_websocket_create(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
     gw->worker->connections[0]++;
 
     ngx_sio_ws_init(&sc->ws, c, &ngx_sio_websocket_handler,
-                    slcf->max_payload);
+                    slcf->max_payload, window);
 
     return sc;
 }

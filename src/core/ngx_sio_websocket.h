@@ -17,11 +17,12 @@
 
 
 /*
- * Makes the client of a detached connection; it has no session yet.  Returns
- * NULL without memory: then the caller still owns the connection.
+ * Makes the client of a detached connection; it has no session yet.  window: as
+ * agreed in the handshake.  Returns NULL without memory: then the caller still
+ * owns the connection.
  */
 ngx_sio_client_t *ngx_sio_websocket_create(ngx_sio_gateway_t *gw,
-    ngx_sio_loc_conf_t *slcf, ngx_connection_t *c);
+    ngx_sio_loc_conf_t *slcf, ngx_connection_t *c, ngx_uint_t window);
 
 /*
  * Gives it a new session and starts its deadlines.  NGX_OK or NGX_ERROR

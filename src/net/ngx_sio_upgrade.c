@@ -9,16 +9,17 @@
 #include "ngx_sio_ws.h"
 
 #include <ngx_sha1.h>
+#include <sio_deflate.h>
 
 
 #define NGX_SIO_UPGRADE_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 typedef struct {
-    void               (*detached)(void *data, ngx_connection_t *c, u_char *p,
-                             size_t len);
-    void               (*failed)(void *data);
-    void                *data;
+    ngx_sio_upgrade_detached_pt   detached;
+    void                        (*failed)(void *data);
+    void                         *data;
+    sio_deflate_t                 deflate;
 } ngx_sio_upgrade_t;
 
 
@@ -33,15 +34,20 @@ typedef struct {
 static ngx_uint_t ngx_sio_upgrade_key_valid(ngx_http_request_t *r);
 static ngx_uint_t ngx_sio_upgrade_version_valid(ngx_http_request_t *r);
 static ngx_uint_t ngx_sio_upgrade_protocols_valid(ngx_http_request_t *r);
+static ngx_int_t ngx_sio_upgrade_offers(ngx_http_request_t *r,
+    sio_deflate_t *deflate);
 static ngx_str_t *ngx_sio_upgrade_header(ngx_http_request_t *r,
     const char *name, size_t len);
 static ngx_str_t *ngx_sio_upgrade_next(ngx_http_request_t *r,
     ngx_sio_upgrade_search_t *search, const char *name, size_t len);
 static ngx_uint_t ngx_sio_upgrade_element(ngx_str_t *list, ngx_str_t *element);
 static ngx_uint_t ngx_sio_upgrade_is_token(ngx_str_t *value);
-static ngx_int_t ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body,
-    size_t len);
-static ngx_int_t ngx_sio_upgrade_headers(ngx_http_request_t *r);
+static ngx_int_t ngx_sio_upgrade_send(ngx_http_request_t *r,
+    const sio_deflate_t *deflate, u_char *body, size_t len);
+static ngx_int_t ngx_sio_upgrade_headers(ngx_http_request_t *r,
+    const sio_deflate_t *deflate);
+static ngx_int_t ngx_sio_upgrade_extension(ngx_http_request_t *r,
+    const sio_deflate_t *deflate);
 static ngx_int_t ngx_sio_upgrade_accept(ngx_http_request_t *r,
     ngx_str_t *value);
 static ngx_sio_upgrade_t *ngx_sio_upgrade_get(ngx_http_request_t *r);
@@ -92,9 +98,11 @@ ngx_sio_upgrade_requested(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
+ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_uint_t deflate,
+    ngx_str_t *error)
 {
-    ngx_str_t  *value;
+    ngx_str_t      *value;
+    sio_deflate_t   agreed;
 
     if (r->method != NGX_HTTP_GET) {
         ngx_str_set(error, "Bad handshake method");
@@ -134,6 +142,12 @@ ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error)
 
     if (!ngx_sio_upgrade_protocols_valid(r)) {
         ngx_str_set(error, "Invalid Sec-WebSocket-Protocol header");
+        return NGX_DECLINED;
+    }
+
+    if (deflate && ngx_sio_upgrade_offers(r, &agreed) != NGX_OK) {
+        ngx_str_set(error,
+                    "Invalid or unacceptable Sec-WebSocket-Extensions header");
         return NGX_DECLINED;
     }
 
@@ -203,6 +217,34 @@ ngx_sio_upgrade_protocols_valid(ngx_http_request_t *r)
             if (!ngx_sio_upgrade_is_token(&token)) {
                 return 0;
             }
+        }
+    }
+}
+
+
+/*
+ * The first offer that can be accepted, of all headers.  RFC 6455, 9.1: the
+ * connection fails, and gets NGX_DECLINED, if one does not follow the grammar.
+ */
+
+static ngx_int_t
+ngx_sio_upgrade_offers(ngx_http_request_t *r, sio_deflate_t *deflate)
+{
+    ngx_str_t                 *value;
+    ngx_sio_upgrade_search_t   search;
+
+    ngx_memzero(deflate, sizeof(sio_deflate_t));
+    ngx_memzero(&search, sizeof(ngx_sio_upgrade_search_t));
+
+    for ( ;; ) {
+        value = ngx_sio_upgrade_next(r, &search, "Sec-WebSocket-Extensions",
+                                     24);
+        if (value == NULL) {
+            return NGX_OK;
+        }
+
+        if (sio_deflate_offer(deflate, value->data, value->len) != SIO_OK) {
+            return NGX_DECLINED;
         }
     }
 }
@@ -324,8 +366,8 @@ ngx_sio_upgrade_is_token(ngx_str_t *value)
 
 
 ngx_int_t
-ngx_sio_upgrade_start(ngx_http_request_t *r, u_char *body, size_t len,
-    void (*detached)(void *data, ngx_connection_t *c, u_char *p, size_t len),
+ngx_sio_upgrade_start(ngx_http_request_t *r, ngx_uint_t deflate, u_char *body,
+    size_t len, ngx_sio_upgrade_detached_pt detached,
     void (*failed)(void *data), void *data)
 {
     ngx_int_t            rc;
@@ -342,10 +384,15 @@ ngx_sio_upgrade_start(ngx_http_request_t *r, u_char *body, size_t len,
     up->detached = detached;
     up->failed = failed;
     up->data = data;
+    ngx_memzero(&up->deflate, sizeof(sio_deflate_t));
 
     cln->handler = ngx_sio_upgrade_cleanup;
 
-    rc = ngx_sio_upgrade_send(r, body, len);
+    if (deflate) {
+        (void) ngx_sio_upgrade_offers(r, &up->deflate);
+    }
+
+    rc = ngx_sio_upgrade_send(r, &up->deflate, body, len);
     if (rc != NGX_OK && rc != NGX_AGAIN) {
         return rc;
     }
@@ -362,13 +409,14 @@ ngx_sio_upgrade_start(ngx_http_request_t *r, u_char *body, size_t len,
 
 
 static ngx_int_t
-ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
+ngx_sio_upgrade_send(ngx_http_request_t *r, const sio_deflate_t *deflate,
+    u_char *body, size_t len)
 {
     ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
-    if (ngx_sio_upgrade_headers(r) != NGX_OK) {
+    if (ngx_sio_upgrade_headers(r, deflate) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -410,7 +458,7 @@ ngx_sio_upgrade_send(ngx_http_request_t *r, u_char *body, size_t len)
 
 
 static ngx_int_t
-ngx_sio_upgrade_headers(ngx_http_request_t *r)
+ngx_sio_upgrade_headers(ngx_http_request_t *r, const sio_deflate_t *deflate)
 {
     ngx_str_t                  accept, list, first, *protocol;
     ngx_sio_upgrade_search_t   search;
@@ -428,6 +476,10 @@ ngx_sio_upgrade_headers(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
+    if (deflate->window && ngx_sio_upgrade_extension(r, deflate) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&search, sizeof(ngx_sio_upgrade_search_t));
 
     protocol = ngx_sio_upgrade_next(r, &search, "Sec-WebSocket-Protocol", 22);
@@ -442,6 +494,22 @@ ngx_sio_upgrade_headers(ngx_http_request_t *r)
     (void) ngx_sio_upgrade_element(&list, &first);
 
     return ngx_sio_http_push(r, "Sec-WebSocket-Protocol", 22, &first);
+}
+
+
+static ngx_int_t
+ngx_sio_upgrade_extension(ngx_http_request_t *r, const sio_deflate_t *deflate)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, SIO_DEFLATE_ANSWER);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = sio_deflate_answer(value.data, deflate);
+
+    return ngx_sio_http_push(r, "Sec-WebSocket-Extensions", 24, &value);
 }
 
 
@@ -558,7 +626,7 @@ ngx_sio_upgrade_detach(ngx_http_request_t *r)
 
     ngx_sio_upgrade_free_buffers(c, hc);
 
-    up.detached(up.data, c, buf, len);
+    up.detached(up.data, c, up.deflate.window, buf, len);
 }
 
 

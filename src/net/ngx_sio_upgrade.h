@@ -27,26 +27,32 @@
 ngx_uint_t ngx_sio_upgrade_requested(ngx_http_request_t *r);
 
 /*
- * Checks the handshake.  NGX_OK; NGX_DECLINED with *error set to what the
- * reference answers in the body of its 400; NGX_ERROR (memory).
+ * Checks the handshake, with deflate also the offers of extensions.  NGX_OK;
+ * NGX_DECLINED with *error set to what the reference answers in the body of its
+ * 400; NGX_ERROR (memory).
  */
-ngx_int_t ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_str_t *error);
+ngx_int_t ngx_sio_upgrade_check(ngx_http_request_t *r, ngx_uint_t deflate,
+    ngx_str_t *error);
 
 /*
  * Sends 101, with body behind it in the same write, and lets the request go.
  * To be called from a content handler, which returns its result: NGX_DONE, or
- * an error that finalizes the request.
+ * an error that finalizes the request.  deflate: an offer of permessage-deflate
+ * is taken up.
  *
  * Then exactly one of the two is called, in the case of detached not before
  * the content handler has returned:
  *
  *   detached   the connection is free of its request; the len bytes at p came
- *              behind the handshake and are valid during the call
+ *              behind the handshake and are valid during the call; window is
+ *              that of the client, in bits, or 0: without permessage-deflate
  *   failed     the client went away, or an error occurred
  */
-ngx_int_t ngx_sio_upgrade_start(ngx_http_request_t *r, u_char *body,
-    size_t len,
-    void (*detached)(void *data, ngx_connection_t *c, u_char *p, size_t len),
+typedef void (*ngx_sio_upgrade_detached_pt)(void *data, ngx_connection_t *c,
+    ngx_uint_t window, u_char *p, size_t len);
+
+ngx_int_t ngx_sio_upgrade_start(ngx_http_request_t *r, ngx_uint_t deflate,
+    u_char *body, size_t len, ngx_sio_upgrade_detached_pt detached,
     void (*failed)(void *data), void *data);
 
 

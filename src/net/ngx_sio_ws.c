@@ -41,7 +41,7 @@ static const sio_str_t   ngx_sio_ws_no_reason;
 
 void
 ngx_sio_ws_init(ngx_sio_ws_t *ws, ngx_connection_t *c,
-    const ngx_sio_ws_handler_t *handler, size_t limit)
+    const ngx_sio_ws_handler_t *handler, size_t limit, ngx_uint_t window)
 {
     ws->connection = c;
     ws->handler = handler;
@@ -50,6 +50,7 @@ ngx_sio_ws_init(ngx_sio_ws_t *ws, ngx_connection_t *c,
     ws->stopped = 0;
     ws->answered = 0;
     ws->behind = 0;
+    ws->window = window;
 
     c->data = ws;
     c->read->handler = ngx_sio_ws_read_handler;
@@ -209,6 +210,7 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
     if (parser == NULL) {
         parser = &scratch;
         sio_ws_init(parser, ws->limit);
+        parser->deflate = (ws->window != 0);
     }
 
     last = p + len;

@@ -55,16 +55,18 @@ struct ngx_sio_ws_s {
     unsigned                     answered:1; /* the peer's close frame is */
     unsigned                     behind:1;  /* set by the owner: the output may
                                                be inside of a message */
+    unsigned                     window:4;  /* of the peer, in bits; 0: without
+                                               permessage-deflate */
 };
 
 
 /*
- * Takes over a detached connection.  limit: most bytes of a message.  Bytes
- * that came behind the handshake are given to ngx_sio_ws_input() by the owner
- * once it is ready for messages.
+ * Takes over a detached connection.  limit: most bytes of a message; window: as
+ * agreed in the handshake.  Bytes that came behind the handshake are given to
+ * ngx_sio_ws_input() by the owner once it is ready for messages.
  */
 void ngx_sio_ws_init(ngx_sio_ws_t *ws, ngx_connection_t *c,
-    const ngx_sio_ws_handler_t *handler, size_t limit);
+    const ngx_sio_ws_handler_t *handler, size_t limit, ngx_uint_t window);
 
 /*
  * Gives bytes to the parser as if they had been read, then reads on.  May

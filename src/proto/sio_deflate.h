@@ -21,7 +21,8 @@
  */
 
 
-#define SIO_DEFLATE_ANSWER  112     /* longest answer to an offer */
+#define SIO_DEFLATE_ANSWER      112     /* longest answer to an offer */
+#define SIO_DEFLATE_MAX_WINDOW  15      /* bits of that of our messages */
 
 
 /* What a connection has agreed to; all zero: nothing. */

@@ -39,6 +39,9 @@ typedef enum {
     NGX_SIO_STAT_ACKS_IGNORED,       /* to nothing, too late, or once more */
     NGX_SIO_STAT_CLOSE,              /* transports ended, by ngx_sio_close_e */
     NGX_SIO_STAT_CLOSE_LAST = NGX_SIO_STAT_CLOSE + 15,
+    NGX_SIO_STAT_DEFLATE_RECORDS,    /* compressed, once by each worker */
+    NGX_SIO_STAT_DEFLATE_IN,         /* their texts, in plain */
+    NGX_SIO_STAT_DEFLATE_OUT,        /*   and compressed */
     NGX_SIO_STAT_N
 } ngx_sio_stat_e;
 

@@ -67,10 +67,14 @@ test('accepted', async (t) => {
       'socketio_ping_interval 25s;', 'socketio_ping_timeout 200ms;',
       'socketio_upgrade_timeout 3s;', 'socketio_connect_timeout 1m;',
       'socketio_max_payload 2m;', 'socketio_send_queue 64k;',
+      'socketio_deflate 1k;',
       'socketio_transports polling websocket;')],
     ...['polling', 'websocket', 'websocket polling'].map((transports) => [
       `transports: ${transports}`,
       located(`socketio_transports ${transports};`)]),
+    ['deflate off', located('socketio_deflate off;')],
+    ['deflate at http level, off at server level', {
+      http: ['socketio_deflate 1;'], server: ['socketio_deflate off;'] }],
     ['transports at http level', { http: ['socketio_transports polling;'] }],
     ['transports at server level',
       { server: ['socketio_transports polling;'] }],
@@ -222,13 +226,20 @@ const REFUSED = [
 
   ...['socketio_ping_interval', 'socketio_ping_timeout',
       'socketio_upgrade_timeout', 'socketio_connect_timeout',
-      'socketio_max_payload', 'socketio_send_queue'].flatMap((name) => [
+      'socketio_max_payload', 'socketio_send_queue',
+      'socketio_deflate'].flatMap((name) => [
     [`${name} 0`, wrongIn(`${name} 0;`), '0'],
     [`${name} -1`, wrongIn(`${name} -1;`), '-1'],
     [`${name} 5x`, wrongIn(`${name} 5x;`), '5x'],
     [`${name} without value`, wrongIn(`${name};`), name],
     [`${name} twice`, twice(located, `${name} 5;`), name],
   ]),
+  ...['on', '1k 2k', '""'].map((values) => [`socketio_deflate ${values}`,
+    wrongIn(`socketio_deflate ${values};`), 'socketio_deflate']),
+  ['deflate off twice', twice(located, 'socketio_deflate off;'),
+    'socketio_deflate'],
+  ['deflate in the gateway', wrongBlock('socketio_deflate 1k;'),
+    'socketio_deflate'],
   ...['socketio_jwt_user a;', 'socketio_user_room a;', 'socketio_ready a;',
       'socketio_jwt_leeway 1s;', 'socketio_auth on;', 'socketio mew;',
       'socketio_transports polling;',

@@ -3,6 +3,7 @@
 // A WebSocket client (RFC 6455) that can be told to send any bytes.
 
 const crypto = require('node:crypto');
+const zlib = require('node:zlib');
 
 const { dial, parseHead } = require('./http');
 const { until, within, DEADLINE } = require('./expect');
@@ -45,6 +46,16 @@ function frame(opcode, payload = '', options = {}) {
 
 const text = (payload, options) => frame(OPCODE.text, payload, options);
 
+const FLUSH = zlib.constants.Z_SYNC_FLUSH;
+const TAIL = Buffer.from([0, 0, 255, 255]);
+
+/** The compressed form of a message (RFC 7692) without context. */
+const deflate = (payload, options) => zlib.deflateRawSync(
+  payload, { finishFlush: FLUSH, ...options }).subarray(0, -4);
+
+/** A message in a compressed frame. */
+const deflated = (payload) => text(deflate(payload), { rsv: 4 });
+
 /**
  * The text of a handshake.  headers replace or add to the usual ones; null
  * leaves one out.
@@ -73,7 +84,8 @@ class WebSocketClient {
    * where: { port, tls }.  options: path, headers (of the handshake), glue
    * (bytes sent together with the handshake), dribble (true: byte by byte),
    * echo (false: a close frame is not answered), onframe (called for each
-   * frame with its opcode and payload).
+   * frame with its opcode and payload).  If permessage-deflate is among the
+   * headers, compressed counts the messages that came so.
    */
   static async open(where, options = {}) {
     const ws = new WebSocketClient(await dial(where), options);
@@ -111,6 +123,7 @@ class WebSocketClient {
     this.onframe = onframe;
     this.messages = [];
     this.pongs = [];
+    this.compressed = 0;
     this.bytes = Buffer.alloc(0);
     this.localPort = socket.localPort;
 
@@ -251,8 +264,22 @@ class WebSocketClient {
 
     this.#check(b[0], b[1]);
     this.bytes = b.subarray(at + length);
-    this.#handle(b[0] & 15, b.subarray(at, at + length));
+    const payload = b.subarray(at, at + length);
+    this.#handle(b[0] & 15, b[0] & 0x40 ? this.#inflate(payload) : payload);
     return true;
+  }
+
+  /** With no larger window than was agreed to: what is too far back fails. */
+  #inflate(payload) {
+    const bits = /server_max_window_bits=(\d+)/.exec(this.extensions);
+    this.compressed++;
+    return zlib.inflateRawSync(Buffer.concat([payload, TAIL]), {
+      finishFlush: FLUSH, windowBits: bits ? Number(bits[1]) : 15,
+    });
+  }
+
+  get extensions() {
+    return this.head.headers['sec-websocket-extensions'];
   }
 
   #check(first, second) {
@@ -261,7 +288,8 @@ class WebSocketClient {
     if (this.closeCode) {
       throw fault('a frame behind its close frame');
     }
-    if ((first & 0xf0) !== 0x80) {
+    const bits = this.extensions && [1, 2].includes(first & 15) ? 0xb0 : 0xf0;
+    if ((first & bits) !== 0x80) {
       throw fault(`a frame that begins with 0x${first.toString(16)}`);
     }
     if (second & 0x80) {
@@ -310,4 +338,6 @@ class WebSocketClient {
   }
 }
 
-module.exports = { WebSocketClient, frame, text, handshake, OPCODE };
+module.exports = {
+  WebSocketClient, frame, text, deflate, deflated, handshake, OPCODE,
+};
