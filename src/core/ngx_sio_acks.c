@@ -6,6 +6,7 @@
 
 #include "ngx_sio_acks.h"
 #include "ngx_sio_client.h"
+#include "ngx_sio_post.h"
 
 #include <sio_json.h>
 
@@ -267,9 +268,8 @@ ngx_sio_acks_sid(ngx_sio_client_t *sc, u_char *sid)
     rc = NGX_DECLINED;
     i = sc->session;
 
-    if (i == 0 && !ngx_sio_zone_lost(z)) {
-        i = ngx_sio_session_by_eio_locked(z, sc->eio_sid);
-        i = ngx_sio_session_in_locked(z, i, sc->nsp);
+    if (i == 0) {
+        (void) ngx_sio_post_session_locked(sc, &i);
     }
 
     ss = ngx_sio_session_live_locked(z, i);

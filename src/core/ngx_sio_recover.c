@@ -5,7 +5,6 @@
 
 
 #include "ngx_sio_recover.h"
-#include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_post.h"
