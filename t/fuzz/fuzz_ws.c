@@ -11,7 +11,8 @@
 
 /*
  * The input is what a client sends.  However it is cut, the same comes out;
- * and what comes out can be sent on as frames of a server.
+ * and what comes out can be sent on as frames of a server.  That compression
+ * is agreed to makes a difference for compressed messages only.
  */
 
 
@@ -129,7 +130,7 @@ feed(run_t *r, const unsigned char *p, size_t n)
         r->rc = sio_ws_parse(&r->parser, &pos, copy + n, &ev);
 
         fuzz_check(pos >= copy && pos <= copy + n);
-        fuzz_check(r->parser.message.len <= LIMIT);
+        fuzz_check(r->parser.message.len <= LIMIT + (r->rc == SIO_LIMIT));
 
         if (r->rc == SIO_OK) {
             check_event(r, &ev, copy, n);
@@ -154,10 +155,11 @@ feed(run_t *r, const unsigned char *p, size_t n)
 
 
 static void
-start(run_t *r)
+start(run_t *r, int deflate)
 {
     memset(r, 0, sizeof(run_t));
     sio_ws_init(&r->parser, LIMIT);
+    r->parser.deflate = deflate;
 }
 
 
@@ -178,7 +180,7 @@ again(const run_t *whole, const uint8_t *p, size_t len, size_t at, size_t n)
 {
     run_t  r;
 
-    start(&r);
+    start(&r, whole->parser.deflate);
     feed(&r, p, at);
 
     while (at < len) {
@@ -200,31 +202,78 @@ again(const run_t *whole, const uint8_t *p, size_t len, size_t at, size_t n)
 }
 
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
+static void
+check_cuts(const run_t *whole, const uint8_t *p, size_t len)
 {
-    run_t      whole;
-    size_t     at;
-    sio_buf_t  payload;
-
-    start(&whole);
-    feed(&whole, p, len);
+    size_t  at;
 
     for (at = 0; at < len; at += 1 + len / PLACES) {
-        again(&whole, p, len, at, len);
+        again(whole, p, len, at, len);
     }
 
-    again(&whole, p, len, 0, 1);
-    again(&whole, p, len, 0, 7);
+    again(whole, p, len, 0, 1);
+    again(whole, p, len, 0, 7);
+}
+
+
+static void
+check_payload(const run_t *whole)
+{
+    sio_buf_t  payload;
 
     memset(&payload, 0, sizeof(sio_buf_t));
 
-    fuzz_check(sio_payload_frames(&payload, whole.frames.data,
-                                  whole.frames.len) == SIO_OK);
-    fuzz_check(fuzz_equal(payload.data, payload.len, whole.payload.data,
-                          whole.payload.len));
+    fuzz_check(sio_payload_frames(&payload, whole->frames.data,
+                                  whole->frames.len) == SIO_OK);
+    fuzz_check(fuzz_equal(payload.data, payload.len, whole->payload.data,
+                          whole->payload.len));
 
     sio_buf_free(&payload);
+}
+
+
+/* Only what was refused may be another thing now, and nothing before that. */
+
+static void
+check_deflate(const run_t *plain, const uint8_t *p, size_t len)
+{
+    size_t  same;
+    run_t   whole;
+
+    start(&whole, 1);
+    feed(&whole, p, len);
+
+    same = plain->events.len;
+
+    if (plain->rc == SIO_ERROR) {
+        same -= sizeof(((sio_ws_event_t *) NULL)->code);
+        check_cuts(&whole, p, len);
+        check_payload(&whole);
+
+    } else {
+        fuzz_check(whole.rc == plain->rc && whole.events.len == same);
+    }
+
+    fuzz_check(whole.events.len >= same
+               && fuzz_equal(whole.events.data, same,
+                             plain->events.data, same));
+
+    finish(&whole);
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
+{
+    run_t  whole;
+
+    start(&whole, 0);
+    feed(&whole, p, len);
+
+    check_cuts(&whole, p, len);
+    check_payload(&whole);
+    check_deflate(&whole, p, len);
+
     finish(&whole);
 
     return 0;
