@@ -13,6 +13,7 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
+const zlib = require('node:zlib');
 
 const LIB = '../gateway/lib';
 const { gateway } = require(`${LIB}/gateway`);
@@ -24,6 +25,18 @@ const LONGEST = 4096;
 const RS = 0x1e;
 const BINARY = 'b'.charCodeAt(0);
 const MESSAGE = '4'.charCodeAt(0);
+const TAIL = Buffer.from([0, 0, 255, 255]);
+
+// Heads of fuzz_deflate.c: level, window and strategy, memory, flush, piece,
+// damaged byte and how, limit, fragments, fault, opcode and mask.
+const PLAIN = [6, 6, 7, 0, 255, 0, 0, 16, 0, 0, 0, 1];
+const HEADS = [
+  PLAIN, ...[1, 2, 3, 4, 5].map((fault) => PLAIN.with(9, 2).with(10, fault)),
+  ...[1, 2, 3, 4, 5].map((flush) => PLAIN.with(3, flush).with(4, 5)),
+  PLAIN.with(3, 64), PLAIN.with(3, 128), PLAIN.with(3, 192),
+  PLAIN.with(0, 0), PLAIN.with(1, 28), PLAIN.with(1, 14).with(2, 0),
+  PLAIN.with(5, 128).with(6, 1), PLAIN.with(7, 0).with(8, 20),
+];
 
 const target = path.resolve(process.argv[2] || 'build/fuzz/corpus');
 
@@ -32,6 +45,13 @@ function seed(codec, bytes) {
     const name = crypto.createHash('sha1').update(bytes).digest('hex');
     fs.mkdirSync(path.join(target, codec), { recursive: true });
     fs.writeFileSync(path.join(target, codec, name), bytes);
+  }
+}
+
+/** What is offered, compressed, or to be compressed. */
+function compression(bytes, heads = [PLAIN]) {
+  for (const head of heads) {
+    seed('deflate', Buffer.concat([Buffer.from(head), bytes]));
   }
 }
 
@@ -82,12 +102,18 @@ function frames(bytes, codec) {
     }
     const key = bytes.subarray(at, at + 4);
     at += masked ? 4 : 0;
-    const data = Buffer.from(bytes.subarray(at, at + length));
+    let data = Buffer.from(bytes.subarray(at, at + length));
     if (masked) {
       data.forEach((byte, i) => { data[i] = byte ^ key[i & 3]; });
     }
     at += length;
     seed(codec, bytes.subarray(start, at));
+    if (bytes[start] & 0x40) {
+      compression(data, HEADS);
+      data = zlib.inflateRawSync(Buffer.concat([data, TAIL]), {
+        finishFlush: zlib.constants.Z_SYNC_FLUSH });
+      compression(data, HEADS);
+    }
     if ((bytes[start] & 15) === 1) {
       packet(data);
     }
@@ -110,6 +136,10 @@ function requests(bytes) {
     }
     bytes = bytes.subarray(end + 4);
     if (/^upgrade:/im.test(head)) {
+      const offer = /^sec-websocket-extensions: *(.+)/im.exec(head)?.[1];
+      if (offer) {
+        compression(Buffer.from(offer));
+      }
       frames(bytes, 'ws');
       return;
     }
@@ -174,10 +204,10 @@ const VALUES = [
 ];
 
 /** What a client says, by one transport. */
-async function speak(gw, url, transports) {
+async function speak(gw, url, options) {
   const root = await gw.connect({
-    user: `user-${transports.join('-')}`, rooms: ['chess', 'go'], url,
-    transports, query: { plain: 'a b', coded: '&=%+\u00e4' },
+    user: `user-${options.transports.join('-')}`, rooms: ['chess', 'go'], url,
+    query: { plain: 'a b', coded: '&=%+\u00e4' }, ...options,
   });
   const admin = await root.of('/admin').ready();
 
@@ -228,6 +258,7 @@ async function backend(gw, client) {
 async function traffic(t) {
   const gw = await gateway(t, {
     block: { namespace: '/ /admin', recovery: '60s' },
+    location: { socketio_deflate: '1' },
   });
   const line = await tap(gw.port);
   const reader = await gw.redis.client();
@@ -236,9 +267,22 @@ async function traffic(t) {
     seed(bytes[0] === '{'.charCodeAt(0) ? 'json' : 'msgpack', bytes);
   }, true);
 
-  for (const transports of [['websocket'], ['polling'],
-                            ['polling', 'websocket']]) {
-    await backend(gw, await speak(gw, line.url, transports));
+  const threshold = 0;
+  for (const options of [
+    { transports: ['websocket'] }, { transports: ['polling'] },
+    { transports: ['polling', 'websocket'] },
+    { transports: ['websocket'], perMessageDeflate: { threshold } },
+    { transports: ['polling', 'websocket'],
+      perMessageDeflate: { threshold, clientMaxWindowBits: 9,
+                           zlibDeflateOptions: { level: 9, memLevel: 1 } } },
+    { transports: ['websocket'],
+      perMessageDeflate: { threshold, serverMaxWindowBits: 9,
+                           clientNoContextTakeover: true,
+                           serverNoContextTakeover: true,
+                           zlibDeflateOptions: {
+                             strategy: zlib.constants.Z_FIXED } } },
+  ]) {
+    await backend(gw, await speak(gw, line.url, options));
   }
 
   line.close();
