@@ -7,6 +7,7 @@
 #include "sio_json.h"
 #include "sio_utf8.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,7 +137,11 @@ sio_json_double(sio_buf_t *b, double d)
         return sio_buf_append(b, text, n);
     }
 
-    for (digits = 15; /* void */ ; digits++) {
+    /* 15 digits are never too many, but for what is next to zero */
+
+    digits = (fabs(d) < DBL_MIN) ? 1 : 15;
+
+    for ( /* void */ ; /* void */ ; digits++) {
         n = snprintf(text, sizeof(text), "%.*g", digits, d);
 
         if (digits == 17 || strtod(text, NULL) == d) {

@@ -705,7 +705,14 @@ test_double(void **state)
     check_double(1e300, "1e+300");
     check_double(DBL_MAX, "1.7976931348623157e+308");
     check_double(DBL_MIN, "2.2250738585072014e-308");
-    check_double(4.9406564584124654e-324, "4.94065645841247e-324");
+
+    /* fewer digits than others have are enough */
+
+    check_double(4.9406564584124654e-324, "5e-324");
+    check_double(-4.9406564584124654e-324, "-5e-324");
+    check_double(1.976e-320, "1.976e-320");
+    check_double(2.2250738585072011e-308, "2.225073858507201e-308");
+
     check_double(1.1f, "1.100000023841858");
     check_double(NAN, "null");
     check_double(INFINITY, "null");
