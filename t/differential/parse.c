@@ -4,6 +4,7 @@
  */
 
 
+#include "sio_adapter.h"
 #include "sio_packet.h"
 #include "sio_payload.h"
 
@@ -13,11 +14,13 @@
 
 
 /*
- * Says what the parsers of src/proto make of an input.  Each input on stdin is
- * one byte, "s" for a packet of Socket.IO or "p" for a payload of Engine.IO,
- * 4 bytes of length, the first one the highest, and the bytes.  The answer is a
- * line of JSON: of a packet {"rc":0,"type":..} or {"rc":-1}, of a payload
- * {"packets":[..],"again":".."}, with binary ones as {"hex":".."}.
+ * Says what src/proto makes of an input.  Each input on stdin is one byte, "s"
+ * for a packet of Socket.IO, "p" for a payload of Engine.IO, "b" for a
+ * broadcast from Redis, then 4 bytes of length, the first one the highest, and
+ * the bytes; of a broadcast, these begin with its namespace and a NUL.  The
+ * answer is a line of JSON: of a packet {"rc":0,"type":..} or {"rc":-1}, of a
+ * payload {"packets":[..],"again":".."}, with binary ones as {"hex":".."}, and
+ * of a broadcast {"rc":0,"parts":[..]}, the text and then {"hex":".."}.
  */
 
 
@@ -121,13 +124,28 @@ packet(sio_buf_t *b, const unsigned char *p, size_t len)
 }
 
 
+static void
+put_bytes(sio_buf_t *b, const unsigned char *p, size_t len)
+{
+    char    digits[3];
+    size_t  i;
+
+    put(b, "{\"hex\":\"");
+
+    for (i = 0; i < len; i++) {
+        snprintf(digits, sizeof(digits), "%02x", p[i]);
+        put(b, digits);
+    }
+
+    put(b, "\"}");
+}
+
+
 /* A binary packet, also into the payload that is written anew. */
 
 static void
 binary(sio_buf_t *b, sio_buf_t *again, sio_str_t text)
 {
-    char       digits[3];
-    size_t     i;
     sio_buf_t  bytes;
 
     memset(&bytes, 0, sizeof(sio_buf_t));
@@ -138,14 +156,7 @@ binary(sio_buf_t *b, sio_buf_t *again, sio_str_t text)
         die("no memory");
     }
 
-    put(b, "{\"hex\":\"");
-
-    for (i = 0; i < bytes.len; i++) {
-        snprintf(digits, sizeof(digits), "%02x", bytes.data[i]);
-        put(b, digits);
-    }
-
-    put(b, "\"}");
+    put_bytes(b, bytes.data, bytes.len);
 
     sio_buf_free(&bytes);
 }
@@ -195,6 +206,46 @@ payload(sio_buf_t *b, const unsigned char *p, size_t len)
 }
 
 
+static void
+broadcast(sio_buf_t *b, const unsigned char *p, size_t len)
+{
+    size_t          i;
+    sio_rc_t        rc;
+    sio_str_t       nsp;
+    const char     *error;
+    sio_message_t   m;
+
+    static sio_adapter_t  adapter;
+
+    nsp.data = p;
+    nsp.len = strnlen((const char *) p, len);
+
+    if (nsp.len == len) {
+        die("no namespace");
+    }
+
+    rc = sio_adapter_broadcast(&adapter, &m, nsp, p + nsp.len + 1,
+                               len - nsp.len - 1, &error);
+
+    put(b, "{\"rc\":");
+    put_number(b, rc);
+
+    if (rc == SIO_OK) {
+        put(b, ",\"parts\":[");
+        put_string(b, m.part[0]);
+
+        for (i = 1; i < m.parts; i++) {
+            put(b, ",");
+            put_bytes(b, m.part[i].data, m.part[i].len);
+        }
+
+        put(b, "]");
+    }
+
+    put(b, "}");
+}
+
+
 int
 main(void)
 {
@@ -221,11 +272,18 @@ main(void)
 
         b.len = 0;
 
-        if (head[0] == 's') {
-            packet(&b, p, len);
+        switch (head[0]) {
 
-        } else {
+        case 's':
+            packet(&b, p, len);
+            break;
+
+        case 'p':
             payload(&b, p, len);
+            break;
+
+        default:
+            broadcast(&b, p, len);
         }
 
         put(&b, "\n");

@@ -1,15 +1,18 @@
 'use strict';
 
-// The parsers of src/proto against socket.io-parser and engine.io-parser: of
+// The codecs of src/proto against socket.io-parser and engine.io-parser: of
 // 100000 packets and payloads, valid and damaged, the verdict and the values
 // are the same, but for the differences that are listed here with their reason.
+// The other way, what is written of 25000 broadcasts is what the reference
+// writes, and its decoder reads.
 //
 // SEED=n makes other ones; COUNT=n as many.
 
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const { isDeepStrictEqual } = require('node:util');
-const { Decoder, PacketType } = require('socket.io-parser');
+const msgpack = require('notepack.io');
+const { Decoder, Encoder, PacketType } = require('socket.io-parser');
 const { decodePayload, encodePayload } = require('engine.io-parser');
 
 const { Generator } = require('./lib/generate');
@@ -19,6 +22,8 @@ const SEED = Number(process.env.SEED || 1);
 const COUNT = Number(process.env.COUNT || 100000);
 const PACKETS = Math.ceil(COUNT * 3 / 4);
 const DEPTH = 64;
+const MSGPACK_DEPTH = 80;
+const ATTACHMENTS = 10;
 const SHOWN = 10;
 
 const attachment = (n) => Buffer.from([n]);
@@ -79,6 +84,34 @@ const PAYLOAD_RULES = [
       + 'beyond Latin-1, so that U+0141 counts as "A"',
     holds: ({ text }) => text.split('\x1e').some(
       (packet) => /^b.*[^\0-\xff]/s.test(packet)),
+  },
+];
+
+/** With all numbers as JavaScript writes them. */
+const uniform = (part) => (typeof part !== 'string' ? part
+  : part.replace(/-?\d+(\.\d+)?(e[-+]\d+)?/g, Number));
+
+const WRITE_RULES = [
+  {
+    name: 'reserved names are refused',
+    why: 'a client takes them for a fault, and leaves',
+    holds: ({ got, dead }) => got === -1 && dead,
+  },
+  {
+    name: 'integers have all their digits, fractions those of printf()',
+    why: 'it is the same number: msgpack has 64 bits, JavaScript 53',
+    holds: ({ got, want, read }) => read && isDeepStrictEqual(
+      got.map(uniform), want.map(uniform)),
+  },
+  {
+    name: `${ATTACHMENTS} attachments at most`,
+    why: 'no client takes more: its decoder refuses them',
+    holds: ({ got, want }) => got === -4 && want.length > 1 + ATTACHMENTS,
+  },
+  {
+    name: `msgpack is nested ${MSGPACK_DEPTH} deep at most`,
+    why: 'memory is bounded',
+    holds: ({ text, got }) => got === -4 && text.includes('['.repeat(MSGPACK_DEPTH - 10)),
   },
 ];
 
@@ -151,6 +184,20 @@ function tame(value) {
     ([key, inner]) => [tame(key), tame(inner)]));
 }
 
+/** What a client makes of a text and its attachments. */
+function received(parts) {
+  const decoder = new Decoder();
+  let packet = null;
+
+  decoder.on('decoded', (decoded) => { packet = decoded; });
+  try {
+    parts.forEach((part) => decoder.add(part));
+  } catch {
+    return null;
+  }
+  return packet;
+}
+
 const plain = (packet) => packet && {
   type: packet.type, nsp: packet.nsp, id: packet.id, data: packet.data,
 };
@@ -184,6 +231,7 @@ test('packets of Socket.IO', async (t) => {
   assert.equal(answers.length, texts.length);
 
   let accepted = 0;
+  let binary = 0;
   const differ = texts.map((text, i) => {
     const got = answers[i];
     const want = plain(reference(text));
@@ -191,11 +239,14 @@ test('packets of Socket.IO', async (t) => {
       && (!('value' in got)
           || isDeepStrictEqual(tame(got.value), tame(JSON.parse(got.data))));
     accepted += want !== null;
+    binary += want !== null && got.attachments > 0;
     return same ? null : { text, got, want };
   }).filter(Boolean);
 
   judge(t, differ, RULES);
-  t.diagnostic(`${texts.length} packets, ${accepted} of them valid`);
+  t.diagnostic(`${texts.length} packets, ${accepted} of them valid, ${
+    binary} with attachments`);
+  assert.ok(binary > texts.length / 50, 'some have attachments');
   assert.ok(accepted > texts.length / 4 && accepted < texts.length * 3 / 4,
             'valid and damaged ones are mixed');
 });
@@ -242,4 +293,32 @@ test('payloads of Engine.IO', async (t) => {
   t.diagnostic(`${texts.length} payloads, ${good} of them valid`);
   assert.ok(good > texts.length / 4 && good < texts.length * 9 / 10,
             'valid and damaged ones are mixed');
+});
+
+test('broadcasts from Redis', async (t) => {
+  const generator = new Generator(SEED);
+  const encoder = new Encoder();
+  const list = Array.from({ length: COUNT - PACKETS },
+                          () => generator.broadcast());
+  const answers = await ours('b', list.map(({ nsp, bytes }) => Buffer.concat(
+    [Buffer.from(`${nsp}\0`), bytes])));
+  assert.equal(answers.length, list.length);
+
+  let attached = 0;
+  const differ = list.map(({ nsp, bytes }, i) => {
+    const { rc, parts } = answers[i];
+    const want = encoder.encode({ ...msgpack.decode(bytes)[1], nsp });
+    const got = rc ? rc : parts.map((part) => (
+      part.hex === undefined ? part.slice(1) : Buffer.from(part.hex, 'hex')));
+    const decoded = plain(received(want));
+
+    attached += want.length > 1 && decoded !== null;
+    const read = !rc && isDeepStrictEqual(plain(received(got)), decoded);
+    return read && isDeepStrictEqual(got, want) ? null
+      : { text: want[0], got, want, read, dead: decoded === null };
+  }).filter(Boolean);
+
+  judge(t, differ, WRITE_RULES);
+  t.diagnostic(`${list.length} broadcasts, ${attached} with attachments`);
+  assert.ok(attached > list.length / 8, 'many have attachments');
 });

@@ -1,9 +1,11 @@
 'use strict';
 
-// Packets and payloads, valid and damaged, the same ones for the same seed.
+// Packets and payloads, valid and damaged, and broadcasts; the same ones for
+// the same seed.
 
 const { Encoder, PacketType } = require('socket.io-parser');
 const { encodePayload } = require('engine.io-parser');
+const msgpack = require('notepack.io');
 
 const NAMES = ['message', 'chat', '', 'connect', 'connect_error', 'disconnect',
                'disconnecting', 'newListener', 'removeListener', 'error',
@@ -71,9 +73,9 @@ class Generator {
   }
 
   /** Arrays in arrays, about as deep as they may be. */
-  nested() {
+  nested(least = 58) {
     let value = [];
-    for (let n = 58 + this.below(10); n > 0; n--) {
+    for (let n = least + this.below(10); n > 0; n--) {
       value = [value];
     }
     return value;
@@ -144,6 +146,43 @@ class Generator {
     encodePayload(packets.slice(this.below(2) && packets.length > 1 ? 1 : 0),
                   (text) => { payload = text; });
     return payload;
+  }
+
+  /** What msgpack has, and JSON has not. */
+  foreign() {
+    const one = this.pick([
+      () => NaN, () => Infinity, () => undefined,
+      () => new Date(this.below(2 ** 32) * 1000),
+      () => new Date((this.below(2 ** 32) - 2 ** 31) * 2000 + this.below(2000)),
+      () => this.below(2 ** 32) * this.below(2 ** 32),
+      () => Buffer.alloc(this.below(300), 1),
+      () => (this.below(50) ? this.value(3, true) : this.nested(72)),
+      () => (this.below(50) ? this.value(3, true)
+        : Array.from({ length: 9 + this.below(4) }, () => this.bytes())),
+    ])();
+    return this.pick([() => one, () => [[one], one], () => ({ a: one, one })])();
+  }
+
+  /** A packet for a namespace as the adapter publishes it. */
+  broadcast() {
+    const type = this.pick([PacketType.EVENT, PacketType.EVENT, PacketType.ACK]);
+    const nsp = this.pick(NAMESPACES);
+    const data = this.data(type, this.below(2) === 0);
+
+    if (this.below(2)) {
+      data.push(this.foreign());
+    }
+    if (data.length === 0) {
+      data.push(null);
+    }
+
+    const packet = { type, data, nsp };
+    if (type === PacketType.ACK) {
+      packet.id = this.pick([0, 1, 12, 4294967296]);
+    }
+    const opts = { rooms: this.list(2, () => `r${this.text()}`), except: [],
+                   flags: {} };
+    return { nsp, bytes: msgpack.encode(['uid', packet, opts]) };
   }
 
   /** Another number, or one to three changes; never half of a character. */

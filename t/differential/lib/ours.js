@@ -1,6 +1,6 @@
 'use strict';
 
-// What the parsers of src/proto say: t/differential/parse.c, built by make.
+// What src/proto says: t/differential/parse.c, built by make.
 
 const path = require('node:path');
 const { spawn } = require('node:child_process');
@@ -9,7 +9,7 @@ const ROOT = path.resolve(__dirname, '../../..');
 const PROGRAM = path.resolve(ROOT, process.env.BUILD || 'build',
                              'unit/differential');
 
-/** The answers to all inputs of a kind: 's' packets, 'p' payloads. */
+/** The answers to all inputs: 's' packets, 'p' payloads, 'b' broadcasts. */
 async function ours(kind, inputs) {
   const child = spawn(PROGRAM, { stdio: ['pipe', 'pipe', 'inherit'] });
   const chunks = [];
