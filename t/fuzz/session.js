@@ -6,13 +6,15 @@
 
 const { setTimeout: delay } = require('node:timers/promises');
 
-const { dial, request } = require('../gateway/lib/http');
+const { parallel, SLOW } = require('../gateway/lib/expect');
+const { dial, exchange, request } = require('../gateway/lib/http');
 const { frame, handshake, deflate } = require('../gateway/lib/ws');
 const { damage } = require('./random');
 const { packet, connect, room, value, NAMESPACES } = require('./packets');
 
 const RS = '\x1e';
 const KEPT = 64;
+const LINGER = 40000 * SLOW;    // ms; that long a session may live untouched
 const PATH = '/socket.io/?EIO=4';
 const OFFERS = [
   'permessage-deflate', 'permessage-deflate; client_max_window_bits',
@@ -25,6 +27,7 @@ class Known {
   constructor() {
     this.sessions = [];
     this.sockets = [];
+    this.opened = new Map();    // Engine.IO ids, and when they were learnt
     this.counts = new Map();
   }
 
@@ -34,6 +37,7 @@ class Known {
 
     for (const [, sid] of text.matchAll(/0\{"sid":"([\w-]+)","upg/g)) {
       this.#keep(this.sessions, sid);
+      this.opened.set(sid, performance.now());
       own = sid;
     }
     for (const [, pid] of text.matchAll(/"pid":"([\w-]+)"/g)) {
@@ -421,6 +425,19 @@ class Fuzz {
 
   pause(ms) {
     return delay(Math.min(ms, Math.max(this.end - performance.now(), 0)));
+  }
+
+  /**
+   * Polls the sessions that may be left: one that broke the protocol waits half
+   * a minute for whom it can tell so.
+   */
+  async fetch() {
+    const since = performance.now() - LINGER;
+    const list = [...this.known.opened].filter(([, when]) => when > since);
+
+    await parallel(list, 25, ([sid]) => exchange(
+      this.gw.where, request('GET', `${PATH}&transport=polling&sid=${sid}`))
+      .catch(() => {}));
   }
 
   /** Runs all until the time is over, then breaks off what is left. */
