@@ -220,8 +220,8 @@ test('a zone that is full', async (t) => {
   const gw = await start(t, {
     block: { zone: '1m', log: '256k', recovery: '1s' },
     location: {
-      socketio_ping_interval: `${600 * SLOW}ms`,
-      socketio_ping_timeout: `${SLOW}s`,
+      socketio_ping_interval: `${2 * SLOW}s`,
+      socketio_ping_timeout: `${2 * SLOW}s`,
     },
   });
   await gw.redis.subscribed(2, 15000);
@@ -258,6 +258,8 @@ test('a zone that is full', async (t) => {
       assert.equal(status(await gw.polling().catch((it) => it)), 503);
       assert.equal(status(await gw.socket().catch((it) => it)), 503);
 
+      assert.deepEqual(clients.filter((it) => it.closed).map(
+        (it) => `${it}: ${it.closeCode}, ${it.failure}`), []);
       gw.emitter.to('r').emit('still here');
       await Promise.all(clients.map((it) => it.event('still here')));
     });
