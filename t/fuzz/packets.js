@@ -71,8 +71,9 @@ const KINDS = [
   [6, event],
   [2, binary],
   [3, (random) => random.bytes(random.below(200))],
-  [2, (random) => `43${name(random.pick(NAMESPACES))}${
-    random.below(300)}${JSON.stringify([value(random)])}`],
+  [2, (random, known) => `43${name(random.pick(NAMESPACES))}${
+    random.chance(0.7) ? random.pick(known.acks) : random.below(300)}${
+    JSON.stringify([value(random)])}`],
   [3, (random) => `41${name(random.pick(NAMESPACES))}`],
   [1, (random) => `44${JSON.stringify({ message: `${value(random)}` })}`],
   [5, () => '3'],

@@ -8,6 +8,7 @@ const { setTimeout: delay } = require('node:timers/promises');
 
 const { parallel, SLOW } = require('../gateway/lib/expect');
 const { dial, exchange, request } = require('../gateway/lib/http');
+const { encode } = require('../gateway/lib/msgpack');
 const { frame, handshake, deflate } = require('../gateway/lib/ws');
 const { damage } = require('./random');
 const { packet, connect, room, value, NAMESPACES } = require('./packets');
@@ -27,12 +28,14 @@ class Known {
   constructor() {
     this.sessions = [];
     this.sockets = [];
+    this.acks = [];
     this.opened = new Map();    // Engine.IO ids, and when they were learnt
     this.counts = new Map();
   }
 
   /** Reads what a server has sent; the Engine.IO id, if it is there. */
   learn(text) {
+    const sockets = /40[^{]{0,20}\{"sid":"([\w-]+)","pid":"([\w-]+)"/g;
     let own;
 
     for (const [, sid] of text.matchAll(/0\{"sid":"([\w-]+)","upg/g)) {
@@ -40,8 +43,11 @@ class Known {
       this.opened.set(sid, performance.now());
       own = sid;
     }
-    for (const [, pid] of text.matchAll(/"pid":"([\w-]+)"/g)) {
-      this.#keep(this.sockets, { pid });
+    for (const [, sid, pid] of text.matchAll(sockets)) {
+      this.#keep(this.sockets, { sid, pid });
+    }
+    for (const [, id] of text.matchAll(/4[25][^[]{0,20}?(\d+)\[/g)) {
+      this.#keep(this.acks, id);
     }
     for (const [, offset] of text.matchAll(/,"([\w-]{6,40})"\]/g)) {
       const last = this.sockets.at(-1);
@@ -336,6 +342,26 @@ async function visitor(fuzz, random) {
   }
 }
 
+/** An event that asks for answers, or the answer to one of a client. */
+function relayed(random, nsp, target) {
+  const packet = { data: ['ask', value(random)], nsp };
+
+  if (random.chance(0.3)) {
+    packet.type = 3;
+    packet.id = random.below(1000);
+    return ['#', target, ['node01', packet, { rooms: [target] }]];
+  }
+  packet.type = 2;
+  return ['-request#', '', {
+    uid: random.pick(['backend', 'abc123']), requestId: `q${random.below(99)}`,
+    type: 7, packet,
+    opts: {
+      rooms: [target], except: [],
+      flags: { timeout: random.pick([50, 1000, 5000]) },
+    },
+  }];
+}
+
 /** A backend, whose messages are damaged now and then. */
 async function backend(fuzz, random) {
   const { redis, emitter } = fuzz.gw;
@@ -346,10 +372,11 @@ async function backend(fuzz, random) {
 
   while (fuzz.running) {
     const nsp = random.pick(NAMESPACES);
-    const to = stock.of(nsp).to(random.chance(0.8) ? room(random)
-      : random.pick(fuzz.known.sockets)?.pid || 'nobody');
+    const target = random.chance(0.8) ? room(random)
+      : random.pick(fuzz.known.sockets)?.sid || 'nobody';
+    const to = stock.of(nsp).to(target);
 
-    switch (random.below(12)) {
+    switch (random.below(14)) {
     case 0:
       to.socketsJoin(room(random));
       break;
@@ -370,6 +397,12 @@ async function backend(fuzz, random) {
     case 5:
       stock.of(nsp).except(room(random)).emit('all', value(random));
       break;
+    case 6:
+    case 7: {
+      const [kind, name, message] = relayed(random, nsp, target);
+      publish(`socket.io${kind}${nsp}#${name && `${name}#`}`, encode(message));
+      break;
+    }
     default:
       to.emit('message', value(random));
     }
