@@ -82,8 +82,8 @@ test(`${VISITORS} visitors for ${SECONDS} s, seed ${SEED}`, async (t) => {
   // its socket may still be parked.
   await t.test('all is as before', async () => {
     let now;
-    await fuzz.fetch();
     await until(async () => {
+      await fuzz.fetch();
       now = await status(gw);
       return now.sessions.live === before.sessions;
     }, () => `no session: ${JSON.stringify(now)}`, 60000);

@@ -465,12 +465,18 @@ class Fuzz {
    * a minute for whom it can tell so.
    */
   async fetch() {
+    const { opened } = this.known;
     const since = performance.now() - LINGER;
-    const list = [...this.known.opened].filter(([, when]) => when > since);
+    const list = [...opened].filter(([, when]) => when > since);
 
-    await parallel(list, 25, ([sid]) => exchange(
-      this.gw.where, request('GET', `${PATH}&transport=polling&sid=${sid}`))
-      .catch(() => {}));
+    await parallel(list, 25, async ([sid]) => {
+      const path = `${PATH}&transport=polling&sid=${sid}`;
+      const answer = await exchange(this.gw.where, request('GET', path))
+        .catch(() => ({ body: '' }));
+      if (answer.body.includes('Session ID unknown')) {
+        opened.delete(sid);
+      }
+    });
   }
 
   /** Runs all until the time is over, then breaks off what is left. */
