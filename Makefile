@@ -113,6 +113,12 @@ asan: deps deps-asan  ## run the tests with nginx under sanitizers; T= as above
 	@$(MAKE) $(jobs) --no-print-directory asan-nginx
 	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) t/asan/run $(T)
 
+.PHONY: fuzz-session
+fuzz-session: deps deps-asan  ## 5 minutes of random sessions; SEED=n
+	@$(MAKE) $(jobs) --no-print-directory asan-nginx
+	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) CHAOS=full \
+	    t/asan/run t/chaos/fuzz.test.js
+
 .PHONY: model
 model:  ## check the models of the log, the owner word and the feed
 	@t/deps apt spin gcc libc6-dev

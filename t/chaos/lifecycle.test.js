@@ -13,7 +13,7 @@ const { Light } = require('./lib/light');
 const { crowd, fresh } = require('./lib/member');
 const { scale } = require('./lib/scale');
 const { alive } = require('../gateway/lib/processes');
-const { until, parallel, within } = require('../gateway/lib/expect');
+const { until, parallel, within, SLOW } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 200);
 const POLLS = scale(10, 50);
@@ -219,7 +219,10 @@ test('a reload with another size of the zone', async (t) => {
 test('a zone that is full', async (t) => {
   const gw = await start(t, {
     block: { zone: '1m', log: '256k', recovery: '1s' },
-    location: { socketio_ping_interval: '600ms', socketio_ping_timeout: '1s' },
+    location: {
+      socketio_ping_interval: `${2 * SLOW}s`,
+      socketio_ping_timeout: `${2 * SLOW}s`,
+    },
   });
   await gw.redis.subscribed(2, 15000);
   await gw.live();
@@ -234,9 +237,11 @@ test('a zone that is full', async (t) => {
   const status = (error) => error.head?.status || String(error);
 
   for (let round = 1; round <= scale(1, 4); round++) {
-    await t.test(`newcomers get 503, ${round}`, async () => {
+    await t.test(`newcomers get 503, ${round}`, async (t) => {
       const clients = [];
       let refusal;
+
+      t.after(() => clients.forEach((it) => it.close()));
 
       while (!refusal) {
         const batch = await list(20, (i) => {
@@ -253,9 +258,10 @@ test('a zone that is full', async (t) => {
       assert.equal(status(await gw.polling().catch((it) => it)), 503);
       assert.equal(status(await gw.socket().catch((it) => it)), 503);
 
+      assert.deepEqual(clients.filter((it) => it.closed).map(
+        (it) => `${it}: ${it.closeCode}, ${it.failure}`), []);
       gw.emitter.to('r').emit('still here');
       await Promise.all(clients.map((it) => it.event('still here')));
-      clients.forEach((it) => it.close());
     });
 
     await t.test(`there is room again, ${round}`, async () => {

@@ -12,7 +12,7 @@ const { start, feedPair, roles, assertNoGap } = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, fresh, assertStayed } = require('./lib/member');
 const { scale } = require('./lib/scale');
-const { until } = require('../gateway/lib/expect');
+const { until, SLOW } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 120);
 const STOP = scale(3000, 10000);
@@ -27,8 +27,9 @@ const FLOODS = Math.floor(0.85 * LOG / (FLOOD + 128));
 
 // How late an event may be, whoever stops: half a second is what the others
 // wait for a reader of the feed, or for room in the log.  What this process
-// stood still, when it published an event or got it, is not theirs.
-const LATE = 1000;
+// stood still, when it published an event or got it, is not theirs.  Who waits
+// for the one that is stopped is as late as that goes on.
+const LATE = Math.min(1000 * SLOW, STOP - 500);
 
 // Around the time for which a lease lasts.
 const MOMENTS = scale(

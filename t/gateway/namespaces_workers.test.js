@@ -8,7 +8,7 @@ const assert = require('node:assert/strict');
 
 const { gateway, eachWorkers } = require('./lib/gateway');
 const { numbers } = require('./lib/stream');
-const { until, parallel } = require('./lib/expect');
+const { until, parallel, SLOW } = require('./lib/expect');
 
 const SPACES = ['/', '/admin', '/chat'];
 
@@ -26,7 +26,8 @@ const start = (t, workers, { block, ...options } = {}) => gateway(t, {
     // A client that has stopped polling for an upgrade does not begin again
     // when its WebSocket breaks; it has to miss a ping.
     '/socket.io/': {
-      socketio_ping_interval: '2s', socketio_ping_timeout: '2s',
+      socketio_ping_interval: `${2 * SLOW}s`,
+      socketio_ping_timeout: `${2 * SLOW}s`,
     },
     '= /status': { socketio: null, socketio_status: 'mew' },
   },

@@ -16,7 +16,7 @@ const { HttpConnection, request } = require('./lib/http');
 const { RS } = require('./lib/polling');
 const { sign, forge, inSeconds } = require('./lib/token');
 const { Stream, assertNumbers } = require('./lib/stream');
-const { until, within } = require('./lib/expect');
+const { until, within, SLOW } = require('./lib/expect');
 
 const start = (t, workers, options) => gateway(t, {
   workers, listen: workers > 1 ? 'reuseport' : undefined, ...options,
@@ -416,7 +416,8 @@ eachWorkers([1, 3], 'ends', async (t, workers) => {
 });
 
 const SHORT = {
-  socketio_ping_interval: '300ms', socketio_ping_timeout: '600ms',
+  socketio_ping_interval: `${300 * SLOW}ms`,
+  socketio_ping_timeout: `${600 * SLOW}ms`,
 };
 
 eachWorkers([1, 3], 'heartbeats', async (t, workers) => {
@@ -428,7 +429,8 @@ eachWorkers([1, 3], 'heartbeats', async (t, workers) => {
       const session = await gw.polled();
       for (let i = 0; i < 4; i++) {
         assertPayload(await session.get(), '2');
-        assert.ok(performance.now() - begin > 270, 'the interval has passed');
+        assert.ok(performance.now() - begin > 270 * SLOW,
+                  'the interval has passed');
         begin = performance.now();
         await session.send('3');
       }
@@ -441,7 +443,7 @@ eachWorkers([1, 3], 'heartbeats', async (t, workers) => {
       assert.equal((await answer).body, '2');
       await session.send('3');
       // Nobody polls when the next one is due.
-      await until(() => performance.now() - begin > 700, 'time passes');
+      await until(() => performance.now() - begin > 700 * SLOW, 'time passes');
       assert.equal(await session.next(), '2');
       await session.send('3');
       assert.equal(await session.next(), '2');

@@ -11,7 +11,7 @@ const { request } = require('./lib/http');
 const { RS } = require('./lib/polling');
 const { text, frame, OPCODE } = require('./lib/ws');
 const { Stream, numbers, assertNumbers } = require('./lib/stream');
-const { until, within } = require('./lib/expect');
+const { until, within, SLOW } = require('./lib/expect');
 
 const start = (t, workers, options) => gateway(t, {
   workers, listen: workers > 1 ? 'reuseport' : undefined, ...options,
@@ -343,7 +343,8 @@ eachWorkers([1, 4], 'the upgrade', async (t, workers) => {
 eachWorkers([1, 4], 'heartbeats', async (t, workers) => {
   const gw = await start(t, workers, {
     location: {
-      socketio_ping_interval: '300ms', socketio_ping_timeout: '500ms',
+      socketio_ping_interval: `${300 * SLOW}ms`,
+      socketio_ping_timeout: `${500 * SLOW}ms`,
     },
   });
 

@@ -106,7 +106,17 @@ class Client:
         await call(self.stock.emit, event, tuple(args))
 
     async def leave(self):
+        last = self.stock.eio.write_loop_task
         await call(self.stock.disconnect)
+        return asyncio.create_task(self.left(last))
+
+    async def left(self, last):
+        # it says that it leaves before it lets the server know
+        if KIND == 'sync' and last:
+            await asyncio.to_thread(last.join)
+        elif last:
+            await asyncio.wait([last])
+        self.tell('left')
 
     async def raw(self, packet):
         await call(self.stock.eio._send_packet, Raw(packet))
@@ -128,7 +138,7 @@ class Client:
 
 async def main():
     clients = {}
-    connecting = set()
+    running = set()
 
     threading.Thread(target=write, daemon=True).start()
     asyncio.get_running_loop().set_default_executor(
@@ -145,10 +155,11 @@ async def main():
             # takes a while, above all if it is refused
             clients[who] = Client(who)
             task = asyncio.create_task(clients[who].connect(**command))
-            connecting.add(task)
-            task.add_done_callback(connecting.discard)
         else:
-            await getattr(clients[who], what)(**command)
+            task = await getattr(clients[who], what)(**command)
+        if task:
+            running.add(task)
+            task.add_done_callback(running.discard)
 
 
 asyncio.run(main())

@@ -114,6 +114,10 @@ class Python extends Official {
     case 'taken':
       this.answers++;
       break;
+
+    case 'left':
+      this.left = true;
+      break;
     }
   }
 
@@ -135,8 +139,11 @@ class Python extends Official {
     this.#tell('connect', { url, auth, transports });
   }
 
+  /** Resolves when the server knows. */
   leave() {
+    this.left = false;
     this.#tell('leave');
+    return until(() => this.left, `${this} has left`);
   }
 
   raw(packet) {
@@ -156,7 +163,7 @@ class Python extends Official {
   }
 
   close() {
-    this.leave();
+    this.#tell('leave');
   }
 }
 

@@ -23,9 +23,11 @@ class Nginx {
     this.confFile = path.join(dir, 'nginx.conf');
     this.logFile = path.join(dir, 'error.log');
     this.expected = [];
+    this.count = 1;
   }
 
   configure(text) {
+    this.count = Number(/^worker_processes (\d+);/m.exec(text)?.[1] ?? 1);
     fs.writeFileSync(this.confFile, text);
   }
 
@@ -53,6 +55,9 @@ class Nginx {
                                { lastSignal: 'SIGTERM' });
     try {
       await this.program.listening({ port, host: '127.0.0.1' });
+      // Until then a worker looks like the master, and a reload would miss it.
+      await until(() => this.workers().length === this.count,
+                  `${this.count} workers`);
     } catch (error) {
       error.message += `\n${this.log()}`;
       throw error;
