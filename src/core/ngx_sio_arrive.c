@@ -128,8 +128,8 @@ ngx_sio_arrive_told(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss)
 
     /* met; unless it is a new one by now */
 
-    (void) __atomic_compare_exchange_n(&ss->told, &told, 0, 0,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    ngx_sio_session_told(sc->gateway->zone, sc->session, sc->owner, told);
+
     return 0;
 }
 
@@ -137,26 +137,34 @@ ngx_sio_arrive_told(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss)
 void
 ngx_sio_arrive_again(ngx_sio_client_t *sc, uint64_t off)
 {
-    ngx_sio_session_sh_t  *ss;
+    ngx_int_t        rc;
+    ngx_sio_zone_t  *z;
 
-    if (sc->in_arriving
-        || !ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
-    {
-        /* it will meet the record on its way; or somebody else will */
+    z = sc->gateway->zone;
+
+    if (sc->in_arriving) {
+        /* it will meet the record on its way */
         return;
     }
 
-    ss = ngx_sio_client_session(sc);
+    rc = ngx_sio_session_go_back(z, sc->session, sc->owner, off,
+                                 sc->in_everyone);
+
+    if (rc == NGX_DECLINED) {
+        /* somebody else will meet it */
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
 
     if (sc->in_everyone) {
         ngx_sio_client_exit(sc);
-        ngx_sio_store(&ss->applied, off);
     }
 
     ngx_sio_owned_remove(sc);
-
-    ngx_sio_store(&ss->seen, off);
-
     ngx_sio_arrive_wait(sc);
 }
 

@@ -163,6 +163,12 @@ ngx_sio_beat_end_socket_locked(ngx_sio_gateway_t *gw, uint32_t i,
     z = gw->zone;
     ss = &z->sessions[i];
 
+    if (ngx_sio_session_wrest_locked(z, i, gw->slot) != NGX_OK) {
+        /* a branch that is another worker's: it is for him to end */
+        ngx_sio_session_prune_locked(z, i);
+        return;
+    }
+
     if (gw->conf->recovery && ngx_sio_client_parks(reason)
         && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE))
     {

@@ -31,13 +31,18 @@ ngx_sio_claim_locked(ngx_sio_gateway_t *gw, ngx_sio_claim_t *cl,
     }
 
     now = ngx_sio_zone_now();
+    rc = NGX_AGAIN;
 
     if (ngx_sio_claim_is_lost(z, *owner)
         || (cl->session == session && cl->word == *owner
             && ngx_sio_owner_slot(*owner) != gw->slot
             && now - cl->since >= NGX_SIO_CLAIM_PATIENCE))
     {
-        return ngx_sio_session_take_locked(z, session, gw->slot, owner);
+        rc = ngx_sio_session_take_locked(z, session, gw->slot, owner);
+    }
+
+    if (rc != NGX_AGAIN) {
+        return rc;
     }
 
     if (cl->session != session || cl->word != *owner) {

@@ -196,14 +196,11 @@ ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
 
     ss = ngx_sio_client_session(sc);
 
-    if (ss == NULL || (ss->flags & NGX_SIO_RECOVERABLE) == 0
-        || !ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    if (ss && (ss->flags & NGX_SIO_RECOVERABLE)
+        && ngx_sio_client_events(msg, n, &from, &last))
     {
-        return;
-    }
-
-    if (ngx_sio_client_events(msg, n, &from, &last)) {
-        ngx_sio_session_handed(sc->gateway->zone, ss, from, last);
+        ngx_sio_session_handed(sc->gateway->zone, sc->session, sc->owner, from,
+                               last);
     }
 }
 
@@ -281,10 +278,17 @@ ngx_sio_client_at_cursor(ngx_sio_client_t *sc)
 
     ss = ngx_sio_client_session(sc);
 
-    if (ss && sc->in_everyone && sc->state != NGX_SIO_CLIENT_CLOSED
-        && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
+    if (ss == NULL || !sc->in_everyone || sc->state == NGX_SIO_CLIENT_CLOSED
+        || ngx_sio_load(&ss->applied) == NGX_SIO_AT_CURSOR)
     {
-        ngx_sio_store(&ss->applied, NGX_SIO_AT_CURSOR);
+        return;
+    }
+
+    if (ngx_sio_session_at_cursor(sc->gateway->zone, sc->session, sc->owner)
+        == NGX_BUSY)
+    {
+        /* better to come again than to be left behind by the log */
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
 }
 
@@ -528,14 +532,9 @@ ngx_sio_client_mark(ngx_sio_client_t *sc, ngx_sio_close_e reason)
 static void
 ngx_sio_client_stay(ngx_sio_client_t *sc)
 {
-    ngx_sio_session_sh_t  *ss;
-
-    ss = ngx_sio_client_session(sc);
-
-    if (ss && sc->in_everyone && ss->applied == NGX_SIO_AT_CURSOR
-        && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
-    {
-        ngx_sio_store(&ss->applied, sc->closed_at);
+    if (sc->session && sc->in_everyone) {
+        ngx_sio_session_stay(sc->gateway->zone, sc->session, sc->owner,
+                             sc->closed_at);
     }
 }
 

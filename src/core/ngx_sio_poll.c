@@ -510,16 +510,12 @@ ngx_sio_poll_note(ngx_sio_client_t *sc, ngx_sio_message_t *msg, ngx_uint_t n)
 static void
 ngx_sio_poll_stay(ngx_sio_client_t *sc)
 {
-    uint64_t               from;
-    ngx_sio_session_sh_t  *ss;
+    uint64_t  from;
 
     from = ngx_sio_poll_socket(sc)->from;
-    ss = ngx_sio_client_session(sc);
 
-    if (ss && from && ss->applied == NGX_SIO_AT_CURSOR
-        && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner))
-    {
-        ngx_sio_store(&ss->applied, from);
+    if (sc->session && from) {
+        ngx_sio_session_stay(sc->gateway->zone, sc->session, sc->owner, from);
     }
 }
 

@@ -401,10 +401,15 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
             ss->connecter = 0;
             rc = NGX_OK;
 
-        } else {
+        } else if (ngx_sio_session_wrest_locked(z, i, sc->gateway->slot)
+                   == NGX_OK)
+        {
             /* without its transport the client comes back */
             ngx_sio_session_park_locked(z, i, ss->seen, ngx_sio_zone_now()
                                             + sc->gateway->conf->recovery);
+
+        } else {
+            ss->flags |= NGX_SIO_DEAD;
         }
     }
 

@@ -125,8 +125,8 @@ ngx_sio_rooms_join(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc, uint64_t hash,
         return NGX_ERROR;
     }
 
-    ngx_sio_session_member(rooms->gateway->zone, ngx_sio_client_session(sc),
-                           member)->pos = room->nmembers - 1;
+    ngx_sio_session_place(rooms->gateway->zone, sc->session, sc->owner,
+                          member, room->nmembers - 1);
     sc->nrooms++;
 
     return NGX_OK;
@@ -188,10 +188,8 @@ ngx_sio_rooms_remove(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
 
     sc = room->members[i].client;
 
-    if (ngx_sio_session_mine(z, sc->session, sc->owner)) {
-        ngx_sio_session_member(z, ngx_sio_client_session(sc),
-                               room->members[i].member)->pos = i;
-    }
+    ngx_sio_session_place(z, sc->session, sc->owner, room->members[i].member,
+                          i);
 }
 
 

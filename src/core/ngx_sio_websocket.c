@@ -478,7 +478,7 @@ ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left)
 {
     ngx_sio_client_at_cursor(sc);
 
-    if (sc->probe) {
+    if (sc->probe && sc->state != NGX_SIO_CLIENT_CLOSED) {
         ngx_sio_probe_arrived(sc);
     }
 }

@@ -253,6 +253,12 @@ ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
     slot = ngx_sio_owner_slot(ss->owner);
     state = ngx_sio_owner_state(ss->owner);
 
+    /* others may store while this looks */
+
+    if (state == NGX_SIO_OWNER_HELD && slot) {
+        state = NGX_SIO_OWNER_LIVE;
+    }
+
     if (slot > NGX_SIO_WORKERS
         || state != (slot ? NGX_SIO_OWNER_LIVE : NGX_SIO_OWNER_NONE)
         || (slot == 0 && ss->applied == NGX_SIO_AT_CURSOR))

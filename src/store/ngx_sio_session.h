@@ -22,7 +22,7 @@
  * the caller's ticket (the owner word, see zone.h) and return NGX_DECLINED if
  * the session is no longer the caller's.  Those that end in _locked want the
  * zone lock; the others take it, and return NGX_BUSY if it is not to be had:
- * then nothing has changed.
+ * then nothing has changed.  A few hold the session instead, and say so.
  *
  * Nothing is done to a session that is DEAD but to end it.
  *
@@ -97,11 +97,20 @@ ngx_int_t ngx_sio_session_claim_locked(ngx_sio_zone_t *z, uint32_t i,
 /*
  * Takes a session from an owner who is dead, fenced, or does not let go;
  * *owner is its word, and becomes the ticket.  If it moved with the cursor of
- * that owner, "applied" and "seen" become that cursor.  NGX_OK, or
- * NGX_DECLINED if the word is no longer that, or the session is DEAD.
+ * that owner, "applied" and "seen" become that cursor.  NGX_OK; NGX_AGAIN if
+ * he holds it, and went on with that for some microseconds: he was interrupted,
+ * and it will end, or he has died, and is reaped; NGX_DECLINED if the word is
+ * no longer that, or the session is DEAD.
  */
 ngx_int_t ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t slot, uint64_t *owner);
+
+/*
+ * Makes sure that nobody but the caller's worker has the session, which may
+ * then be ended without a ticket.  NGX_OK, or what ..._take_locked() says.
+ */
+ngx_int_t ngx_sio_session_wrest_locked(ngx_sio_zone_t *z, uint32_t i,
+    ngx_uint_t slot);
 
 /*
  * Lets a session go: the caller has done for it what the log has up to
@@ -113,6 +122,45 @@ ngx_int_t ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i,
  */
 ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
     uint64_t owner, uint64_t at);
+
+/*
+ * What an owner stores while he holds the session, without the zone lock.  If
+ * it is no longer his nothing is stored.
+ *
+ * handed: events were handed out; from is the offset of the first, 0 if it is
+ * not in the log, last the offset behind them.  Now and then the base is
+ * renewed, to "last" as it was and from.
+ *
+ * stay: what the log has from offset at on is not handed out with what the
+ * cursor passes: "applied" becomes at, if it was at the cursor.
+ *
+ * told: the record that it names was met, unless there is another by now.
+ *
+ * place: "pos" of a membership.
+ */
+void ngx_sio_session_handed(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t from, uint64_t last);
+void ngx_sio_session_stay(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at);
+void ngx_sio_session_told(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint32_t told);
+void ngx_sio_session_place(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint32_t member, uint32_t pos);
+
+/*
+ * All that the caller's cursor has passed is handed out, and the session moves
+ * with it from now on: "applied" becomes NGX_SIO_AT_CURSOR.
+ */
+ngx_int_t ngx_sio_session_at_cursor(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner);
+
+/*
+ * The session goes back to an offset: that is what "seen" becomes, and with
+ * commands "applied", too.
+ */
+ngx_int_t ngx_sio_session_go_back(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner, uint64_t off, ngx_uint_t commands);
+
 
 /* What a client is told as its session is let go. */
 
@@ -134,7 +182,8 @@ ngx_int_t ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i,
  * The transport is lost, the socket waits until the deadline: lets the session
  * go as above and takes away its Engine.IO id and what belongs to the
  * transport.  One without a socket stays as it is (NGX_DECLINED).  The _locked
- * one asks for no ticket.
+ * one asks for no ticket: the session is nobody's, the caller's, or was that of
+ * a dead one.
  */
 ngx_int_t ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at, uint64_t deadline);
@@ -225,15 +274,6 @@ ngx_int_t ngx_sio_session_post_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t slot);
 void ngx_sio_session_post_done_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t slot);
-
-/*
- * Notes that events were handed out: from is the offset of the first, 0 if
- * it is not in the log, last the offset behind them.  Now and then the base is
- * renewed, to "last" as it was and from.
- * Owner; takes no lock.
- */
-void ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
-    uint64_t from, uint64_t last);
 
 
 /*
@@ -326,6 +366,10 @@ ngx_sio_session_sh_t *ngx_sio_session_live_locked(ngx_sio_zone_t *z,
     uint32_t i);
 ngx_sio_session_sh_t *ngx_sio_session_mine_locked(ngx_sio_zone_t *z,
     uint32_t i, uint64_t owner);
+
+/* Notes events as ngx_sio_session_handed() does: who may store, see zone.h. */
+void ngx_sio_session_note(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
+    uint64_t from, uint64_t last);
 
 /*
  * Gives a session whose word is *owner to a slot, or to nobody with 0; *owner

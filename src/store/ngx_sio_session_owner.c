@@ -11,8 +11,11 @@
 
 
 #define NGX_SIO_SESSION_BATCH  128             /* looked at with one lock */
+#define NGX_SIO_SESSION_SPIN   100             /* for stores of an owner */
 
 
+static ngx_int_t ngx_sio_session_snatch(ngx_sio_zone_t *z,
+    ngx_sio_session_sh_t *ss, uint64_t *owner, ngx_uint_t slot);
 static void ngx_sio_session_let_go(ngx_sio_session_sh_t *ss, uint64_t at);
 static ngx_uint_t ngx_sio_session_is_due(ngx_sio_session_sh_t *ss,
     uint64_t now);
@@ -59,6 +62,7 @@ ngx_sio_session_claim_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
     *owner = ngx_sio_load(&ss->owner);
 
     if (ngx_sio_owner_slot(*owner)) {
+        *owner = ngx_sio_owner_ticket(*owner);
         return NGX_AGAIN;
     }
 
@@ -74,7 +78,9 @@ ngx_sio_session_claim_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
  * cursor.  An owner that is alive may move on meanwhile, then some of the
  * commands are done once more.  The cursor is read before "applied": the owner
  * stores "applied" in front of what it has not handed out, and moves the cursor
- * behind that.
+ * behind that.  It may do so here, too: then the lower one is here or there,
+ * and both are right.  But it does not go to its cursor again, for that takes
+ * the lock.
  */
 
 ngx_int_t
@@ -85,10 +91,13 @@ ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
     ngx_uint_t             old;
     ngx_sio_session_sh_t  *ss;
 
-    ss = ngx_sio_session_mine_locked(z, i, *owner);
+    ss = ngx_sio_session_live_locked(z, i);
     old = ngx_sio_owner_slot(*owner);
 
-    if (ss == NULL || (ss->flags & NGX_SIO_DEAD) || old > NGX_SIO_WORKERS) {
+    if (ss == NULL || (ss->flags & NGX_SIO_DEAD) || old > NGX_SIO_WORKERS
+        || ngx_sio_owner_ticket(ngx_sio_load(&ss->owner))
+           != ngx_sio_owner_ticket(*owner))
+    {
         return NGX_DECLINED;
     }
 
@@ -100,14 +109,63 @@ ngx_sio_session_take_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
 
         ngx_sio_step();
 
-        ss->applied = at;
+        ngx_sio_store(&ss->applied, at);
 
         ngx_sio_step();
     }
 
     ngx_sio_session_floor_locked(z, ss);
 
-    return ngx_sio_session_pass_locked(ss, owner, slot);
+    return ngx_sio_session_snatch(z, ss, owner, slot);
+}
+
+
+/* What a dead one holds is reaped, as is all that is his. */
+
+static ngx_int_t
+ngx_sio_session_snatch(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
+    uint64_t *owner, ngx_uint_t slot)
+{
+    uint64_t    word;
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_SIO_SESSION_SPIN; n++) {
+
+        word = ngx_sio_load(&ss->owner);
+
+        if (ngx_sio_owner_ticket(word) != ngx_sio_owner_ticket(*owner)) {
+            *owner = ngx_sio_owner_ticket(word);
+            return NGX_DECLINED;
+        }
+
+        if (ngx_sio_owner_state(word) != NGX_SIO_OWNER_HELD
+            && ngx_sio_session_pass_locked(ss, &word, slot) == NGX_OK)
+        {
+            *owner = word;
+            return NGX_OK;
+        }
+
+        ngx_cpu_pause();
+    }
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_sio_session_wrest_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot)
+{
+    uint64_t    owner;
+    ngx_uint_t  old;
+
+    owner = ngx_sio_load(&z->sessions[i].owner);
+    old = ngx_sio_owner_slot(owner);
+
+    if (old == 0 || old == slot) {
+        return NGX_OK;
+    }
+
+    return ngx_sio_session_take_locked(z, i, slot, &owner);
 }
 
 
@@ -153,7 +211,7 @@ ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     /* who dies in between has not moved "applied" over an event */
 
     if (answer && answer->last && (ss->flags & NGX_SIO_RECOVERABLE)) {
-        ngx_sio_session_handed(z, ss, answer->from, answer->last);
+        ngx_sio_session_note(z, ss, answer->from, answer->last);
     }
 
     if (answer && answer->applied) {

@@ -431,7 +431,7 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
  */
 
 void
-ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
+ngx_sio_session_note(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
     uint64_t from, uint64_t last)
 {
     uint64_t  tail;
@@ -458,6 +458,8 @@ ngx_sio_session_handed(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
     }
 
     ss->last = last;
+
+    ngx_sio_step();
 }
 
 

@@ -422,6 +422,8 @@ ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
 /*
  * A branch whose transport goes on with another owner, or nobody, is his to
  * claim.  Who was parked already, and is just being recovered, gains no time.
+ * One that was not at the cursor of the dead one stays where it is: it was on
+ * its way there, or what it was to be told is in the body of a poll.
  */
 
 static void
@@ -433,7 +435,12 @@ ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
 
     ss = &z->sessions[i];
     owner = ngx_sio_load(&ss->owner);
-    at = ngx_sio_load(&z->sh->workers[ngx_sio_owner_slot(owner) - 1].cursor);
+    at = ss->seen;
+
+    if (ss->applied == NGX_SIO_AT_CURSOR) {
+        at = ngx_sio_load(&z->sh->workers[ngx_sio_owner_slot(owner) - 1]
+                           .cursor);
+    }
 
     if (ss->eio_sid[0] == 0 && ss->kin
         && !ngx_sio_worker_is_one_of(z, ss->kin, set))

@@ -96,9 +96,9 @@ _Static_assert(sizeof(ngx_sio_name_sh_t) == 96, "size of a name");
 
 typedef struct {
     uint32_t                  room;            /* zone lock, written last */
-    uint32_t                  pos;             /* owner: place in the worker's
+    uint32_t                  pos;             /* held: place in the worker's
                                                   array of the room's members;
-                                                  or the length, see above */
+                                                  zone lock: the length */
     uint64_t                  since;           /* zone lock */
 } ngx_sio_member_sh_t;
 
@@ -137,6 +137,11 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
  * hands.  The word that a caller got when the session became its own is its
  * ticket: who finds another word in the record has lost the session, and may
  * not write to it any more.
+ *
+ * A look at the word and a store behind it are two things, and the owner may be
+ * stopped in between.  So who stores either has the zone lock, without which
+ * nobody takes a session, or holds the session: for the few instructions of the
+ * stores its word is HELD, and the session is not taken.
  */
 
 #define ngx_sio_owner(slot, state, gen)                                       \
@@ -147,6 +152,13 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 
 #define NGX_SIO_OWNER_NONE     0               /* between two polls, parked */
 #define NGX_SIO_OWNER_LIVE     1
+#define NGX_SIO_OWNER_HELD     2               /* its owner is storing */
+
+/* The ticket that belongs to a word, held or not. */
+#define ngx_sio_owner_ticket(word)                                            \
+    (ngx_sio_owner_state(word) == NGX_SIO_OWNER_HELD                          \
+     ? ngx_sio_owner(ngx_sio_owner_slot(word), NGX_SIO_OWNER_LIVE, word)      \
+     : (word))
 
 
 /* "applied" of a session that moves with the cursor of its owner. */
@@ -183,8 +195,9 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
  * another namespace, which has no Engine.IO id and goes where its transport
  * goes.  Parked, they are sockets on their own.  256 bytes.
  *
- * "owner:" fields are written by the owner, or by anybody with the zone lock
- * while there is none.
+ * "held:" fields are written by the owner while he holds the session, see
+ * above, and by whoever has the zone lock and the ticket.  With the zone lock
+ * alone, those of a session that is nobody's or a dead one's.
  *
  * Positions, all of them offsets of the log:
  *
@@ -204,14 +217,15 @@ typedef struct {
     uint32_t                  told;            /* zone lock: behind the record
                                                   that tells the client that it
                                                   is a socket, in units of
-                                                  SIO_RECORD_ALIGN, low bits; 0:
-                                                  that has been met */
+                                                  SIO_RECORD_ALIGN, low bits;
+                                                  held: 0, it has been met */
     uint64_t                  owner;           /* CAS, see above */
-    uint64_t                  applied;         /* owner; NGX_SIO_AT_CURSOR */
-    uint64_t                  seen;            /* owner */
-    uint64_t                  last;            /* owner */
-    uint64_t                  base_last;       /* owner */
-    uint64_t                  base_from;       /* owner */
+    uint64_t                  applied;         /* held, but with the zone lock
+                                                  to become _AT_CURSOR */
+    uint64_t                  seen;            /* zone lock */
+    uint64_t                  last;            /* held */
+    uint64_t                  base_last;       /* held */
+    uint64_t                  base_from;       /* held */
     uint64_t                  deadline;        /* zone lock: ms; of a session
                                                   without a WebSocket: the next
                                                   ping, or what a missing pong

@@ -4,15 +4,20 @@
 
 
 /*
- * One session, a client that polls or comes back for its socket, and two
- * workers, of which each may serve any poll.  All records of the log are
- * events for the session; offsets count from 0.
+ * One session, a client that polls, or comes back for its socket with a poll or
+ * a WebSocket, and workers, of which each may serve any request.  All records
+ * of the log are events for the session; offsets count from 0.
  *
- *     EVENTS     how many there are
+ *     WORKERS    how many there are
+ *     EVENTS     how many events
  *     POLLS      how many requests the client makes
+ *     STREAMS    how many of them, at most, are for a WebSocket
  *     KILLS      workers that may die, at any step
  *     FENCES     workers that may be fenced
  *
+ *     BUG_HOLD         an owner looks at its ticket, and then stores
+ *     BUG_HELD         take does not mind that the owner is storing
+ *     BUG_UNLOCKED     an owner goes to its cursor without the zone lock
  *     BUG_TICKET       an answer does not ask for the ticket
  *     BUG_WRITE_FIRST  the answer leaves before the session is let go
  *     BUG_STAY         the session moves on with the cursor although there
@@ -23,12 +28,20 @@
  */
 
 
+#ifndef WORKERS
+#define WORKERS   2
+#endif
+
 #ifndef EVENTS
 #define EVENTS    2
 #endif
 
 #ifndef POLLS
 #define POLLS     3
+#endif
+
+#ifndef STREAMS
+#define STREAMS   1
 #endif
 
 #ifndef KILLS
@@ -44,11 +57,22 @@
 #define LIVE       1
 #define FENCED     2
 
-/* an owner word: slot, generation */
+/* an owner word: slot, generation, and whether it is held */
 
+#define HELD              128
 #define word(slot, gen)   ((slot) + 4 * (gen))
+#define ticket_of(word)   ((word) % HELD)
 #define slot_of(word)     ((word) % 4)
-#define gen_of(word)      ((word) / 4)
+#define gen_of(word)      (ticket_of(word) / 4)
+
+
+/* ngx_sio_session_take_locked() does not take what its owner stores to */
+
+#if defined(BUG_HELD)
+#define storing(word)     false
+#else
+#define storing(word)     ((word) >= HELD)
+#endif
 
 
 /* A process may die here. */
@@ -70,28 +94,38 @@ byte  last;
 byte  handled;                          /* ss->seen */
 byte  connection;                       /* its transport; 0: parked */
 
-byte  cursor[3];                        /* worker slots, from 1 */
-byte  state[3];
-bit   alive[3];
+byte  cursor[4];                        /* worker slots, from 1 */
+byte  state[4];
+bit   alive[4];
 
-byte  ticket[3];                        /* of the object that serves a poll */
-bit   serves[3];
+byte  ticket[4];                        /* of the object that serves a client */
+bit   serves[4];
 
-byte  request[3];                       /* connection of a poll; 0: none */
-byte  position[3];                      /* a client that comes back: what it
+byte  request[4];                       /* connection of a client; 0: none */
+byte  position[4];                      /* a client that comes back: what it
                                            has got, and 1; 0: it does not */
+bit   stream[4];                        /*   and has a WebSocket */
 byte  polling;                          /* the client: its connection */
 byte  asked;                            /* the slot where it asks */
 byte  got;
 byte  kills = KILLS;
 byte  fences = FENCES;
 byte  polls = POLLS;
+byte  streams = STREAMS;
 
 
 /* Two who have a ticket that holds would be two who write. */
 
+#define holds(slot)  (serves[slot] && ticket[slot] == ticket_of(owner))
+
 #define one_holder                                                            \
-    (!(serves[1] && serves[2] && ticket[1] == owner && ticket[2] == owner))
+    (!(holds(1) && holds(2)) && !(holds(1) && holds(3))                       \
+     && !(holds(2) && holds(3)))
+
+
+/* A worker that can be asked. */
+
+#define idle(slot)   (alive[slot] && request[slot] == 0)
 
 
 /* ngx_sio_zone_lock(): repair leaves positions and owner as they are */
@@ -107,25 +141,80 @@ inline zone_lock()
 
 
 /*
- * What an owner stores without the lock.  SPLIT: it may be stopped between the
- * look at its ticket and the store for so long that it is the owner no more.
+ * What an owner stores while it holds the session: ngx_sio_session_stay(),
+ * ngx_sio_session_handed()
  */
 
 inline own_store(condition, where, what)
 {
-#ifdef SPLIT
-    if
-    :: owner == ticket[me] && condition -> where = what
-    :: else
-    fi
+#ifdef BUG_HOLD
+    passed = (owner == ticket[me]);
 #else
     atomic {
+        passed = (owner == ticket[me]);
+
         if
-        :: owner == ticket[me] && condition -> where = what
+        :: passed -> owner = owner + HELD
         :: else
         fi
-    }
+    };
 #endif
+
+    step();
+
+    if
+    :: passed && condition -> where = what; step()
+    :: else
+    fi;
+
+#ifndef BUG_HOLD
+    if
+    :: passed ->
+       atomic {
+           if
+           :: owner == ticket[me] + HELD -> owner = ticket[me]
+           :: else
+           fi
+       };
+       step()
+    :: else
+    fi;
+#endif
+
+    passed = 0
+}
+
+
+/* ngx_sio_session_at_cursor() */
+
+inline go_to_cursor()
+{
+#ifdef BUG_UNLOCKED
+    own_store(true, applied, AT_CURSOR)
+#else
+    zone_lock();
+
+    if
+    :: owner == ticket[me] -> applied = AT_CURSOR; step()
+    :: else
+    fi;
+
+    zone_unlock
+#endif
+}
+
+
+/* What leaves reaches the client if it still has that connection. */
+
+inline arrives(first, behind)
+{
+    if
+    :: polling == wanted && polling && asked == me && behind > got ->
+       assert(first <= got + 1);
+       assert(streaming || first == got + 1);
+       got = behind
+    :: else
+    fi
 }
 
 
@@ -175,17 +264,16 @@ inline park(at)
 }
 
 
-active [2] proctype worker()
+active [WORKERS] proctype worker()
 {
-    byte  me, other;
+    byte  me, other;                    /* who has the session, or is dead */
     byte  mine;                         /* gw->cursor */
     byte  seen, from, to, wanted, at_cursor;
     byte  body, until;                  /* of an answer on its way */
-    bit   passed;
+    bit   passed, streaming;
 
     atomic {
         me = _pid + 1;
-        other = 3 - me;
         state[me] = LIVE;
         alive[me] = 1
     };
@@ -198,7 +286,11 @@ end_loop:
 
        /* ngx_sio_poll, ngx_sio_recover: finds the session, and claims it */
 
-       atomic { wanted = request[me]; from = position[me] };
+       atomic {
+           wanted = request[me];
+           from = position[me];
+           streaming = stream[me]
+       };
 
        zone_lock();
 
@@ -209,7 +301,10 @@ end_loop:
 
           /* unknown: there is another transport by now, or none */
 
-          atomic { zone_unlock; request[me] = 0; wanted = 0; from = 0 };
+          atomic {
+              zone_unlock;
+              request[me] = 0; wanted = 0; from = 0; streaming = 0
+          };
           goto loop
 
        :: else
@@ -226,10 +321,25 @@ end_loop:
 
           /* an object here that has not been closed yet */
 
-          atomic { zone_unlock; wanted = 0; from = 0; seen = 0 };
+          atomic {
+              zone_unlock;
+              wanted = 0; from = 0; seen = 0; streaming = 0
+          };
           goto loop
 
-       :: slot_of(seen) == other ->
+       :: slot_of(seen) != 0 && slot_of(seen) != me && storing(seen) ->
+
+          /* later again */
+
+          atomic {
+              zone_unlock;
+              wanted = 0; from = 0; seen = 0; streaming = 0
+          };
+          goto loop
+
+       :: slot_of(seen) != 0 && slot_of(seen) != me && !storing(seen) ->
+
+          other = slot_of(seen);
 
           /*
            * ngx_sio_claim_is_lost(), or patience has come to its end:
@@ -259,7 +369,13 @@ end_loop:
        pass(me);
 
        if
-       :: !passed -> atomic { zone_unlock; wanted = 0; from = 0 }; goto loop
+       :: !passed ->
+          atomic {
+              zone_unlock;
+              wanted = 0; from = 0; seen = 0; at_cursor = 0; other = 0;
+              streaming = 0
+          };
+          goto loop
        :: else
        fi;
 
@@ -311,15 +427,25 @@ end_loop:
        :: else
        fi;
 
-       atomic { to = mine; seen = 0; passed = 0; at_cursor = 0 };
+       atomic { to = mine; seen = 0; passed = 0; at_cursor = 0; other = 0 };
 
        if
-       :: to > from -> skip
-       :: else ->
+       :: to > from && streaming ->
 
-          /* ngx_sio_client_at_cursor() */
+          /* ngx_sio_recover_finish(), ngx_sio_websocket_arrived() */
 
-          own_store(true, applied, AT_CURSOR)
+          atomic { arrives(from + 1, to) };
+
+          step();
+
+          own_store(true, last, to);
+
+          from = to;
+
+          go_to_cursor()
+
+       :: to > from && !streaming -> skip
+       :: else -> go_to_cursor()
        fi
 
     :: serves[me] && to > from ->
@@ -375,13 +501,13 @@ write:
        /* ngx_sio_poll_respond(): nobody reads it if the client has gone */
 
        atomic {
+           arrives(body, until);
+
            if
-           :: polling == wanted && polling && asked == me ->
-              assert(body == got + 1);
-              got = until;
-              asked = 0
+           :: polling == wanted && asked == me -> asked = 0
            :: else
            fi;
+
            body = 0; until = 0
        };
 
@@ -396,7 +522,8 @@ forget:
            serves[me] = 0;
            ticket[me] = 0;
            request[me] = 0;
-           seen = 0; passed = 0; from = 0; to = 0; wanted = 0
+           seen = 0; passed = 0; from = 0; to = 0; wanted = 0;
+           streaming = 0
        }
 
     :: serves[me] && to <= from && (polling != wanted || asked != me) ->
@@ -424,14 +551,24 @@ forget:
        step();
 
        if
-       :: serves[me] && to <= from ->
+       :: serves[me] && to <= from && streaming ->
+
+          /* ngx_sio_client_write() */
+
+          atomic { arrives(from + 1, mine) };
+
+          step();
+
+          own_store(true, last, mine);
+
+          atomic { from = mine; to = mine }
+
+       :: serves[me] && to <= from && !streaming ->
 
           /* the body begins: ngx_sio_poll_stay() */
 
 #ifndef BUG_STAY
           own_store(applied == AT_CURSOR, applied, from);
-
-          step();
 #endif
           to = mine
 
@@ -469,7 +606,13 @@ forget:
        fi
 
 #if KILLS > 0 && !defined(BUG_REAP)
-    :: !alive[other] && state[other] != NONE ->
+    :: atomic {
+           if
+           :: !alive[1] && state[1] != NONE -> other = 1
+           :: !alive[2] && state[2] != NONE -> other = 2
+           :: !alive[3] && state[3] != NONE -> other = 3
+           fi
+       };
 
        /* ngx_sio_worker_reap() */
 
@@ -488,7 +631,7 @@ forget:
 
        zone_unlock;
 
-       atomic { seen = 0; passed = 0 }
+       atomic { seen = 0; passed = 0; other = 0 }
 #endif
     od;
 
@@ -514,6 +657,17 @@ dead:
 }
 
 
+/* A poll, or a WebSocket. */
+
+inline choose(which)
+{
+    if
+    :: which = 0
+    :: streams > 0 -> which = 1; streams--
+    fi
+}
+
+
 /* Makes polls, and comes back with its offset when it has lost one. */
 
 active proctype client()
@@ -530,33 +684,40 @@ end:
     do
     :: asked == 0 && polling && got < EVENTS && polls > 0 ->
        atomic {
-           asked == 0 && polling ->
+           asked == 0 && polling && (idle(1) || idle(2) || idle(3)) ->
            if
-           :: alive[1] && request[1] == 0 -> to = 1
-           :: alive[2] && request[2] == 0 -> to = 2
+           :: idle(1) -> to = 1
+           :: idle(2) -> to = 2
+           :: idle(3) -> to = 3
            fi;
            polls--;
            asked = to;
            request[to] = polling;
-           position[to] = 0
+           position[to] = 0;
+           choose(stream[to]);
+           to = 0
        }
 
     :: atomic {
            /* its connection was cut, or it knows of no such session */
 
            ((polling == 0 || (asked && request[asked] == 0)
-             || (asked && polls > 1)) && polls > 0) ->
+             || (asked && polls > 1)) && polls > 0
+            && (idle(1) || idle(2) || idle(3))) ->
 
            if
-           :: alive[1] && request[1] == 0 -> to = 1
-           :: alive[2] && request[2] == 0 -> to = 2
+           :: idle(1) -> to = 1
+           :: idle(2) -> to = 2
+           :: idle(3) -> to = 3
            fi;
+           choose(stream[to]);
            polls--;
            number++;
            polling = number;
            asked = to;
            request[to] = number;
-           position[to] = got + 1
+           position[to] = got + 1;
+           to = 0
        }
     od
 }

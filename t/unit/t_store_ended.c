@@ -286,7 +286,7 @@ t_ended_floor(void **state)
     /* a floor in the log is no base */
 
     from = ss->base_from;
-    ngx_sio_session_handed(&z, ss, t_ended_at(700), t_ended_at(704));
+    ngx_sio_session_note(&z, ss, t_ended_at(700), t_ended_at(704));
     assert_int_equal(ss->base_from, from);
     assert_int_equal(ss->base_last, 0);
     assert_int_equal(ss->last, t_ended_at(704));
@@ -297,7 +297,7 @@ t_ended_floor(void **state)
     /* when the log has passed it there may be a base again */
 
     t_store_push(&z, 0, from);
-    ngx_sio_session_handed(&z, ss, t_ended_at(2000), t_ended_at(2004));
+    ngx_sio_session_note(&z, ss, t_ended_at(2000), t_ended_at(2004));
     assert_int_equal(ss->base_from, t_ended_at(2000));
     assert_int_equal(ss->base_last, t_ended_at(704));
 
@@ -449,7 +449,7 @@ t_ended_random(void **state)
             spans[n++].since = off + 256;
         }
 
-        ngx_sio_session_handed(&z, ss, off, off + 256);
+        ngx_sio_session_note(&z, ss, off, off + 256);
 
         if (n % 8 == 0) {
             t_store_check(&z, "random", n);

@@ -634,7 +634,7 @@ t_owner_handed(void **state)
         base_last = ss->base_last;
         base_from = ss->base_from;
 
-        ngx_sio_session_handed(&z, ss, from, from + 256);
+        ngx_sio_session_note(&z, ss, from, from + 256);
 
         assert_int_equal(ss->last, from + 256);
 
