@@ -45,7 +45,7 @@ PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
             libcmocka-dev libmsgpack-dev openssl procps spin \
             chromium fonts-inter fonts-noto-color-emoji \
             python3-socketio python3-aiohttp python3-requests \
-            python3-websocket
+            python3-websocket python3-redis
 
 # Seconds that "make fuzz" gives each codec.
 FUZZ_TIME ?= 600

@@ -285,6 +285,44 @@ ngx_sio_acks_sid(ngx_sio_client_t *sc, u_char *sid)
 }
 
 
+ngx_int_t
+ngx_sio_acks_relay(ngx_sio_gateway_t *gw, const sio_message_t *m)
+{
+    uint32_t               i;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = gw->zone;
+    ss = NULL;
+
+    if (m->rooms == 1 && m->names[0].len == NGX_SIO_SID_LEN) {
+
+        if (ngx_sio_zone_lock(z) != NGX_OK) {
+            /* the socket may be there */
+            return NGX_OK;
+        }
+
+        i = ngx_sio_session_by_sid_locked(z, m->names[0].data);
+        ss = ngx_sio_session_live_locked(z, i);
+
+        if (ss && ss->nsp != m->nsp) {
+            ss = NULL;
+        }
+
+        ngx_sio_zone_unlock(z);
+    }
+
+    if (ss == NULL) {
+        ngx_sio_gateway_stat(gw, ACKS_UNKNOWN, 1);
+        return NGX_DECLINED;
+    }
+
+    ngx_sio_gateway_stat(gw, ACKS_RELAYED, 1);
+
+    return NGX_OK;
+}
+
+
 void
 ngx_sio_acks_record(ngx_sio_gateway_t *gw, const sio_record_t *rec)
 {

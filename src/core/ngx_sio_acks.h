@@ -44,6 +44,13 @@ void ngx_sio_acks_ask(ngx_sio_gateway_t *gw, uint64_t id, uint16_t nsp,
  */
 void ngx_sio_acks_answer(ngx_sio_client_t *sc, const sio_packet_t *pk);
 
+/*
+ * An answer of the backend to an event of a client, in *m: an EMIT, BARE.
+ * NGX_OK; NGX_DECLINED: no socket here has the id that is the only room.  Both
+ * are counted.
+ */
+ngx_int_t ngx_sio_acks_relay(ngx_sio_gateway_t *gw, const sio_message_t *m);
+
 /* A record of an answer, up to its parts. */
 void ngx_sio_acks_record(ngx_sio_gateway_t *gw, const sio_record_t *rec);
 

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_feed_batch.h"
 #include "ngx_sio_acks.h"
+#include "ngx_sio_feed_command.h"
 
 
 #define NGX_SIO_FEED_STALL        500          /* ms until a reader is fenced */
@@ -34,6 +35,7 @@ void
 ngx_sio_feed_batch_free(ngx_sio_feed_batch_t *b)
 {
     sio_adapter_free(&b->adapter);
+    sio_command_free(&b->command);
     sio_buf_free(&b->buf);
 }
 
@@ -110,6 +112,11 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 
     *error = NULL;
 
+    if (push->kind == NGX_SIO_FEED_COMMAND) {
+        return ngx_sio_feed_command_encode(b->gw, &b->command, &b->buf,
+                                           &push->payload, error);
+    }
+
     ngx_sio_nsp_name(b->gw->zone, push->nsp, &nsp);
 
     name.data = nsp.data;
@@ -151,6 +158,10 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
 
     if (ack) {
         ngx_sio_acks_ask(b->gw, ack, push->nsp, &b->adapter);
+
+    } else if (m.flags & SIO_RECORD_BARE) {
+        /* for whatever rooms: others may have joined one of that name */
+        (void) ngx_sio_acks_relay(b->gw, &m);
     }
 
     return SIO_OK;

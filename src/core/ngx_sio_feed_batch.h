@@ -11,6 +11,7 @@
 #include "ngx_sio_feed_channels.h"
 
 #include <sio_adapter.h>
+#include <sio_command.h>
 
 
 /*
@@ -30,6 +31,7 @@ typedef struct {
     ngx_sio_feed_sh_t         pos;             /* behind all that was taken */
     sio_buf_t                 buf;             /* records not yet appended */
     sio_adapter_t             adapter;
+    sio_command_t             command;
 
     ngx_uint_t                passed;          /* taken without a record since
                                                   the last append */

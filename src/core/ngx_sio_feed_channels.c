@@ -9,6 +9,12 @@
 #include <sio_hash.h>
 
 
+/* True for a channel, which is no pattern. */
+#define ngx_sio_feed_channels_exact(channel)                                  \
+    ((channel)->kind == NGX_SIO_FEED_HEARTBEAT                                \
+     || (channel)->kind == NGX_SIO_FEED_COMMAND)
+
+
 static u_char *ngx_sio_feed_channels_escape(u_char *p, ngx_str_t *text);
 static u_char *ngx_sio_feed_channels_add(ngx_sio_feed_channels_t *ch,
     u_char *p, u_char *last, ngx_uint_t kind, ngx_uint_t nsp);
@@ -31,9 +37,13 @@ ngx_sio_feed_channels_init(ngx_sio_feed_channels_t *ch, ngx_sio_gateway_t *gw)
     nsp = gw->conf->namespaces.elts;
     n = gw->conf->namespaces.nelts;
 
-    /* two patterns per namespace, in which any character may be escaped */
+    /*
+     * Two patterns per namespace, in which any character may be escaped, and
+     * two channels.
+     */
 
-    size = (n * 2 + 1) * sizeof(ngx_sio_feed_channel_t)
+    size = (n * 2 + 2) * sizeof(ngx_sio_feed_channel_t)
+           + prefix->len + sizeof("-command")
            + prefix->len + sizeof("-sio#heartbeat#") + NGX_SIO_NODE_LEN;
 
     for (i = 0; i < n; i++) {
@@ -47,7 +57,7 @@ ngx_sio_feed_channels_init(ngx_sio_feed_channels_t *ch, ngx_sio_gateway_t *gw)
         return NGX_ERROR;
     }
 
-    p = (u_char *) &ch->channel[n * 2 + 1];
+    p = (u_char *) &ch->channel[n * 2 + 2];
 
     for (i = 0; i < n; i++) {
         q = ngx_sio_feed_channels_escape(p, prefix);
@@ -67,6 +77,11 @@ ngx_sio_feed_channels_init(ngx_sio_feed_channels_t *ch, ngx_sio_gateway_t *gw)
         p = ngx_sio_feed_channels_add(ch, p, q, NGX_SIO_FEED_REQUEST,
                                       nsp[i].nsp);
     }
+
+    q = ngx_cpymem(p, prefix->data, prefix->len);
+    q = ngx_cpymem(q, "-command", sizeof("-command") - 1);
+
+    p = ngx_sio_feed_channels_add(ch, p, q, NGX_SIO_FEED_COMMAND, 0);
 
     q = ngx_cpymem(p, prefix->data, prefix->len);
     q = ngx_cpymem(q, "-sio#heartbeat#", sizeof("-sio#heartbeat#") - 1);
@@ -133,8 +148,7 @@ ngx_sio_feed_channels_verb(ngx_sio_feed_channel_t *channel)
      * a request channel exactly, and wait for their answers.
      */
 
-    return (channel->kind == NGX_SIO_FEED_HEARTBEAT) ? "SUBSCRIBE"
-                                                     : "PSUBSCRIBE";
+    return ngx_sio_feed_channels_exact(channel) ? "SUBSCRIBE" : "PSUBSCRIBE";
 }
 
 
@@ -160,7 +174,6 @@ ngx_sio_feed_channels_read(ngx_sio_feed_channels_t *ch, uint64_t epoch,
     redisReply *reply, ngx_sio_feed_push_t *push)
 {
     size_t                    i;
-    ngx_uint_t                heartbeat;
     redisReply              **e;
     ngx_sio_feed_channel_t   *channel;
 
@@ -186,9 +199,7 @@ ngx_sio_feed_channels_read(ngx_sio_feed_channels_t *ch, uint64_t epoch,
 
     for (i = 0; i < ch->n; i++, channel++) {
 
-        heartbeat = (channel->kind == NGX_SIO_FEED_HEARTBEAT);
-
-        if (heartbeat == (reply->elements == 3)
+        if (ngx_sio_feed_channels_exact(channel) == (reply->elements == 3)
             && ngx_sio_feed_channels_equal(e[1], &channel->name))
         {
             break;

@@ -24,7 +24,8 @@ typedef enum {
     NGX_SIO_FEED_OTHER = 0,     /* nothing of ours, and counted by nobody */
     NGX_SIO_FEED_HEARTBEAT,
     NGX_SIO_FEED_BROADCAST,
-    NGX_SIO_FEED_REQUEST
+    NGX_SIO_FEED_REQUEST,
+    NGX_SIO_FEED_COMMAND        /* in JSON, for any namespace */
 } ngx_sio_feed_kind_e;
 
 

@@ -495,6 +495,10 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
                           st->stats[NGX_SIO_STAT_ACKS_ANSWERED]);
     ngx_sio_status_number(st, o, "ignored",
                           st->stats[NGX_SIO_STAT_ACKS_IGNORED]);
+    ngx_sio_status_number(st, o, "relayed",
+                          st->stats[NGX_SIO_STAT_ACKS_RELAYED]);
+    ngx_sio_status_number(st, o, "unknown",
+                          st->stats[NGX_SIO_STAT_ACKS_UNKNOWN]);
 
     o = ngx_sio_status_section(st, root, "sockets");
 

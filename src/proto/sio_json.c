@@ -14,13 +14,14 @@
 #define SIO_JSON_HIGH    0x8080808080808080ULL
 
 
-/* The checker's place in a text; one bit of kinds per level, objects are 1. */
+/* The checker's place in a text; which of the levels it is in are objects. */
 
 typedef struct {
     const unsigned char  *pos;
     const unsigned char  *last;
-    uint64_t              kinds;
     unsigned              depth;
+    unsigned              deepest;
+    unsigned char         object[SIO_JSON_DEEPEST];
 } sio_json_scan_t;
 
 
@@ -52,6 +53,13 @@ static int sio_json_number_fits(const unsigned char *p, size_t len,
 sio_rc_t
 sio_json_check(const unsigned char *p, size_t len)
 {
+    return sio_json_check_depth(p, len, SIO_JSON_DEPTH);
+}
+
+
+sio_rc_t
+sio_json_check_depth(const unsigned char *p, size_t len, unsigned deepest)
+{
     sio_rc_t         rc;
     sio_json_scan_t  sc;
 
@@ -61,8 +69,8 @@ sio_json_check(const unsigned char *p, size_t len)
 
     sc.pos = p;
     sc.last = p + len;
-    sc.kinds = 0;
     sc.depth = 0;
+    sc.deepest = deepest;
 
     do {
         rc = sio_json_value(&sc);
@@ -134,7 +142,7 @@ sio_json_open(sio_json_scan_t *sc)
 {
     unsigned  object;
 
-    if (sc->depth == SIO_JSON_DEPTH) {
+    if (sc->depth == sc->deepest) {
         return SIO_LIMIT;
     }
 
@@ -147,8 +155,7 @@ sio_json_open(sio_json_scan_t *sc)
         return SIO_OK;
     }
 
-    sc->kinds = sc->kinds << 1 | object;
-    sc->depth++;
+    sc->object[sc->depth++] = object;
 
     return object ? sio_json_key(sc) : SIO_AGAIN;
 }
@@ -175,7 +182,7 @@ sio_json_next(sio_json_scan_t *sc)
             return SIO_ERROR;
         }
 
-        object = sc->kinds & 1;
+        object = sc->object[sc->depth - 1];
 
         if (*sc->pos == ',') {
             sc->pos++;
@@ -187,7 +194,6 @@ sio_json_next(sio_json_scan_t *sc)
         }
 
         sc->pos++;
-        sc->kinds >>= 1;
         sc->depth--;
     }
 }

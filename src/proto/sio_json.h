@@ -25,7 +25,8 @@
  */
 
 
-#define SIO_JSON_DEPTH  64        /* deepest nesting of arrays and objects */
+#define SIO_JSON_DEPTH    64      /* deepest nesting of arrays and objects */
+#define SIO_JSON_DEEPEST  128     /*   and the most that may be asked for */
 
 
 /*
@@ -34,6 +35,10 @@
  * SIO_LIMIT (nested deeper than SIO_JSON_DEPTH).
  */
 sio_rc_t sio_json_check(const unsigned char *p, size_t len);
+
+/* The same with another depth, up to SIO_JSON_DEEPEST. */
+sio_rc_t sio_json_check_depth(const unsigned char *p, size_t len,
+    unsigned deepest);
 
 /*
  * Finds the first element in the text of an array that sio_json_check()
