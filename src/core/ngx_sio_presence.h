@@ -8,7 +8,11 @@
 #define _NGX_SIO_PRESENCE_H_INCLUDED_
 
 
-#include "ngx_sio_gateway.h"
+#include "ngx_sio_client.h"
+#include "ngx_sio_listeners.h"
+#include "ngx_sio_roster.h"
+
+#include <ngx_sio_online.h>
 
 
 /*
@@ -38,16 +42,12 @@
  * nothing has changed, and the next tick tries again.
  */
 
-/* A user of whom Redis is told; it is known again by index and hash. */
-
-typedef struct {
-    uint32_t     index;
-    uint32_t     online;            /* 1: this node has it; 0: no longer */
-    uint64_t     hash;
-} ngx_sio_presence_ref_t;
-
-typedef void (*ngx_sio_presence_each_pt)(void *data,
-    const ngx_sio_presence_ref_t *ref, ngx_str_t *user);
+/*
+ * A user of whom Redis is told, "online": 1: this node has it, 0: no longer; it
+ * is known again by index and hash.
+ */
+typedef ngx_sio_online_ref_t      ngx_sio_presence_ref_t;
+typedef ngx_sio_online_report_pt  ngx_sio_presence_each_pt;
 
 /*
  * Calls each() for up to max users whose local and reported state differ,
@@ -90,12 +90,59 @@ ngx_int_t ngx_sio_presence_list(ngx_sio_gateway_t *gw, uint64_t fence,
 void ngx_sio_presence_away(ngx_sio_gateway_t *gw, ngx_uint_t away);
 
 
+
 /* The rest is for the gateway and its clients. */
 
-typedef struct ngx_sio_presence_s  ngx_sio_presence_t;
-
-/* The actor calls ngx_sio_presence_redis_tick() every NGX_SIO_PRESENCE_TICK. */
 #define NGX_SIO_PRESENCE_TICK   250            /* ms */
+
+
+struct ngx_sio_presence_s {
+    ngx_sio_gateway_t        *gateway;
+
+    uint64_t                  fence;           /* 0: not the actor */
+    ngx_event_t               tick;            /* of the actor */
+    ngx_sio_online_look_t     look;
+    ngx_sio_online_look_t     report;
+    ngx_uint_t                cluster;         /* the list is the cluster's */
+    ngx_uint_t                away;            /*   and Redis is not there */
+    sio_buf_t                 records;
+
+    ngx_sio_roster_t         *roster;          /* the list at the cursor */
+    ngx_uint_t                exact;           /*   and it is that */
+    ngx_sio_listeners_t      *listeners;
+    sio_buf_t                 message;         /* the end, or all, of a list */
+};
+
+
+/* NULL without memory.  For a gateway with presence only. */
+ngx_sio_presence_t *ngx_sio_presence_create(ngx_sio_gateway_t *gw);
+void ngx_sio_presence_free(ngx_sio_presence_t *pr);
+
+/* Every sweep of a worker that has a slot, with or without presence. */
+void ngx_sio_presence_sweep(ngx_sio_gateway_t *gw);
+
+/* The cursor has jumped, or the zone was emptied: the list is made anew. */
+void ngx_sio_presence_reset(ngx_sio_gateway_t *gw);
+
+/*
+ * The cursor passes a record with SIO_RECORD_PRESENCE.  NGX_OK; NGX_DONE: it is
+ * no news to the clients of this worker.
+ */
+ngx_int_t ngx_sio_presence_record(ngx_sio_gateway_t *gw,
+    const sio_record_t *rec);
+
+/* True for a session whose client is told who is online. */
+#define ngx_sio_presence_wanted(gw, ss)                                       \
+    ((gw)->presence && (ss)->nsp == 0 && (ss)->user)
+
+/*
+ * Sends the list as of the cursor to a client that has just been entered into
+ * the index, unless it is for none of these.  May close the client.
+ */
+void ngx_sio_presence_welcome(ngx_sio_client_t *sc);
+
+/* The same for a client that has arrived, if the list is due. */
+void ngx_sio_presence_arrived(ngx_sio_client_t *sc);
 
 
 #endif /* _NGX_SIO_PRESENCE_H_INCLUDED_ */
