@@ -186,11 +186,7 @@ static const char  ngx_sio_presence_script_renew[] =
 
 
 static const char  ngx_sio_presence_script_read[] =
-    "local mine = {}\n"
-    "if ARGV[9] == '1' then\n"
-    "    mine = call('SMEMBERS', own)\n"
-    "end\n"
-    "return finish(call('SMEMBERS', online), mine)\n";
+    "return finish(call('SMEMBERS', ARGV[9] == 'own' and own or online))\n";
 
 
 static const char  *ngx_sio_presence_script_bodies[] = {

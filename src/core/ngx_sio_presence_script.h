@@ -49,8 +49,8 @@ typedef enum {
     NGX_SIO_PRESENCE_RENEW,    /* ARGV[9]: linger, [10]: so many users at most;
                                   answers: 1 if there are more, those removed,
                                   and the nodes that are gone: an array */
-    NGX_SIO_PRESENCE_READ,     /* ARGV[9]: 1: the node's own users, too;
-                                  answers: two arrays, users online and own */
+    NGX_SIO_PRESENCE_READ,     /* ARGV[9]: "own" or "online";
+                                  answers: the users of this node, or all */
     NGX_SIO_PRESENCE_SCRIPTS
 } ngx_sio_presence_script_e;
 

@@ -81,9 +81,10 @@ class ScriptNode {
     return { ...it, more, removed, dead };
   }
 
+  /** Users of this node (mine), then all who are online (list). */
   async read() {
-    const it = await this.call('read', ['1']);
-    const [list, mine] = it.own;
+    const { own: [mine] } = await this.call('read', ['own']);
+    const { own: [list], ...it } = await this.call('read', ['online']);
     return { ...it, list: list.sort(), mine: mine.sort() };
   }
 }
