@@ -12,6 +12,7 @@
 #define NGX_HTTP_SOCKETIO_MIN_ZONE  (1024 * 1024)
 #define NGX_HTTP_SOCKETIO_MIN_LOG   (64 * 1024)
 #define NGX_HTTP_SOCKETIO_DRAIN     30000
+#define NGX_HTTP_SOCKETIO_LINGER    5000
 
 
 /* A block while it is being parsed. */
@@ -53,6 +54,10 @@ static char *ngx_http_socketio_gateway_recovery(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_drain(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_presence(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_linger(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_finish(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b);
 static char *ngx_http_socketio_gateway_shm(ngx_conf_t *cf,
@@ -68,6 +73,8 @@ static ngx_http_socketio_param_t  ngx_http_socketio_params[] = {
     { ngx_string("redis_prefix"), ngx_http_socketio_gateway_prefix },
     { ngx_string("node"), ngx_http_socketio_gateway_node },
     { ngx_string("namespace"), ngx_http_socketio_gateway_namespace },
+    { ngx_string("presence"), ngx_http_socketio_gateway_presence },
+    { ngx_string("presence_linger"), ngx_http_socketio_gateway_linger },
     { ngx_string("recovery"), ngx_http_socketio_gateway_recovery },
     { ngx_string("drain"), ngx_http_socketio_gateway_drain },
     { ngx_null_string, NULL }
@@ -101,10 +108,12 @@ ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
      *     gateway->redis = NULL;
      *     gateway->node = { 0, NULL };
      *     gateway->recovery = 0;
+     *     gateway->presence = 0;
      */
 
     gateway->name = *name;
     gateway->drain = NGX_HTTP_SOCKETIO_DRAIN;
+    gateway->presence_linger = NGX_HTTP_SOCKETIO_LINGER;
     ngx_str_set(&gateway->redis_prefix, "socket.io");
     ngx_http_socketio_place(cf, &gateway->place);
 
@@ -458,6 +467,39 @@ ngx_http_socketio_gateway_drain(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
     }
 
     b->gateway->drain = ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_socketio_gateway_presence(ngx_conf_t *cf,
+    ngx_http_socketio_block_t *b, ngx_str_t *value)
+{
+    if (ngx_strcmp(value->data, "on") == 0) {
+        b->gateway->presence = 1;
+
+    } else if (ngx_strcmp(value->data, "off") != 0) {
+        return ngx_http_socketio_invalid(cf, value);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_socketio_gateway_linger(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
+    ngx_str_t *value)
+{
+    ngx_int_t  ms;
+
+    ms = ngx_http_socketio_time(value);
+
+    if (ms == NGX_ERROR) {
+        return ngx_http_socketio_invalid(cf, value);
+    }
+
+    b->gateway->presence_linger = ms;
 
     return NGX_CONF_OK;
 }

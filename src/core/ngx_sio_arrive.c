@@ -9,6 +9,7 @@
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_owned.h"
+#include "ngx_sio_presence.h"
 #include "ngx_sio_wire.h"
 
 #include <ngx_sio_replay.h>
@@ -268,6 +269,8 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
         ngx_sio_client_close(sc, ngx_min(rp.reason,
                                          NGX_SIO_CLOSE_REASONS - 1));
     }
+
+    ngx_sio_presence_arrived(sc);
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;

@@ -11,6 +11,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_rooms.h"
+#include "ngx_sio_share.h"
 
 #include <sio_packet.h>
 
@@ -178,6 +179,32 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 
     if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET) {
         ngx_sio_client_handed(sc, msg, n);
+    }
+}
+
+
+void
+ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
+{
+    ngx_sio_message_t   msg;
+    ngx_sio_gateway_t  *gw;
+
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return;
+    }
+
+    gw = sc->gateway;
+
+    ngx_sio_gateway_stat(gw, EVENTS_OUT, 1);
+    ngx_sio_gateway_stat(gw, BYTES_OUT, ngx_sio_share_len(share));
+
+    sc->transport->share(sc, share);
+
+    if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET) {
+        ngx_memzero(&msg, sizeof(ngx_sio_message_t));
+        msg.next = share->next;
+
+        ngx_sio_client_handed(sc, &msg, 1);
     }
 }
 

@@ -64,6 +64,7 @@ extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 typedef struct ngx_sio_connect_s    ngx_sio_connect_t;
 typedef struct ngx_sio_probe_s      ngx_sio_probe_t;
 typedef struct ngx_sio_transport_s  ngx_sio_transport_t;
+typedef struct ngx_sio_share_s      ngx_sio_share_t;
 
 
 /* A message in a buffer, framed. */
@@ -99,6 +100,10 @@ struct ngx_sio_client_s {
     uint64_t                  sid_hash;        /* the local index of ids */
     ngx_sio_client_t         *sid_next;
     ngx_sio_client_t         *owned_next;      /* by Engine.IO id */
+    uint64_t                  user_hash;       /* those who are told who is
+                                                  online: by user, */
+    ngx_sio_client_t         *user_next;
+    uint32_t                  listener;        /*   place among them */
 
     uint64_t                  owner;           /* ticket of the session */
     u_char                    eio_sid[NGX_SIO_SID_LEN];
@@ -116,6 +121,7 @@ struct ngx_sio_client_s {
     unsigned                  in_everyone:1;
     unsigned                  in_owned:1;
     unsigned                  in_arriving:1;
+    unsigned                  listens:1;       /* is among those above */
     unsigned                  leaving:1;       /* closed when all is sent */
     unsigned                  broken:1;        /* its rooms may be wrong: it is
                                                   not to be recovered */
@@ -179,6 +185,9 @@ struct ngx_sio_transport_s {
                                                   begin with a branch; NULL, and
                                                   0: this is that of a branch */
     size_t                    branch_size;
+    void                    (*share)(ngx_sio_client_t *sc,
+                                  const ngx_sio_share_t *share);
+                                               /* as write; not for a branch */
 };
 
 
@@ -222,6 +231,9 @@ u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
  */
 void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
+
+/* The same for one message, see share.h; not for a branch, or a POST. */
+void ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share);
 
 /*
  * What ngx_sio_session_handed() is to be told of n messages; false if there is

@@ -58,6 +58,9 @@ typedef struct {
     ngx_str_t                 node;            /* empty: auto */
     ngx_msec_t                recovery;        /* how long a lost client may
                                                   come back; 0: off */
+    ngx_flag_t                presence;        /* tell clients who is online */
+    ngx_msec_t                presence_linger; /* how long after the last of a
+                                                  user's sockets */
     ngx_msec_t                drain;           /* a leaving worker closes its
                                                   clients within this */
     ngx_array_t               namespaces;      /* ngx_sio_namespace_t */

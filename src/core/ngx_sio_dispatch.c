@@ -11,6 +11,7 @@
 #include "ngx_sio_connect.h"
 #include "ngx_sio_owned.h"
 #include "ngx_sio_pack.h"
+#include "ngx_sio_presence.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_slow.h"
 #include "ngx_sio_wire.h"
@@ -22,6 +23,7 @@
 #define NGX_SIO_DISPATCH_GATHER 65536     /* bytes of a client that are copied
                                              for the sake of one send */
 #define NGX_SIO_DISPATCH_MESSAGES  256    /*   and messages */
+#define NGX_SIO_DISPATCH_OWN    256       /* exceptions of one segment */
 #define NGX_SIO_DISPATCH_TURNS  16        /* turns, and sends, before others */
 #define NGX_SIO_DISPATCH_SENDS  16384     /*   are served */
 
@@ -33,6 +35,14 @@ typedef struct {
     uint32_t                  n;
     uint32_t                  next;       /* index of its next run, or 0 */
 } ngx_sio_dispatch_run_t;
+
+
+/* Message n of the turn is about the user of a client, who is not told. */
+
+typedef struct {
+    uint32_t                  n;
+    ngx_sio_client_t         *client;
+} ngx_sio_dispatch_own_t;
 
 
 /*
@@ -58,6 +68,8 @@ struct ngx_sio_dispatch_s {
     ngx_sio_pack_t            pack;       /* of them, compressed */
     ngx_array_t               runs;       /* ngx_sio_dispatch_run_t; [0] none */
     ngx_array_t               dirty;      /* ngx_sio_client_t *: have runs */
+    ngx_array_t               own;        /* ngx_sio_dispatch_own_t: of the
+                                             segment, in order */
     ngx_pool_t               *pool;
 
     uint64_t                  mark;       /* serial of the segment */
@@ -72,16 +84,21 @@ static ngx_int_t ngx_sio_dispatch_record(ngx_sio_gateway_t *gw,
     uint64_t off, sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
+static ngx_int_t ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw,
+    sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_session(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
+static void ngx_sio_dispatch_others(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc,
     ngx_sio_dispatch_each_pt each, void *data);
 static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     void *data);
+static void ngx_sio_dispatch_add_run(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, uint32_t first, uint32_t n);
 static void ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw,
     ngx_sio_client_t *sc, ngx_sio_dispatch_run_t *run);
@@ -122,7 +139,10 @@ ngx_sio_dispatch_create(ngx_sio_gateway_t *gw)
         || ngx_array_init(&d->runs, d->pool, 4096,
                           sizeof(ngx_sio_dispatch_run_t))
            != NGX_OK
-        || ngx_array_init(&d->dirty, d->pool, 4096, sizeof(void *)) != NGX_OK)
+        || ngx_array_init(&d->dirty, d->pool, 4096, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&d->own, d->pool, NGX_SIO_DISPATCH_OWN,
+                          sizeof(ngx_sio_dispatch_own_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -222,6 +242,7 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
     d->dirty.nelts = 0;
     d->stage.len = 0;
     d->segment = 0;
+    d->own.nelts = 0;
     ngx_sio_pack_reset(&d->pack, NGX_SIO_DISPATCH_KEEP);
 
     off = gw->cursor;
@@ -307,6 +328,11 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
     switch (image->type) {
 
     case SIO_RECORD_EMIT:
+
+        if (image->flags & SIO_RECORD_PRESENCE) {
+            return ngx_sio_dispatch_presence(gw, image);
+        }
+
         return ngx_sio_dispatch_emit(gw, image);
 
     case SIO_RECORD_JOIN:
@@ -392,6 +418,70 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
     ngx_sio_dispatch_addressed(gw, rec, ngx_sio_dispatch_add, NULL);
     d->segment = d->messages.nelts;
+
+    return NGX_OK;
+}
+
+
+/*
+ * For all that are told who is online, in segments as long as may be, but for
+ * the user himself.
+ */
+
+static ngx_int_t
+ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
+{
+    uint64_t                 hash;
+    ngx_sio_client_t        *sc;
+    ngx_sio_dispatch_t      *d;
+    ngx_sio_listeners_t     *ls;
+    ngx_sio_dispatch_own_t  *own;
+
+    if (gw->presence == NULL || rec->args != 1
+        || ngx_sio_presence_record(gw, rec) != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    d = gw->dispatch;
+    ls = gw->presence->listeners;
+
+    if (ls->room.nmembers == 0) {
+        return NGX_OK;
+    }
+
+    if (d->segment == d->messages.nelts || d->audience.room != &ls->room
+        || d->own.nelts >= NGX_SIO_DISPATCH_OWN)
+    {
+        ngx_sio_dispatch_segment(gw);
+
+        d->audience.room = &ls->room;
+        d->audience.client = NULL;
+        d->audience.simple = 1;
+        d->audience.drop = 0;
+    }
+
+    hash = sio_record_hashes(rec)[0];
+
+    if (ngx_sio_dispatch_stage(gw, rec) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    for (sc = ngx_sio_listeners_first(ls, hash);
+         sc;
+         sc = ngx_sio_listeners_next(sc))
+    {
+        own = ngx_array_push(&d->own);
+
+        if (own == NULL) {
+            sc->broken = 1;
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            continue;
+        }
+
+        own->n = d->messages.nelts - 1;
+        own->client = sc;
+    }
 
     return NGX_OK;
 }
@@ -505,10 +595,59 @@ ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
 
     d->mark++;
 
+    if (d->own.nelts) {
+        ngx_sio_dispatch_others(gw);
+    }
+
     ngx_sio_dispatch_room(gw, d->audience.room, d->audience.client,
                           ngx_sio_dispatch_add, NULL);
 
     d->segment = d->messages.nelts;
+}
+
+
+/* Those who are spared some messages get the others, and count as met. */
+
+static void
+ngx_sio_dispatch_others(ngx_sio_gateway_t *gw)
+{
+    uint32_t                 first;
+    ngx_uint_t               i, k;
+    ngx_sio_client_t        *sc;
+    ngx_sio_dispatch_t      *d;
+    ngx_sio_dispatch_own_t  *own;
+
+    d = gw->dispatch;
+    own = d->own.elts;
+
+    for (i = 0; i < d->own.nelts; i++) {
+
+        sc = own[i].client;
+
+        if (sc->mark == d->mark) {
+            continue;
+        }
+
+        sc->mark = d->mark;
+
+        if (sc->state != NGX_SIO_CLIENT_CONNECTED) {
+            continue;
+        }
+
+        first = d->segment;
+
+        for (k = i; k < d->own.nelts; k++) {
+
+            if (own[k].client == sc) {
+                ngx_sio_dispatch_add_run(gw, sc, first, own[k].n - first);
+                first = own[k].n + 1;
+            }
+        }
+
+        ngx_sio_dispatch_add_run(gw, sc, first, d->messages.nelts - first);
+    }
+
+    d->own.nelts = 0;
 }
 
 
@@ -599,19 +738,32 @@ ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
 static void
 ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data)
 {
-    uint32_t                  first, n;
-    ngx_sio_dispatch_t       *d;
-    ngx_sio_client_t        **dirty;
-    ngx_sio_dispatch_run_t   *run, *runs;
+    ngx_sio_dispatch_t  *d;
 
     d = gw->dispatch;
-    first = d->segment;
-    n = d->messages.nelts - d->segment;
 
     if (sc->out && d->audience.drop) {
         return;
     }
 
+    ngx_sio_dispatch_add_run(gw, sc, d->segment,
+                             d->messages.nelts - d->segment);
+}
+
+
+static void
+ngx_sio_dispatch_add_run(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    uint32_t first, uint32_t n)
+{
+    ngx_sio_dispatch_t       *d;
+    ngx_sio_client_t        **dirty;
+    ngx_sio_dispatch_run_t   *run, *runs;
+
+    if (n == 0) {
+        return;
+    }
+
+    d = gw->dispatch;
     runs = d->runs.elts;
 
     if (sc->run_last) {
@@ -868,6 +1020,8 @@ ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw)
     }
 
     gw->cursor = cursor;
+
+    ngx_sio_presence_reset(gw);
 
     return NGX_OK;
 }

@@ -16,6 +16,7 @@
 #include "ngx_sio_owned.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_poll.h"
+#include "ngx_sio_presence.h"
 #include "ngx_sio_rooms.h"
 
 #include <sio_eio.h>
@@ -134,6 +135,8 @@ ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     if (old) {
         conf->zone = old->zone;
+        ngx_sio_online_configure(&conf->zone, conf->presence);
+
         return ngx_sio_gateway_namespaces(conf, shm_zone->shm.log);
     }
 
@@ -149,6 +152,8 @@ ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         if (ngx_sio_zone_attach(&conf->zone, mem, size, conf->log_size)
             == NGX_OK)
         {
+            ngx_sio_online_configure(&conf->zone, conf->presence);
+
             return ngx_sio_gateway_namespaces(conf, shm_zone->shm.log);
         }
 
@@ -207,6 +212,8 @@ ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf, u_char *mem, size_t size,
                       "for its log", &conf->name);
         return NGX_ERROR;
     }
+
+    ngx_sio_online_configure(&conf->zone, conf->presence);
 
     return ngx_sio_gateway_namespaces(conf, log);
 }
@@ -352,6 +359,13 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (conf->presence) {
+        gw->presence = ngx_sio_presence_create(gw);
+        if (gw->presence == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     ngx_sio_gateway_enter(gw);
 
     if (conf->redis) {
@@ -404,6 +418,8 @@ ngx_sio_gateway_enter(ngx_sio_gateway_t *gw)
 
     gw->worker = &z->sh->workers[gw->slot - 1];
     gw->cursor = gw->worker->cursor;
+
+    ngx_sio_presence_reset(gw);
 
     /* arms the doorbell */
     ngx_sio_dispatch_post(gw);
@@ -657,6 +673,7 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
         ngx_sio_part_resume(gw);
         ngx_sio_acks_expire(gw);
         ngx_sio_beat_sweep(gw);
+        ngx_sio_presence_sweep(gw);
 
         if (gw->sweeps++ % NGX_SIO_GATEWAY_CHECK == 0) {
             ngx_sio_owned_check(gw);
@@ -700,6 +717,8 @@ ngx_sio_gateway_emptied(ngx_sio_gateway_t *gw)
     }
 
     gw->zone->epoch = ngx_sio_load(&gw->zone->sh->epoch);
+
+    ngx_sio_presence_reset(gw);
 }
 
 
@@ -811,6 +830,10 @@ ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
         if (ngx_exiting) {
             /* told to stop while it was leaving: nginx wants nothing open */
             ngx_sio_gateway_abandon(gw);
+        }
+
+        if (gw->presence) {
+            ngx_sio_presence_free(gw->presence);
         }
 
         if (gw->feed) {

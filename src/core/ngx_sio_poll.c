@@ -10,6 +10,8 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_claim.h"
 #include "ngx_sio_owned.h"
+#include "ngx_sio_presence.h"
+#include "ngx_sio_share.h"
 
 #include <ngx_sio_http.h>
 #include <sio_payload.h>
@@ -28,6 +30,7 @@ typedef struct {
     uint64_t              last;       /* behind the last event in it, or 0 */
     uint64_t              applied;    /* what the session gets, or 0 */
     uint64_t              at;         /* the same, while it is being answered */
+    ngx_uint_t            listed;     /* the list of who is online is in it */
 } ngx_sio_poll_socket_t;
 
 
@@ -35,6 +38,8 @@ typedef struct {
     ngx_sio_poll_socket_t  socket;    /* first */
     ngx_http_request_t   *request;    /* NULL: the client went away */
     sio_buf_t             body;
+    ngx_sio_shared_t     *shared;     /* in it, behind at bytes; or NULL */
+    size_t                shared_at;
     ngx_event_t           timer;      /* heartbeat; when it is being answered:
                                          to try again */
     ngx_queue_t           answer;     /* gateway->answers */
@@ -70,6 +75,9 @@ static void ngx_sio_poll_timer(ngx_sio_poll_t *p);
 static void ngx_sio_poll_timer_handler(ngx_event_t *ev);
 static void ngx_sio_poll_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
+static void ngx_sio_poll_share(ngx_sio_client_t *sc,
+    const ngx_sio_share_t *share);
+static void ngx_sio_poll_empty(ngx_sio_poll_t *p);
 static void ngx_sio_poll_leave(ngx_sio_client_t *sc);
 static void ngx_sio_poll_release(ngx_sio_client_t *sc);
 static void ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left);
@@ -112,7 +120,8 @@ static const ngx_sio_transport_t  ngx_sio_poll_branch = {
     NULL,
     ngx_sio_branch_free,
     NULL,
-    0
+    0,
+    NULL
 };
 
 
@@ -130,7 +139,8 @@ static const ngx_sio_transport_t  ngx_sio_poll_transport = {
     ngx_sio_poll_stop,
     ngx_sio_poll_end,
     &ngx_sio_poll_branch,
-    sizeof(ngx_sio_poll_socket_t)
+    sizeof(ngx_sio_poll_socket_t),
+    ngx_sio_poll_share
 };
 
 
@@ -524,6 +534,60 @@ ngx_sio_poll_stay(ngx_sio_client_t *sc)
 }
 
 
+/* There is one such message in an answer. */
+
+static void
+ngx_sio_poll_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
+{
+    ngx_sio_poll_t     *p;
+    ngx_sio_message_t   msg;
+
+    p = ngx_sio_poll_of(sc);
+
+    if (p->shared
+        || sio_payload_text(&p->body, share->head.data, share->head.len)
+           != SIO_OK)
+    {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    p->shared = ngx_sio_shared_ref(share->shared);
+    p->shared_at = p->body.len;
+
+    if (sio_buf_append(&p->body, share->tail.data, share->tail.len) != SIO_OK)
+    {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    ngx_memzero(&msg, sizeof(ngx_sio_message_t));
+    msg.next = share->next;
+
+    ngx_sio_poll_note(sc, &msg, 1);
+    ngx_sio_poll_post(p);
+}
+
+
+void
+ngx_sio_poll_listed(ngx_sio_client_t *sc)
+{
+    ngx_sio_poll_socket(sc)->listed = 1;
+}
+
+
+static void
+ngx_sio_poll_empty(ngx_sio_poll_t *p)
+{
+    if (p->shared) {
+        ngx_sio_shared_release(p->shared);
+        p->shared = NULL;
+    }
+
+    p->body.len = 0;
+}
+
+
 static void
 ngx_sio_poll_post(ngx_sio_poll_t *p)
 {
@@ -640,7 +704,7 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
 
         /* whoever took the session sends all of this again */
 
-        p->body.len = 0;
+        ngx_sio_poll_empty(p);
         (void) sio_payload_text(&p->body, (u_char *) "6", 1);
         break;
 
@@ -656,6 +720,7 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
 
     ngx_sio_poll_respond(p);
 
+    ngx_sio_poll_empty(p);
     sio_buf_free(&p->body);
     ngx_sio_client_forget(sc);
 }
@@ -794,6 +859,7 @@ ngx_sio_poll_let_go_socket(ngx_sio_client_t *sc, ngx_uint_t answered)
         answer.from = ps->from;
         answer.last = ps->last;
         answer.applied = ps->applied;
+        answer.listed = ps->listed;
         at = ps->at;
 
     } else {
@@ -822,7 +888,10 @@ ngx_sio_poll_respond(ngx_sio_poll_t *p)
 
     ngx_sio_http_unhold(r);
 
-    rc = ngx_sio_http_payload(r, p->body.data, p->body.len);
+    rc = p->shared
+         ? ngx_sio_http_payload_with(r, p->body.data, p->body.len,
+                                     p->shared_at, p->shared)
+         : ngx_sio_http_payload(r, p->body.data, p->body.len);
 
     ngx_sio_http_finish(r, rc);
 }
@@ -873,7 +942,7 @@ ngx_sio_poll_end(ngx_sio_client_t *sc)
     ngx_sio_owned_remove(sc);
 
     if (ngx_sio_client_part(sc) || sc->parked) {
-        p->body.len = 0;
+        ngx_sio_poll_empty(p);
     }
 
     sc->gateway->worker->connections[1]--;
@@ -883,6 +952,7 @@ ngx_sio_poll_end(ngx_sio_client_t *sc)
 
     ngx_sio_poll_respond(p);
 
+    ngx_sio_poll_empty(p);
     sio_buf_free(&p->body);
     ngx_free(p);
 }

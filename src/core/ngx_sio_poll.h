@@ -26,6 +26,9 @@
 ngx_int_t ngx_sio_poll_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     ngx_sio_loc_conf_t *slcf, const u_char *eio_sid);
 
+/* The list of who is online was written to a poll: see session answer. */
+void ngx_sio_poll_listed(ngx_sio_client_t *sc);
+
 /* Handler of the event gateway->answer: answers those that have something. */
 void ngx_sio_poll_handler(ngx_event_t *ev);
 

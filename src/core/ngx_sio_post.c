@@ -60,7 +60,8 @@ static const ngx_sio_transport_t  ngx_sio_post_branch = {
     NULL,
     ngx_sio_branch_free,
     NULL,
-    0
+    0,
+    NULL
 };
 
 
@@ -78,7 +79,8 @@ static const ngx_sio_transport_t  ngx_sio_post_transport = {
     ngx_sio_post_stop,
     ngx_sio_post_end,
     &ngx_sio_post_branch,
-    sizeof(ngx_sio_branch_t)
+    sizeof(ngx_sio_branch_t),
+    NULL
 };
 
 

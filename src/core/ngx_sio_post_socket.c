@@ -7,6 +7,7 @@
 #include "ngx_sio_post.h"
 #include "ngx_sio_beat.h"
 #include "ngx_sio_branch.h"
+#include "ngx_sio_presence.h"
 
 
 /*
@@ -22,6 +23,7 @@ static ngx_int_t ngx_sio_post_say(ngx_sio_client_t *sc, const u_char *sid,
     ngx_uint_t flags);
 static ngx_int_t ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     ngx_sio_session_socket_t *socket, ngx_str_t *reply);
+static void ngx_sio_post_list(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_post_tell(ngx_sio_client_t *sc,
     ngx_sio_session_sh_t *ss, ngx_str_t *reply, uint64_t *last);
 
@@ -300,6 +302,8 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     ss->flags |= NGX_SIO_CONNECTING;
     ss->connecter = sc->gateway->slot;
 
+    ngx_sio_post_list(sc, ss);
+
     rc = ngx_sio_post_tell(sc, ss, reply, &last);
 
     if (rc != NGX_OK) {
@@ -320,6 +324,19 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
     ss->connecter = 0;
 
     return NGX_OK;
+}
+
+
+/* Whoever hands the reply out sends the list behind it. */
+
+static void
+ngx_sio_post_list(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss)
+{
+    if (ngx_sio_presence_wanted(sc->gateway, ss)) {
+        ss->flags |= NGX_SIO_LISTING;
+
+        ngx_sio_step();
+    }
 }
 
 
@@ -395,6 +412,8 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
         if (events < ss->last) {
             ngx_sio_store(&ss->last, events);
         }
+
+        ngx_sio_post_list(sc, ss);
 
         if (ngx_sio_post_tell(sc, ss, reply, &last) == NGX_OK) {
             ss->flags &= ~NGX_SIO_CONNECTING;

@@ -8,6 +8,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_post.h"
+#include "ngx_sio_presence.h"
 #include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
 
@@ -344,6 +345,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     }
 
     ngx_sio_welcome_ready(sc, gw->cursor);
+    ngx_sio_presence_welcome(sc);
     ngx_sio_client_at_cursor(sc);
 
     return NGX_OK;

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_rooms.h"
+#include "ngx_sio_presence.h"
 
 #include <ngx_sio_name.h>
 
@@ -253,6 +254,14 @@ ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
     rooms->nsids++;
     sc->in_everyone = 1;
 
+    if (rooms->gateway->presence
+        && ngx_sio_listeners_enter(rooms->gateway->presence->listeners, sc)
+           != NGX_OK)
+    {
+        ngx_sio_rooms_exit(rooms, sc);
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 
@@ -286,6 +295,10 @@ ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
     }
 
     sc->in_everyone = 0;
+
+    if (rooms->gateway->presence) {
+        ngx_sio_listeners_exit(rooms->gateway->presence->listeners, sc);
+    }
 }
 
 
@@ -317,6 +330,10 @@ ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
     }
 
     ngx_memzero(rooms->sids, rooms->sid_buckets * sizeof(void *));
+
+    if (rooms->gateway->presence) {
+        ngx_sio_listeners_reset(rooms->gateway->presence->listeners);
+    }
 
     rooms->nrooms = 0;
     rooms->nsids = 0;

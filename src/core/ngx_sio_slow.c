@@ -6,12 +6,15 @@
 
 #include "ngx_sio_slow.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_share.h"
 #include "ngx_sio_wire.h"
 
 
 #define NGX_SIO_SLOW_TLS_RECORD  16384
 
 
+static ngx_int_t ngx_sio_slow_create(ngx_sio_client_t *sc);
+static ngx_int_t ngx_sio_slow_room(ngx_sio_client_t *sc, size_t len);
 static ngx_int_t ngx_sio_slow_rescue_one(ngx_sio_client_t *sc,
     uint64_t below);
 static void ngx_sio_slow_sacrifice(ngx_sio_gateway_t *gw);
@@ -33,14 +36,9 @@ ngx_sio_slow_begin(ngx_sio_client_t *sc, u_char *buf,
 
     c = sc->ws.connection;
 
-    sc->out = ngx_sio_out_create(sc, c->log);
-    if (sc->out == NULL) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    if (ngx_sio_slow_create(sc) != NGX_OK) {
         return;
     }
-
-    sc->ws.behind = 1;
-    ngx_queue_insert_tail(&sc->gateway->slow, &sc->out->link);
 
     from = msg[0].start + sent;
     end = msg[n - 1].start + msg[n - 1].len;
@@ -82,6 +80,25 @@ ngx_sio_slow_begin(ngx_sio_client_t *sc, u_char *buf,
 }
 
 
+/* NGX_OK, or NGX_DECLINED: the client is closed. */
+
+static ngx_int_t
+ngx_sio_slow_create(ngx_sio_client_t *sc)
+{
+    sc->out = ngx_sio_out_create(sc, sc->ws.connection->log);
+
+    if (sc->out == NULL) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_DECLINED;
+    }
+
+    sc->ws.behind = 1;
+    ngx_queue_insert_tail(&sc->gateway->slow, &sc->out->link);
+
+    return NGX_OK;
+}
+
+
 /*
  * Owes a message, of which pos bytes are sent or kept.  NGX_OK; NGX_DECLINED if
  * the client is closed.
@@ -101,10 +118,7 @@ ngx_sio_slow_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
         return NGX_OK;
     }
 
-    /* a single message may be larger than the queue */
-
-    if (out->backlog && out->backlog + msg->len > sc->conf->send_queue) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
+    if (ngx_sio_slow_room(sc, msg->len) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -118,6 +132,53 @@ ngx_sio_slow_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
 
     if (msg->ref) {
         gw->oldest = ngx_min(gw->oldest, msg->ref);
+    }
+
+    return NGX_OK;
+}
+
+
+/* A single message may be larger than the queue. */
+
+static ngx_int_t
+ngx_sio_slow_room(ngx_sio_client_t *sc, size_t len)
+{
+    if (sc->out->backlog && sc->out->backlog + len > sc->conf->send_queue) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_SLOW);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_slow_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
+{
+    u_char      head[SIO_WS_HEADER + NGX_SIO_SHARE_HEAD], *last;
+    ngx_log_t  *log;
+
+    if (sc->out == NULL && ngx_sio_slow_create(sc) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_sio_slow_room(sc, ngx_sio_share_len(share)) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    log = sc->gateway->log;
+
+    last = head + sio_ws_header(head, SIO_WS_TEXT, ngx_sio_share_len(share));
+    last = ngx_cpymem(last, share->head.data, share->head.len);
+
+    if (ngx_sio_out_add(sc->out, 0, head, last - head, 0, log) != NGX_OK
+        || ngx_sio_out_share(sc->out, share->shared, log) != NGX_OK
+        || ngx_sio_out_add(sc->out, 0, (u_char *) share->tail.data,
+                           share->tail.len, 0, log)
+           != NGX_OK)
+    {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_DECLINED;
     }
 
     return NGX_OK;

@@ -31,6 +31,10 @@ void ngx_sio_slow_begin(ngx_sio_client_t *sc, u_char *buf,
 ngx_int_t ngx_sio_slow_owe(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, size_t pos);
 
+/* The same for a message that is shared; begins to owe if nothing is owed. */
+ngx_int_t ngx_sio_slow_share(ngx_sio_client_t *sc,
+    const ngx_sio_share_t *share);
+
 /* Frees what is owed; unless all was sent, the stream ends here. */
 void ngx_sio_slow_end(ngx_sio_client_t *sc);
 

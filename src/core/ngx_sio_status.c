@@ -44,6 +44,7 @@ typedef struct {
     uint64_t                  rooms;
     uint64_t                  chunks;
     uint64_t                  members;
+    ngx_sio_presence_sh_t     presence;
     uint64_t                  repairs;
     uint64_t                  stats[NGX_SIO_STATS];
 
@@ -65,6 +66,7 @@ static void ngx_sio_status_read_workers(ngx_sio_status_t *st);
 static void ngx_sio_status_read_log(ngx_sio_status_t *st);
 static char *ngx_sio_status_text(ngx_sio_status_t *st);
 static void ngx_sio_status_clients(ngx_sio_status_t *st, json_t *root);
+static void ngx_sio_status_presence(ngx_sio_status_t *st, json_t *root);
 static void ngx_sio_status_zone(ngx_sio_status_t *st, json_t *root);
 static uint64_t ngx_sio_status_records(ngx_sio_status_t *st, json_t *zone,
     const char *name, size_t size, uint64_t used, uint64_t total);
@@ -172,6 +174,7 @@ ngx_sio_status_read(ngx_sio_status_t *st)
     st->rooms = sh->live_rooms;
     st->chunks = sh->live_chunks;
     st->members = sh->live_members;
+    st->presence = sh->presence;
     st->repairs = sh->repairs;
 
     ngx_sio_status_read_workers(st);
@@ -284,6 +287,7 @@ ngx_sio_status_text(ngx_sio_status_t *st)
     ngx_sio_status_number(st, root, "uptime", (st->now - sh->created) / 1000);
 
     ngx_sio_status_clients(st, root);
+    ngx_sio_status_presence(st, root);
     ngx_sio_status_zone(st, root);
     ngx_sio_status_log(st, root);
     ngx_sio_status_workers(st, root);
@@ -334,6 +338,26 @@ ngx_sio_status_clients(ngx_sio_status_t *st, json_t *root)
 
     ngx_sio_status_number(st, o, "window_ms", st->conf->recovery);
     ngx_sio_status_number(st, o, "spans_ms", window);
+}
+
+
+static void
+ngx_sio_status_presence(ngx_sio_status_t *st, json_t *root)
+{
+    json_t  *o;
+
+    if (!st->conf->presence) {
+        ngx_sio_status_set(st, root, "presence", json_null());
+        return;
+    }
+
+    o = ngx_sio_status_section(st, root, "presence");
+
+    ngx_sio_status_number(st, o, "local", st->presence.local);
+    ngx_sio_status_number(st, o, "online", st->presence.announced);
+    ngx_sio_status_number(st, o, "transitions", st->presence.transitions);
+    ngx_sio_status_number(st, o, "flaps", st->presence.flaps);
+    ngx_sio_status_slot(st, o, "actor", st->presence.slot);
 }
 
 

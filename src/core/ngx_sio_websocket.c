@@ -11,8 +11,10 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_drain.h"
 #include "ngx_sio_owned.h"
+#include "ngx_sio_presence.h"
 #include "ngx_sio_probe.h"
 #include "ngx_sio_receive.h"
+#include "ngx_sio_share.h"
 #include "ngx_sio_slow.h"
 #include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
@@ -42,6 +44,9 @@ static void ngx_sio_websocket_release(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_websocket_connect(ngx_sio_client_t *sc,
     ngx_sio_session_socket_t *socket, ngx_str_t *reply);
 static void ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_websocket_share(ngx_sio_client_t *sc,
+    const ngx_sio_share_t *share);
+static void ngx_sio_websocket_drain(ngx_sio_client_t *sc);
 static void ngx_sio_websocket_stop(ngx_sio_client_t *sc);
 static void ngx_sio_websocket_end(ngx_sio_client_t *sc);
 
@@ -70,7 +75,8 @@ static const ngx_sio_transport_t  ngx_sio_websocket_branch = {
     NULL,
     ngx_sio_branch_free,
     NULL,
-    0
+    0,
+    NULL
 };
 
 
@@ -88,7 +94,8 @@ static const ngx_sio_transport_t  ngx_sio_websocket_transport = {
     ngx_sio_websocket_stop,
     ngx_sio_websocket_end,
     &ngx_sio_websocket_branch,
-    sizeof(ngx_sio_branch_t)
+    sizeof(ngx_sio_branch_t),
+    ngx_sio_websocket_share
 };
 
 
@@ -208,21 +215,27 @@ ngx_sio_websocket_on_pong(ngx_sio_ws_t *ws, u_char *frames, size_t len)
 static void
 ngx_sio_websocket_on_writable(ngx_sio_ws_t *ws)
 {
-    size_t              rescued;
-    ngx_int_t           rc;
-    ngx_sio_client_t   *sc;
-    ngx_sio_gateway_t  *gw;
+    ngx_sio_client_t  *sc;
 
     sc = ngx_sio_client_of(ws);
-    gw = sc->gateway;
 
-    if (sc->out == NULL || sc->state == NGX_SIO_CLIENT_CLOSED) {
-        return;
+    if (sc->out && sc->state != NGX_SIO_CLIENT_CLOSED) {
+        ngx_sio_websocket_drain(sc);
     }
+}
 
+
+static void
+ngx_sio_websocket_drain(ngx_sio_client_t *sc)
+{
+    size_t              rescued;
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
     rescued = sc->out->rescued;
 
-    rc = ngx_sio_out_drain(sc->out, ws->connection, ngx_sio_wire_fetch);
+    rc = ngx_sio_out_drain(sc->out, sc->ws.connection, ngx_sio_wire_fetch);
 
     gw->rescued -= rescued - sc->out->rescued;
 
@@ -230,7 +243,7 @@ ngx_sio_websocket_on_writable(ngx_sio_ws_t *ws)
 
     case NGX_OK:
         ngx_sio_slow_end(sc);
-        ws->behind = 0;
+        sc->ws.behind = 0;
 
         if (sc->leaving) {
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_SERVER);
@@ -346,6 +359,21 @@ ngx_sio_websocket_write(ngx_sio_client_t *sc, u_char *buf,
 
     if (sent < size) {
         ngx_sio_slow_begin(sc, buf, msg, n, sent);
+    }
+}
+
+
+/* It is owed, and paid at once as far as the kernel takes it. */
+
+static void
+ngx_sio_websocket_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
+{
+    ngx_uint_t  behind;
+
+    behind = (sc->out != NULL);
+
+    if (ngx_sio_slow_share(sc, share) == NGX_OK && !behind) {
+        ngx_sio_websocket_drain(sc);
     }
 }
 
@@ -467,6 +495,7 @@ ngx_sio_websocket_connect(ngx_sio_client_t *sc,
 
     ngx_sio_client_send(sc, reply->data, reply->len);
     ngx_sio_welcome_ready(sc, socket->since);
+    ngx_sio_presence_welcome(sc);
     ngx_sio_client_at_cursor(sc);
 
     return NGX_OK;

@@ -24,8 +24,14 @@ typedef struct {
 } ngx_sio_http_hold_t;
 
 
+static ngx_int_t ngx_sio_http_link(ngx_http_request_t *r, ngx_chain_t **last,
+    const u_char *p, size_t len);
+static ngx_int_t ngx_sio_http_link_shared(ngx_http_request_t *r,
+    ngx_chain_t **last, ngx_sio_shared_t *shared);
 static ngx_int_t ngx_sio_http_send(ngx_http_request_t *r, ngx_uint_t status,
     const u_char *p, size_t len);
+static ngx_int_t ngx_sio_http_send_chain(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_chain_t *out, size_t len);
 static void ngx_sio_http_type(ngx_http_request_t *r, const ngx_str_t *type,
     const ngx_str_t *charset);
 static ngx_int_t ngx_sio_http_no_store(ngx_http_request_t *r);
@@ -119,6 +125,103 @@ ngx_sio_http_payload(ngx_http_request_t *r, const u_char *p, size_t len)
 
 
 ngx_int_t
+ngx_sio_http_payload_with(ngx_http_request_t *r, const u_char *p, size_t len,
+    size_t at, ngx_sio_shared_t *shared)
+{
+    ngx_int_t     rc;
+    ngx_chain_t   out, *last;
+
+    out.next = NULL;
+    last = &out;
+
+    if (ngx_sio_http_link(r, &last, p, at) != NGX_OK
+        || ngx_sio_http_link_shared(r, &last, shared) != NGX_OK
+        || ngx_sio_http_link(r, &last, p + at, len - at) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_sio_http_type(r, &ngx_sio_http_text, &ngx_sio_http_utf8);
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_sio_http_no_store(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_sio_http_send_chain(r, NGX_HTTP_OK, out.next,
+                                   len + shared->len);
+}
+
+
+/* Links a copy of some bytes. */
+
+static ngx_int_t
+ngx_sio_http_link(ngx_http_request_t *r, ngx_chain_t **last, const u_char *p,
+    size_t len)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = ngx_create_temp_buf(r->pool, len);
+    if (cl->buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf->last = ngx_cpymem(cl->buf->last, p, len);
+    cl->next = NULL;
+
+    (*last)->next = cl;
+    *last = cl;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_http_link_shared(ngx_http_request_t *r, ngx_chain_t **last,
+    ngx_sio_shared_t *shared)
+{
+    ngx_buf_t           *b;
+    ngx_chain_t         *cl;
+    ngx_pool_cleanup_t  *cln;
+
+    cl = ngx_alloc_chain_link(r->pool);
+    b = ngx_calloc_buf(r->pool);
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (cl == NULL || b == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_sio_shared_release;
+    cln->data = ngx_sio_shared_ref(shared);
+
+    b->start = shared->data;
+    b->pos = shared->data;
+    b->last = shared->data + shared->len;
+    b->end = b->last;
+    b->memory = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    (*last)->next = cl;
+    *last = cl;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_sio_http_ok(ngx_http_request_t *r)
 {
     ngx_sio_http_type(r, &ngx_sio_http_html, NULL);
@@ -203,11 +306,24 @@ ngx_sio_http_send(ngx_http_request_t *r, ngx_uint_t status, const u_char *p,
         b->last = ngx_cpymem(b->last, p, len);
     }
 
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
     out.buf = b;
     out.next = NULL;
+
+    return ngx_sio_http_send_chain(r, status, &out, len);
+}
+
+
+static ngx_int_t
+ngx_sio_http_send_chain(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_chain_t *out, size_t len)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
+
+    for (cl = out; cl->next; cl = cl->next) { /* void */ }
+
+    cl->buf->last_buf = 1;
+    cl->buf->last_in_chain = 1;
 
     r->headers_out.status = status;
     ngx_str_null(&r->headers_out.status_line);
@@ -227,7 +343,7 @@ ngx_sio_http_send(ngx_http_request_t *r, ngx_uint_t status, const u_char *p,
         return rc;
     }
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out);
 }
 
 

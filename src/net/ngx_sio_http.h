@@ -12,6 +12,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_sio_shared.h"
+
 #include <sio_eio.h>
 
 
@@ -93,6 +95,14 @@ void ngx_sio_http_unhold(ngx_http_request_t *r);
  * the content handler of r has not returned yet.
  */
 void ngx_sio_http_finish(ngx_http_request_t *r, ngx_int_t rc);
+
+
+/*
+ * The same for a payload that has something shared in it, behind at bytes;
+ * keeps a reference to that until it is sent.
+ */
+ngx_int_t ngx_sio_http_payload_with(ngx_http_request_t *r, const u_char *p,
+    size_t len, size_t at, ngx_sio_shared_t *shared);
 
 
 #endif /* _NGX_SIO_HTTP_H_INCLUDED_ */

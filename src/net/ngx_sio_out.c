@@ -8,11 +8,16 @@
 
 
 #define NGX_SIO_OUT_GATHER  65536     /* bytes joined into one send */
+#define NGX_SIO_OUT_PIECES  8         /* that are sent as they lie */
 
 
 static ngx_int_t ngx_sio_out_grow(ngx_sio_out_t *out, ngx_log_t *log);
 static ngx_int_t ngx_sio_out_gather(ngx_sio_out_t *out,
     ngx_sio_out_fetch_pt fetch, ngx_log_t *log);
+static ngx_uint_t ngx_sio_out_is_shared(ngx_sio_out_t *out,
+    ngx_connection_t *c);
+static ngx_int_t ngx_sio_out_pieces(ngx_sio_out_t *out, ngx_connection_t *c);
+static void ngx_sio_out_take(ngx_sio_out_t *out, size_t n);
 static void ngx_sio_out_pop(ngx_sio_out_t *out);
 
 
@@ -79,6 +84,7 @@ ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref, u_char *p, size_t len,
 
     item->ref = ref;
     item->copy = NULL;
+    item->shared = NULL;
     item->len = (uint32_t) len;
     item->pos = (uint32_t) pos;
     item->begun = (pos > 0);
@@ -97,6 +103,31 @@ ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref, u_char *p, size_t len,
     if (!item->begun) {
         out->backlog += len;
     }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_out_share(ngx_sio_out_t *out, ngx_sio_shared_t *shared,
+    ngx_log_t *log)
+{
+    ngx_sio_out_item_t  *item;
+
+    if (out->last == out->nalloc && ngx_sio_out_grow(out, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    item = &out->items[out->last++];
+
+    item->ref = 0;
+    item->copy = shared->data;
+    item->shared = ngx_sio_shared_ref(shared);
+    item->len = (uint32_t) shared->len;
+    item->pos = 0;
+    item->begun = 0;
+
+    out->backlog += shared->len;
 
     return NGX_OK;
 }
@@ -224,6 +255,16 @@ ngx_sio_out_drain(ngx_sio_out_t *out, ngx_connection_t *c,
                 return NGX_OK;
             }
 
+            if (ngx_sio_out_is_shared(out, c)) {
+
+                rc = ngx_sio_out_pieces(out, c);
+                if (rc != NGX_OK) {
+                    return rc;
+                }
+
+                continue;
+            }
+
             rc = ngx_sio_out_gather(out, fetch, c->log);
             if (rc != NGX_OK) {
                 return rc;
@@ -250,6 +291,112 @@ ngx_sio_out_drain(ngx_sio_out_t *out, ngx_connection_t *c,
         if (n == NGX_AGAIN || !c->write->ready) {
             return ngx_handle_write_event(c->write, 0) == NGX_OK
                    ? NGX_AGAIN : NGX_ERROR;
+        }
+    }
+}
+
+
+/*
+ * True if something shared is next, or behind a copy: it is not copied, but
+ * under TLS, where it would be in any case.
+ */
+
+static ngx_uint_t
+ngx_sio_out_is_shared(ngx_sio_out_t *out, ngx_connection_t *c)
+{
+    ngx_sio_out_item_t  *item;
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        return 0;
+    }
+
+#endif
+
+    item = &out->items[out->first];
+
+    if (item->copy == NULL) {
+        return 0;
+    }
+
+    return item->shared
+           || (out->first + 1 < out->last && item[1].shared);
+}
+
+
+/* Sends what lies in memory.  NGX_OK: there may be more to do. */
+
+static ngx_int_t
+ngx_sio_out_pieces(ngx_sio_out_t *out, ngx_connection_t *c)
+{
+    size_t               size;
+    ssize_t              n;
+    ngx_iovec_t          vec;
+    struct iovec         iovs[NGX_SIO_OUT_PIECES];
+    ngx_sio_out_item_t  *item;
+
+    size = 0;
+    vec.iovs = iovs;
+    vec.count = 0;
+    vec.nalloc = NGX_SIO_OUT_PIECES;
+
+    for (item = &out->items[out->first];
+         item < &out->items[out->last] && item->copy
+         && vec.count < NGX_SIO_OUT_PIECES;
+         item++)
+    {
+        iovs[vec.count].iov_base = (void *) (item->copy + item->pos);
+        iovs[vec.count++].iov_len = item->len - item->pos;
+        size += item->len - item->pos;
+    }
+
+    vec.size = size;
+
+    n = c->write->ready ? ngx_writev(c, &vec) : NGX_AGAIN;
+
+    if (n == NGX_ERROR) {
+        c->error = 1;
+        return NGX_ERROR;
+    }
+
+    if (n > 0) {
+        c->sent += n;
+        ngx_sio_out_take(out, n);
+    }
+
+    if (n != NGX_AGAIN && (size_t) n == size) {
+        return NGX_OK;
+    }
+
+    c->write->ready = 0;
+
+    return ngx_handle_write_event(c->write, 0) == NGX_OK ? NGX_AGAIN
+                                                         : NGX_ERROR;
+}
+
+
+static void
+ngx_sio_out_take(ngx_sio_out_t *out, size_t n)
+{
+    size_t               len;
+    ngx_sio_out_item_t  *item;
+
+    while (n) {
+
+        item = &out->items[out->first];
+        len = ngx_min(n, item->len - item->pos);
+
+        if (!item->begun) {
+            item->begun = 1;
+            out->backlog -= item->len;
+        }
+
+        item->pos += (uint32_t) len;
+        n -= len;
+
+        if (item->pos == item->len) {
+            ngx_sio_out_pop(out);
         }
     }
 }
@@ -297,16 +444,7 @@ ngx_sio_out_gather(ngx_sio_out_t *out, ngx_sio_out_fetch_pt fetch,
             return NGX_DECLINED;
         }
 
-        if (!item->begun) {
-            item->begun = 1;
-            out->backlog -= item->len;
-        }
-
-        item->pos += (uint32_t) n;
-
-        if (item->pos == item->len) {
-            ngx_sio_out_pop(out);
-        }
+        ngx_sio_out_take(out, n);
     }
 
     return NGX_OK;
@@ -324,7 +462,10 @@ ngx_sio_out_pop(ngx_sio_out_t *out)
         out->backlog -= item->len;
     }
 
-    if (item->copy) {
+    if (item->shared) {
+        ngx_sio_shared_release(item->shared);
+
+    } else if (item->copy) {
 
         if (item->ref) {
             out->rescued -= item->len;

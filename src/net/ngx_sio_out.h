@@ -12,6 +12,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_sio_shared.h"
+
 
 /*
  * What a connection is owed while the kernel does not take more.
@@ -19,14 +21,15 @@
  * It exists only for a connection that is behind, and consists of messages,
  * the first of which may be sent in part.  A message is a reference into a
  * store that the owner can fetch from (the log), so that a thousand slow
- * connections do not hold a thousand copies of it, or a copy.  References
- * may be in any order.
+ * connections do not hold a thousand copies of it, or a copy, or bytes that
+ * are shared with others.  References may be in any order.
  */
 
 
 typedef struct {
     uint64_t              ref;         /* 0: it never was in the store */
     u_char               *copy;        /* heap; NULL: fetch it by ref */
+    ngx_sio_shared_t     *shared;      /* whose bytes copy points to; or NULL */
     uint32_t              len;         /* bytes on the wire */
     uint32_t              pos;         /* of them, sent or in "rest" */
     ngx_uint_t            begun;       /* no longer part of the backlog */
@@ -81,6 +84,10 @@ ngx_int_t ngx_sio_out_rest(ngx_sio_out_t *out, u_char *p, size_t len,
  */
 ngx_int_t ngx_sio_out_add(ngx_sio_out_t *out, uint64_t ref, u_char *p,
     size_t len, size_t pos, ngx_log_t *log);
+
+/* Adds bytes that are shared, with a reference of its own to them. */
+ngx_int_t ngx_sio_out_share(ngx_sio_out_t *out, ngx_sio_shared_t *shared,
+    ngx_log_t *log);
 
 /*
  * Replaces references below the given one by copies, because the store is

@@ -51,6 +51,8 @@ typedef enum {
 #define SIO_RECORD_VOLATILE  0x01    /* EMIT: drop it for a busy client */
 #define SIO_RECORD_BARE      0x02    /* EMIT: it never carries an offset: it
                                         has an ack id, or is an ACK */
+#define SIO_RECORD_PRESENCE  0x04    /* EMIT: the user who is the only arg is
+                                        online if "arg" is 1, offline if 0 */
 #define SIO_RECORD_CLOSE     0x02    /* DISCONNECT: close the transport too;
                                         SESSION: close it for reason "arg" */
 #define SIO_RECORD_UP        0x04    /* FEED: the feed delivers from here on */
@@ -79,7 +81,8 @@ typedef struct {
     uint32_t     since;         /*   messages since that heartbeat */
     uint32_t     lease;         /*   epoch of the lease it was written under */
     uint64_t     time;          /* monotonic milliseconds of the append */
-    uint64_t     arg;           /* ACK; SESSION with CLOSE, RELEASE */
+    uint64_t     arg;           /* ACK; SESSION with CLOSE, RELEASE;
+                                   EMIT with PRESENCE */
 } sio_record_t;
 
 

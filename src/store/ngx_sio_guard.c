@@ -31,7 +31,8 @@ static const ngx_sio_guard_t  ngx_sio_guards[] = {
     { "the table of rooms", offsetof(ngx_sio_zone_t, user_table) },
     { "the table of users", offsetof(ngx_sio_zone_t, sessions) },
     { "the sessions", offsetof(ngx_sio_zone_t, users) },
-    { "the users", offsetof(ngx_sio_zone_t, rooms) },
+    { "the users", offsetof(ngx_sio_zone_t, online) },
+    { "the presence of users", offsetof(ngx_sio_zone_t, rooms) },
     { "the rooms", offsetof(ngx_sio_zone_t, chunks) },
     { "the chunks", offsetof(ngx_sio_zone_t, log) },
 };

@@ -76,9 +76,20 @@ ngx_sio_repair_records(ngx_sio_zone_t *z)
 
     if (ngx_sio_repair_reset(z) != NGX_OK
         || ngx_sio_repair_refs(&rooms) != NGX_OK
-        || ngx_sio_repair_refs(&users) != NGX_OK
-        || ngx_sio_repair_sessions(z) != NGX_OK
-        || ngx_sio_repair_names(z, &rooms) != NGX_OK
+        || ngx_sio_repair_refs(&users) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_sio_repair_online_reset(z);
+
+    if (ngx_sio_repair_sessions(z) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_sio_repair_online_refs(z);
+
+    if (ngx_sio_repair_names(z, &rooms) != NGX_OK
         || ngx_sio_repair_names(z, &users) != NGX_OK)
     {
         return NGX_DECLINED;
@@ -258,6 +269,8 @@ ngx_sio_repair_session(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 
         ngx_sio_step();
     }
+
+    ngx_sio_repair_online_session(z, ss);
 
     return NGX_OK;
 }
@@ -566,6 +579,7 @@ ngx_sio_repair_empty(ngx_sio_zone_t *z)
 
     names = ngx_sio_name_users(z);
     ngx_sio_repair_empty_names(&names);
+    ngx_sio_repair_online_empty(z);
 
     for (i = 1; i <= sh->top_chunk; i++) {
         z->chunks[i].mark = 0;

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_repair.h"
 #include "ngx_sio_name.h"
+#include "ngx_sio_online.h"
 #include "ngx_sio_session.h"
 
 #include <sio_eio.h>
@@ -37,6 +38,7 @@ typedef struct {
     uint32_t                  polling;
     uint32_t                  parked;
     uint32_t                  branches;
+    uint32_t                 *sockets;    /* by which users are online */
     ngx_uint_t                errors;
     char                     *text;
     size_t                    size;
@@ -61,6 +63,9 @@ static ngx_uint_t ngx_sio_repair_check_chunk(ngx_sio_repair_check_t *ck,
 static void ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck);
 static void ngx_sio_repair_check_branches(ngx_sio_repair_check_t *ck,
     uint32_t transport);
+static void ngx_sio_repair_check_online(ngx_sio_repair_check_t *ck);
+static ngx_uint_t ngx_sio_repair_check_user(ngx_sio_repair_check_t *ck,
+    uint32_t i);
 static void ngx_sio_repair_check_names(ngx_sio_repair_check_t *ck,
     ngx_sio_names_t *names, ngx_sio_repair_met_t *met);
 static void ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck,
@@ -92,6 +97,7 @@ ngx_sio_repair_check(ngx_sio_zone_t *z, char *text, size_t size)
     ngx_sio_repair_check_done(&ck.rooms);
     ngx_sio_repair_check_done(&ck.users);
     ngx_sio_repair_check_done(&ck.chunks);
+    free(ck.sockets);
 
     return n;
 }
@@ -123,11 +129,19 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
         return ck->errors;
     }
 
+    ck->sockets = calloc((size_t) sh->top_user + 1, sizeof(uint32_t));
+
+    if (ck->sockets == NULL) {
+        ngx_sio_repair_check_error(ck, "no memory for the check", 0);
+        return ck->errors;
+    }
+
     rooms = ngx_sio_name_rooms(ck->z);
     users = ngx_sio_name_users(ck->z);
 
     ngx_sio_repair_check_sessions(ck);
     ngx_sio_repair_check_ids(ck);
+    ngx_sio_repair_check_online(ck);
     ngx_sio_repair_check_names(ck, &rooms, &ck->rooms);
     ngx_sio_repair_check_names(ck, &users, &ck->users);
     ngx_sio_repair_check_chunks(ck);
@@ -278,6 +292,12 @@ ngx_sio_repair_check_rooms(ngx_sio_repair_check_t *ck, uint32_t i)
 
     } else {
         ck->users.refs[ss->user]++;
+
+        if (!ngx_sio_online_counts(ss) != !(ss->flags & NGX_SIO_PRESENT)) {
+            ngx_sio_repair_check_error(ck, "session is wrongly present", i);
+        }
+
+        ck->sockets[ss->user] += ((ss->flags & NGX_SIO_PRESENT) != 0);
     }
 
     n = ngx_sio_repair_check_members(ck, ss->member, NGX_SIO_INLINE, &ended);
@@ -462,6 +482,63 @@ ngx_sio_repair_check_branches(ngx_sio_repair_check_t *ck, uint32_t transport)
             break;
         }
     }
+}
+
+
+static void
+ngx_sio_repair_check_online(ngx_sio_repair_check_t *ck)
+{
+    uint32_t                i, flags, held, local, announced;
+    ngx_sio_presence_sh_t  *pr;
+
+    pr = &ck->z->sh->presence;
+
+    held = 0;
+    local = 0;
+    announced = 0;
+
+    for (i = 1; i <= ck->z->sh->top_user; i++) {
+
+        flags = ck->z->online[i].flags;
+
+        /* the flags are a reference */
+        ck->users.refs[i] += (flags != 0);
+
+        held += (flags != 0);
+        local += ((flags & NGX_SIO_ONLINE_LOCAL) != 0);
+        announced += ((flags & NGX_SIO_ONLINE_ANNOUNCED) != 0);
+
+        if (!ngx_sio_repair_check_user(ck, i)) {
+            ngx_sio_repair_check_error(ck, "presence of user is wrong", i);
+        }
+    }
+
+    if (pr->held != held || pr->local != local || pr->announced != announced)
+    {
+        ngx_sio_repair_check_error(ck, "number of users online is wrong",
+                                   local);
+    }
+}
+
+
+static ngx_uint_t
+ngx_sio_repair_check_user(ngx_sio_repair_check_t *ck, uint32_t i)
+{
+    ngx_uint_t            waits;
+    ngx_sio_online_sh_t  *o;
+
+    o = &ck->z->online[i];
+    waits = ((o->flags & NGX_SIO_ONLINE_LOCAL) && o->sockets == 0);
+
+    if (ck->z->users[i].state != NGX_SIO_LIVE
+        && (o->flags || o->sockets || o->gone))
+    {
+        return 0;
+    }
+
+    return (o->flags & ~NGX_SIO_ONLINE_ALL) == 0
+           && o->sockets == ck->sockets[i]
+           && waits == (o->gone != 0);
 }
 
 

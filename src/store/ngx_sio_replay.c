@@ -23,6 +23,8 @@ typedef struct {
     u_char                   eio_sid[NGX_SIO_SID_LEN];
     u_char                   sid[NGX_SIO_SID_LEN];
     ngx_uint_t               socket;     /* events and commands count */
+    ngx_uint_t               listens;    /* it is told who is online, but of */
+    uint64_t                 user_hash;  /*   its own user */
     ngx_uint_t               replies;    /* references to CONNECTED records */
 
     sio_buf_t                image;      /* tables and names of a record */
@@ -40,6 +42,8 @@ static ngx_int_t ngx_sio_replay_log(ngx_sio_replay_walk_t *w,
 static ngx_int_t ngx_sio_replay_record(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_emit(ngx_sio_replay_walk_t *w,
+    const sio_record_t *rec);
+static ngx_int_t ngx_sio_replay_presence(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_command(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
@@ -159,6 +163,11 @@ ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w)
         return NGX_OK;
     }
 
+    if (ss->user && !rp->recover && !(ss->flags & NGX_SIO_LISTING)) {
+        w->listens = 1;
+        w->user_hash = w->zone->users[ss->user].hash;
+    }
+
     ngx_sio_session_floor_locked(w->zone, ss);
 
     if (rp->recover
@@ -251,6 +260,10 @@ ngx_sio_replay_record(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
             return NGX_OK;
         }
 
+        if (rec->flags & SIO_RECORD_PRESENCE) {
+            return ngx_sio_replay_presence(w, rec);
+        }
+
         return ngx_sio_replay_emit(w, rec);
 
     case SIO_RECORD_JOIN:
@@ -306,6 +319,24 @@ ngx_sio_replay_emit(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
     }
 
     return (rc == NGX_DONE) ? NGX_OK : rc;
+}
+
+
+/* The list that a client is yet to get says all this. */
+
+static ngx_int_t
+ngx_sio_replay_presence(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
+{
+    if (!w->listens || rec->args != 1) {
+        return NGX_OK;
+    }
+
+    if (ngx_sio_replay_hashes(w, rec, 1) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return (w->hashes[0] == w->user_hash) ? NGX_OK
+                                          : ngx_sio_replay_push(w, rec);
 }
 
 

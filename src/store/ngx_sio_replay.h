@@ -27,7 +27,8 @@
  * Of the events only the offsets are collected: they are sent later, from the
  * log.  Volatile ones are for nobody who was away, and those that carry no
  * offset for nobody who is recovered: a client could not tell whether it has
- * them.
+ * them.  Who comes online and goes is for those that had a list of them, and
+ * are not recovered: these get another list.
  *
  * All is done for the socket that the record shows when the call begins.
  * Commands count from "applied" or from the socket's "last" on, whichever is

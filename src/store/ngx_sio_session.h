@@ -121,6 +121,7 @@ typedef struct {
     uint64_t             last;       /*   0: there are none */
     uint64_t             applied;    /* becomes that of the session, 0: as in
                                         ngx_sio_session_release() */
+    ngx_uint_t           listed;     /* the list of who is online is in it */
 } ngx_sio_session_answer_t;
 
 /*

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_session.h"
+#include "ngx_sio_online.h"
 
 
 /* Whose a session is. */
@@ -162,6 +163,12 @@ ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
         ngx_sio_step();
     }
 
+    if (answer && answer->listed) {
+        ss->flags &= ~NGX_SIO_LISTING;
+
+        ngx_sio_step();
+    }
+
     ngx_sio_session_floor_locked(z, ss);
     ngx_sio_session_let_go(ss, at);
 
@@ -250,6 +257,8 @@ ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
     ngx_sio_step();
 
     if (!(ss->flags & NGX_SIO_PARKED)) {
+
+        ngx_sio_online_leave_locked(z, ss);
 
         ss->flags = (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR))
                     | NGX_SIO_PARKED;

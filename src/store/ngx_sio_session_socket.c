@@ -7,6 +7,7 @@
 #include "ngx_sio_session.h"
 #include "ngx_sio_log.h"
 #include "ngx_sio_name.h"
+#include "ngx_sio_online.h"
 
 
 /*
@@ -91,7 +92,7 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ss->base_last = socket->since;
     ss->base_from = socket->since;
 
-    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR);
+    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING);
 
     ss->flags = flags | (socket->recoverable ? NGX_SIO_RECOVERABLE : 0);
 
@@ -99,6 +100,7 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
 
     ngx_sio_session_link_sid(z, i, socket->sid);
     ngx_sio_session_in_time(z, ss);
+    ngx_sio_online_come_locked(z, ss);
 
     return NGX_OK;
 }
@@ -185,6 +187,8 @@ ngx_sio_session_clear(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
     ngx_sio_names_t  users;
 
     if (ss->user) {
+        ngx_sio_online_leave_locked(z, ss);
+
         users = ngx_sio_name_users(z);
 
         u = ss->user;
@@ -240,7 +244,8 @@ ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
 
     ngx_sio_session_empty_locked(z, i);
 
-    ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LEAVING);
+    ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LEAVING
+                   |NGX_SIO_LISTING);
 
     ngx_sio_step();
 }
@@ -373,6 +378,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     }
 
     ngx_sio_session_floor_locked(z, src);
+    ngx_sio_online_leave_locked(z, src);
 
     ngx_memcpy(sid, src->sid, NGX_SIO_SID_LEN);
 
@@ -390,6 +396,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
 
     ngx_sio_session_link_sid(z, to, sid);
     ngx_sio_session_in_time(z, dst);
+    ngx_sio_online_come_locked(z, dst);
     ngx_sio_session_free_locked(z, from);
 
     return NGX_OK;
@@ -403,7 +410,8 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
 
     flags = NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR;
 
-    to->flags = (to->flags & ~flags) | (from->flags & flags);
+    to->flags &= ~(flags|NGX_SIO_LISTING);
+    to->flags |= from->flags & flags;
     to->born = from->born;
     to->last = from->last;
     to->base_last = from->base_last;

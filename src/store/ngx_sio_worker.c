@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_worker.h"
+#include "ngx_sio_online.h"
 #include "ngx_sio_session.h"
 #include "ngx_sio_stats.h"
 
@@ -298,6 +299,7 @@ ngx_sio_worker_end_locked(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
         w = &z->sh->workers[slot - 1];
 
         ngx_sio_stats_fold_locked(z, slot);
+        ngx_sio_online_end_locked(z, slot);
 
         __atomic_store_n(&w->armed, 0, __ATOMIC_RELAXED);
 

@@ -21,8 +21,8 @@
 /* What there is for each session, see also ngx_sio_zone_count(). */
 
 #define NGX_SIO_SHARE                                                         \
-    (sizeof(ngx_sio_session_sh_t) + 4 * sizeof(ngx_sio_name_sh_t)             \
-     + sizeof(ngx_sio_chunk_sh_t))
+    (sizeof(ngx_sio_session_sh_t) + 5 * sizeof(ngx_sio_name_sh_t)             \
+     + 2 * sizeof(ngx_sio_online_sh_t) + sizeof(ngx_sio_chunk_sh_t))
 
 
 static void ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n);
@@ -166,18 +166,21 @@ ngx_sio_zone_attach(ngx_sio_zone_t *z, void *mem, size_t size,
 }
 
 
-/* A user with 5 rooms shares two of them with others, and has 3 to himself. */
+/*
+ * A user with 5 rooms shares two of them with others, and has 3 to himself.  As
+ * many users again may be on other nodes, or have just gone.
+ */
 
 static void
 ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n)
 {
     sh->nsessions = n;
-    sh->nusers = n;
+    sh->nusers = 2 * n;
     sh->nrooms = 3 * n;
     sh->nchunks = n;
 
     sh->session_buckets = ngx_sio_zone_buckets(n);
-    sh->user_buckets = ngx_sio_zone_buckets(n);
+    sh->user_buckets = ngx_sio_zone_buckets(2 * n);
     sh->room_buckets = ngx_sio_zone_buckets(3 * n);
 }
 
@@ -213,6 +216,8 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
                                      sizeof(ngx_sio_session_sh_t));
     z->users = ngx_sio_zone_array(mem, &off, (size_t) sh->nusers + 1,
                                   sizeof(ngx_sio_name_sh_t));
+    z->online = ngx_sio_zone_array(mem, &off, (size_t) sh->nusers + 1,
+                                   sizeof(ngx_sio_online_sh_t));
     z->rooms = ngx_sio_zone_array(mem, &off, (size_t) sh->nrooms + 1,
                                   sizeof(ngx_sio_name_sh_t));
     z->chunks = ngx_sio_zone_array(mem, &off, (size_t) sh->nchunks + 1,

@@ -44,7 +44,7 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    3               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    4               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
@@ -84,6 +84,32 @@ typedef struct {
 } ngx_sio_name_sh_t;
 
 _Static_assert(sizeof(ngx_sio_name_sh_t) == 96, "size of a name");
+
+
+/*
+ * Whether a user is online, beside the user's record and zero while that is
+ * free; 16 bytes.  A user with a flag is referenced by it.  See online.h.
+ */
+
+typedef struct {
+    uint32_t                  sockets;         /* zone lock; a cache: sessions
+                                                  that are PRESENT */
+    uint32_t                  flags;           /* zone lock */
+    uint64_t                  gone;            /* zone lock: ms at which the
+                                                  last of the sockets left; 0:
+                                                  there are some, or the user is
+                                                  not LOCAL */
+} ngx_sio_online_sh_t;
+
+_Static_assert(sizeof(ngx_sio_online_sh_t) == 16, "size of an online record");
+
+
+#define NGX_SIO_ONLINE_LOCAL      0x01         /* has sockets on this node, or
+                                                  had some a linger ago */
+#define NGX_SIO_ONLINE_REPORTED   0x02         /* Redis was told so */
+#define NGX_SIO_ONLINE_CLUSTER    0x04         /* is in the cluster's list */
+#define NGX_SIO_ONLINE_ANNOUNCED  0x08         /* the log has said so */
+#define NGX_SIO_ONLINE_ALL        0x0f
 
 
 /*
@@ -176,6 +202,11 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
                                                   0 then */
 #define NGX_SIO_BRANCHED       0x1000          /* a transport that has, or had,
                                                   branches */
+#define NGX_SIO_PRESENT        0x2000          /* a socket by which its user is
+                                                  online: it is in "/", and not
+                                                  parked */
+#define NGX_SIO_LISTING        0x4000          /* the list of those who are
+                                                  online is due */
 
 
 /*
@@ -320,6 +351,31 @@ typedef struct {
 } ngx_sio_lease_sh_t;
 
 
+/* Presence of the node: see online.h. */
+
+typedef struct {
+    uint64_t                  fence;           /* zone lock: grows when the
+                                                  lease is taken */
+    uint64_t                  deadline;        /* zone lock: ms */
+    uint32_t                  slot;            /* zone lock: actor from 1, 0 */
+    uint32_t                  on;              /* atomic: it is configured */
+    uint64_t                  changes;         /* zone lock; readers acquire:
+                                                  something may have to be told
+                                                  of since the last value */
+    uint64_t                  last;            /* zone lock: behind the last of
+                                                  its records in the log */
+    uint64_t                  transitions;     /* zone lock: how many there were
+                                                  for status */
+    uint64_t                  flaps;           /* zone lock: users who were back
+                                                  before their time was over */
+    uint64_t                  warned;          /* atomic: ms of the last line on
+                                                  users that are not listed */
+    uint32_t                  held;            /* zone lock: users with a flag, */
+    uint32_t                  local;           /*   with LOCAL, */
+    uint32_t                  announced;       /*   with ANNOUNCED; caches */
+} ngx_sio_presence_sh_t;
+
+
 /*
  * An event that asks for answers.  Its ack id is unique for the life of the
  * zone, and cannot be guessed; its low bits are the place here.
@@ -392,6 +448,8 @@ typedef struct {
     ngx_sio_asked_sh_t        asked[NGX_SIO_ASKED];
     uint32_t                  asks;            /* atomic: how many there were */
 
+    ngx_sio_presence_sh_t     presence;
+
     uint64_t                  created;         /* ms, when it was formatted */
     uint64_t                  swept;           /* atomic: ms of the last sweep
                                                   of sessions without owner */
@@ -442,6 +500,7 @@ typedef struct {
     ngx_sio_session_sh_t     *sessions;        /* [1 .. nsessions] */
     ngx_sio_name_sh_t        *rooms;
     ngx_sio_name_sh_t        *users;
+    ngx_sio_online_sh_t      *online;          /* of the user with this index */
     ngx_sio_chunk_sh_t       *chunks;
     uint32_t                 *eio_table;
     uint32_t                 *sid_table;

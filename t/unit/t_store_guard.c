@@ -15,7 +15,7 @@ static void
 t_guard_found(void **state)
 {
     char             text[128];
-    u_char          *end, *ends[9];
+    u_char          *end, *ends[10];
     ngx_uint_t       i;
     ngx_sio_zone_t   z;
 
@@ -28,12 +28,13 @@ t_guard_found(void **state)
     ends[4] = (u_char *) &z.user_table[z.sh->user_buckets];
     ends[5] = (u_char *) &z.sessions[z.sh->nsessions + 1];
     ends[6] = (u_char *) &z.users[z.sh->nusers + 1];
-    ends[7] = (u_char *) &z.rooms[z.sh->nrooms + 1];
-    ends[8] = z.log - NGX_SIO_GUARD_SIZE;
+    ends[7] = (u_char *) &z.online[z.sh->nusers + 1];
+    ends[8] = (u_char *) &z.rooms[z.sh->nrooms + 1];
+    ends[9] = z.log - NGX_SIO_GUARD_SIZE;
 
     assert_int_equal(ngx_sio_guard_check(&z, text, sizeof(text)), 0);
 
-    for (i = 0; i < 9; i++) {
+    for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 
         end = ngx_align_ptr(ends[i], NGX_SIO_LINE);
         text[0] = '\0';
