@@ -68,6 +68,15 @@ ngx_sio_presence_create(ngx_sio_gateway_t *gw)
         return NULL;
     }
 
+    if (gw->conf->redis) {
+        pr->cluster = 1;
+        pr->redis = ngx_sio_presence_redis_create(gw);
+
+        if (pr->redis == NULL) {
+            return NULL;
+        }
+    }
+
     return pr;
 }
 
@@ -80,6 +89,11 @@ ngx_sio_presence_free(ngx_sio_presence_t *pr)
     }
 
     pr->fence = 0;
+
+    if (pr->redis) {
+        ngx_sio_presence_redis_close(pr->redis);
+        pr->redis = NULL;
+    }
 
     ngx_sio_roster_clear(pr->roster);
     sio_buf_free(&pr->records);
@@ -124,11 +138,19 @@ ngx_sio_presence_sweep(ngx_sio_gateway_t *gw)
             ngx_del_timer(&pr->tick);
         }
 
+        if (pr->redis) {
+            ngx_sio_presence_redis_stop(pr->redis);
+        }
+
         return;
     }
 
     ngx_memzero(&pr->look, sizeof(ngx_sio_online_look_t));
     ngx_memzero(&pr->report, sizeof(ngx_sio_online_look_t));
+
+    if (pr->redis) {
+        ngx_sio_presence_redis_start(pr->redis, fence);
+    }
 
     if (!pr->tick.timer_set) {
         ngx_add_timer(&pr->tick, NGX_SIO_PRESENCE_TICK);
@@ -161,6 +183,10 @@ ngx_sio_presence_tick(ngx_event_t *ev)
                        "socketio presence of %ui users announced", n);
 
         ngx_sio_gateway_ring(gw);
+    }
+
+    if (pr->redis) {
+        ngx_sio_presence_redis_tick(pr->redis);
     }
 
     ngx_add_timer(ev, NGX_SIO_PRESENCE_TICK);
@@ -338,6 +364,15 @@ ngx_int_t
 ngx_sio_presence_forget(ngx_sio_gateway_t *gw, uint64_t fence)
 {
     return ngx_sio_online_forget(gw->zone, fence);
+}
+
+
+ngx_int_t
+ngx_sio_presence_own(ngx_sio_gateway_t *gw, uint64_t fence,
+    const ngx_str_t *users, ngx_uint_t n, ngx_sio_online_stray_pt stray,
+    void *data)
+{
+    return ngx_sio_online_own(gw->zone, fence, users, n, stray, data);
 }
 
 

@@ -10,6 +10,7 @@
 
 #include "ngx_sio_client.h"
 #include "ngx_sio_listeners.h"
+#include "ngx_sio_presence_redis.h"
 #include "ngx_sio_roster.h"
 
 #include <ngx_sio_online.h>
@@ -66,6 +67,14 @@ ngx_int_t ngx_sio_presence_reported(ngx_sio_gateway_t *gw, uint64_t fence,
 ngx_int_t ngx_sio_presence_forget(ngx_sio_gateway_t *gw, uint64_t fence);
 
 /*
+ * Redis has these n users of this node, who are reported therefore.  Calls
+ * stray() for those whom the node does not know, with the zone lock held.
+ */
+ngx_int_t ngx_sio_presence_own(ngx_sio_gateway_t *gw, uint64_t fence,
+    const ngx_str_t *users, ngx_uint_t n, ngx_sio_online_stray_pt stray,
+    void *data);
+
+/*
  * The cluster says that n users are online, or not: flags[i] 1 or 0.  What
  * differs from announced is announced, paced by the tick.  Users for whom
  * there is no room are left out (a warning is logged).  NGX_OK.
@@ -103,6 +112,7 @@ struct ngx_sio_presence_s {
     ngx_event_t               tick;            /* of the actor */
     ngx_sio_online_look_t     look;
     ngx_sio_online_look_t     report;
+    ngx_sio_presence_redis_t *redis;           /* NULL: standalone */
     ngx_uint_t                cluster;         /* the list is the cluster's */
     ngx_uint_t                away;            /*   and Redis is not there */
     sio_buf_t                 records;

@@ -45,6 +45,7 @@ typedef struct {
     uint64_t                  chunks;
     uint64_t                  members;
     ngx_sio_presence_sh_t     presence;
+    ngx_sio_cluster_sh_t      cluster;
     uint64_t                  repairs;
     uint64_t                  stats[NGX_SIO_STATS];
 
@@ -67,6 +68,7 @@ static void ngx_sio_status_read_log(ngx_sio_status_t *st);
 static char *ngx_sio_status_text(ngx_sio_status_t *st);
 static void ngx_sio_status_clients(ngx_sio_status_t *st, json_t *root);
 static void ngx_sio_status_presence(ngx_sio_status_t *st, json_t *root);
+static void ngx_sio_status_cluster(ngx_sio_status_t *st, json_t *presence);
 static void ngx_sio_status_zone(ngx_sio_status_t *st, json_t *root);
 static uint64_t ngx_sio_status_records(ngx_sio_status_t *st, json_t *zone,
     const char *name, size_t size, uint64_t used, uint64_t total);
@@ -175,6 +177,7 @@ ngx_sio_status_read(ngx_sio_status_t *st)
     st->chunks = sh->live_chunks;
     st->members = sh->live_members;
     st->presence = sh->presence;
+    st->cluster = sh->cluster;
     st->repairs = sh->repairs;
 
     ngx_sio_status_read_workers(st);
@@ -358,6 +361,39 @@ ngx_sio_status_presence(ngx_sio_status_t *st, json_t *root)
     ngx_sio_status_number(st, o, "transitions", st->presence.transitions);
     ngx_sio_status_number(st, o, "flaps", st->presence.flaps);
     ngx_sio_status_slot(st, o, "actor", st->presence.slot);
+
+    ngx_sio_status_cluster(st, o);
+}
+
+
+/* What Redis says of all nodes. */
+
+static void
+ngx_sio_status_cluster(ngx_sio_status_t *st, json_t *presence)
+{
+    json_t                *o;
+    ngx_sio_cluster_sh_t  *cl;
+
+    cl = &st->cluster;
+
+    if (st->conf->redis == NULL) {
+        ngx_sio_status_set(st, presence, "cluster", json_null());
+        return;
+    }
+
+    o = ngx_sio_status_section(st, presence, "cluster");
+
+    ngx_sio_status_set(st, o, "connected",
+                       json_boolean(cl->applied && !cl->away));
+    ngx_sio_status_number(st, o, "online", cl->users);
+    ngx_sio_status_number(st, o, "version", cl->version);
+    ngx_sio_status_set(st, o, "age_ms",
+                       cl->applied ? json_integer(ngx_max(st->now, cl->applied)
+                                                  - cl->applied)
+                                   : json_null());
+    ngx_sio_status_number(st, o, "transitions", cl->transitions);
+    ngx_sio_status_number(st, o, "refetches", cl->refetches);
+    ngx_sio_status_number(st, o, "leases_expired", cl->expired);
 }
 
 

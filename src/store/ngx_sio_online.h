@@ -130,6 +130,13 @@ ngx_int_t ngx_sio_online_reported(ngx_sio_zone_t *z, uint64_t fence,
 /* Clears REPORTED of all. */
 ngx_int_t ngx_sio_online_forget(ngx_sio_zone_t *z, uint64_t fence);
 
+/* Sets REPORTED of n users; calls stray() for those that are not known here. */
+typedef void (*ngx_sio_online_stray_pt)(void *data, const ngx_str_t *user);
+
+ngx_int_t ngx_sio_online_own(ngx_sio_zone_t *z, uint64_t fence,
+    const ngx_str_t *users, ngx_uint_t n, ngx_sio_online_stray_pt stray,
+    void *data);
+
 /*
  * Sets CLUSTER of n users to 1 or 0; online NULL: to 1.  *unlisted grows by
  * those that there is no room for: users of other nodes leave a quarter of the

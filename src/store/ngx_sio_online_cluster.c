@@ -175,6 +175,41 @@ ngx_sio_online_forget(ngx_sio_zone_t *z, uint64_t fence)
 
 
 ngx_int_t
+ngx_sio_online_own(ngx_sio_zone_t *z, uint64_t fence, const ngx_str_t *users,
+    ngx_uint_t n, ngx_sio_online_stray_pt stray, void *data)
+{
+    uint32_t    u;
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    rc = ngx_sio_online_lock(z, fence);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        u = ngx_sio_online_user(z, &users[i], 0);
+
+        if (u == 0) {
+            stray(data, &users[i]);
+            continue;
+        }
+
+        ngx_sio_online_set_locked(z, u, z->online[u].flags
+                                        | NGX_SIO_ONLINE_REPORTED);
+    }
+
+    ngx_sio_online_changed(z);
+
+    ngx_sio_zone_unlock(z);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_sio_online_cluster(ngx_sio_zone_t *z, uint64_t fence,
     const ngx_str_t *users, const u_char *online, ngx_uint_t n,
     ngx_uint_t *unlisted, u_char *met)

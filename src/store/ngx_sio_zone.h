@@ -390,6 +390,24 @@ typedef struct {
 } ngx_sio_presence_sh_t;
 
 
+/* What Redis says of the cluster; see core/ngx_sio_presence_redis.h. */
+
+typedef struct {
+    uint64_t                  epoch;           /* zone lock: of its data; 0: not
+                                                  known yet */
+    uint64_t                  version;         /* zone lock: the latest in it */
+    uint64_t                  users;           /* zone lock: who are online */
+    uint64_t                  transitions;     /* zone lock: these count what */
+    uint64_t                  expired;         /*   was heard, nodes found dead,
+                                                    */
+    uint64_t                  refetches;       /*   lists read for a hole */
+    uint64_t                  away;            /* zone lock: ms since when it
+                                                  counts as away; 0: it is not */
+    uint64_t                  applied;         /* atomic: ms at which the list
+                                                  here was that of Redis last */
+} ngx_sio_cluster_sh_t;
+
+
 /*
  * An event that asks for answers.  Its ack id is unique for the life of the
  * zone, and cannot be guessed; its low bits are the place here.
@@ -463,6 +481,7 @@ typedef struct {
     uint32_t                  asks;            /* atomic: how many there were */
 
     ngx_sio_presence_sh_t     presence;
+    ngx_sio_cluster_sh_t      cluster;
 
     uint64_t                  created;         /* ms, when it was formatted */
     uint64_t                  swept;           /* atomic: ms of the last sweep
