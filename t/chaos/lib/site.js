@@ -76,8 +76,9 @@ function descriptors(gw) {
 }
 
 /**
- * Waits until two workers read the feed and have both seen some of its
- * heartbeats, so that one can go on where the other stops; their pids.
+ * Waits until two workers read the feed and one is known to have kept what the
+ * other has yet to append, so that it can go on where that one stops; their
+ * pids.
  */
 async function feedPair(gw) {
   const watcher = await gw.redis.client();
@@ -88,6 +89,10 @@ async function feedPair(gw) {
                 'a lease holder and a standby', 20000);
     await watcher.pSubscribe('socket.io-sio#*', () => beats++);
     await until(() => beats >= 5, 'heartbeats', 20000);
+    await until(async () => {
+      const { feed, standby } = await roles(gw);
+      return feed && standby;
+    }, 'a standby that is proven', 20000);
     return await gw.feedWorkers();
   } finally {
     watcher.destroy();
