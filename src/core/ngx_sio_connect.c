@@ -9,6 +9,7 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_joining.h"
+#include "ngx_sio_presence.h"
 #include "ngx_sio_recover.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_welcome.h"
@@ -611,7 +612,9 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
     sc = cn->client;
     gw = sc->gateway;
 
-    if (cn->waiting || (gw->feed && !ngx_sio_lease_is_live(gw->zone))) {
+    if (cn->waiting || (gw->feed && !ngx_sio_lease_is_live(gw->zone))
+        || ngx_sio_presence_pending(gw))
+    {
         return;
     }
 

@@ -16,6 +16,8 @@
 
 
 #define NGX_SIO_PRESENCE_BATCH  500            /* users with one lock */
+#define NGX_SIO_PRESENCE_ROUNDS  16            /* batches announced at once when
+                                                  the node is new */
 #define NGX_SIO_PRESENCE_WARN   60000          /* ms between lines */
 
 
@@ -163,7 +165,8 @@ ngx_sio_presence_sweep(ngx_sio_gateway_t *gw)
 static void
 ngx_sio_presence_tick(ngx_event_t *ev)
 {
-    ngx_uint_t           n;
+    ngx_int_t            rc;
+    ngx_uint_t           i, n, rounds;
     ngx_sio_gateway_t   *gw;
     ngx_sio_presence_t  *pr;
 
@@ -174,11 +177,21 @@ ngx_sio_presence_tick(ngx_event_t *ev)
         return;
     }
 
-    (void) ngx_sio_online_settle(gw->zone, pr->fence, &pr->look,
-                                 gw->conf->presence_linger, pr->cluster,
-                                 pr->away, &pr->records, &n);
+    /* as long as nobody listens there is nobody to be gentle with */
 
-    if (n) {
+    rounds = ngx_sio_presence_pending(gw) ? NGX_SIO_PRESENCE_ROUNDS : 1;
+    rc = NGX_AGAIN;
+
+    for (i = 0; i < rounds && rc == NGX_AGAIN; i++) {
+
+        rc = ngx_sio_online_settle(gw->zone, pr->fence, &pr->look,
+                                   gw->conf->presence_linger, pr->cluster,
+                                   pr->away, &pr->records, &n);
+
+        if (n == 0) {
+            break;
+        }
+
         ngx_log_debug1(NGX_LOG_DEBUG_EVENT, gw->log, 0,
                        "socketio presence of %ui users announced", n);
 
@@ -186,6 +199,7 @@ ngx_sio_presence_tick(ngx_event_t *ev)
     }
 
     if (pr->redis) {
+        ngx_sio_presence_redis_settled(pr->redis, rc == NGX_OK);
         ngx_sio_presence_redis_tick(pr->redis);
     }
 

@@ -135,6 +135,15 @@ void ngx_sio_presence_sweep(ngx_sio_gateway_t *gw);
 void ngx_sio_presence_reset(ngx_sio_gateway_t *gw);
 
 /*
+ * True until the node has met the cluster's list, or there is no Redis to have
+ * it from: until then nobody becomes a socket, and those who want to wait.
+ */
+#define ngx_sio_presence_pending(gw)                                          \
+    ((gw)->presence && (gw)->presence->redis                                  \
+     && ngx_sio_load(&(gw)->zone->sh->cluster.ready)                          \
+        != ngx_sio_load(&(gw)->zone->sh->epoch))
+
+/*
  * The cursor passes a record with SIO_RECORD_PRESENCE.  NGX_OK; NGX_DONE: it is
  * no news to the clients of this worker.
  */

@@ -137,6 +137,31 @@ ngx_sio_presence_redis_tick(ngx_sio_presence_redis_t *pd)
 }
 
 
+/* From then on the node may have clients, who get a list. */
+
+void
+ngx_sio_presence_redis_settled(ngx_sio_presence_redis_t *pd, ngx_uint_t all)
+{
+    ngx_sio_zone_t        *z;
+    ngx_sio_cluster_sh_t  *cl;
+
+    z = pd->gw->zone;
+
+    if (pd->fence == 0 || ngx_sio_load(&z->sh->cluster.ready) == z->epoch
+        || !((pd->listed && all) || pd->away))
+    {
+        return;
+    }
+
+    cl = ngx_sio_presence_redis_lock(pd);
+
+    if (cl) {
+        ngx_sio_store(&cl->ready, z->epoch);
+        ngx_sio_zone_unlock(z);
+    }
+}
+
+
 /* A node whose zone was emptied is another node: nobody is on it. */
 
 static ngx_int_t

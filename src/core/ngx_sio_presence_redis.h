@@ -38,7 +38,12 @@ void ngx_sio_presence_redis_start(ngx_sio_presence_redis_t *pd,
     uint64_t fence);
 void ngx_sio_presence_redis_stop(ngx_sio_presence_redis_t *pd);
 
-/* Every NGX_SIO_PRESENCE_TICK of the actor. */
+/*
+ * Every NGX_SIO_PRESENCE_TICK of the actor; before that, whether all that there
+ * was to be announced has been.
+ */
+void ngx_sio_presence_redis_settled(ngx_sio_presence_redis_t *pd,
+    ngx_uint_t all);
 void ngx_sio_presence_redis_tick(ngx_sio_presence_redis_t *pd);
 
 /* Stops, and frees it. */

@@ -405,6 +405,8 @@ typedef struct {
                                                   counts as away; 0: it is not */
     uint64_t                  applied;         /* atomic: ms at which the list
                                                   here was that of Redis last */
+    uint64_t                  ready;           /* atomic: epoch of the zone in
+                                                  which a list was announced */
 } ngx_sio_cluster_sh_t;
 
 

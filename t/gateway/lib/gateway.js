@@ -48,7 +48,9 @@ class Gateway {
   async start() {
     const { redis = {}, proxy, setup, tls } = this.options;
 
-    if (redis) {
+    if (redis instanceof Redis) {
+      this.redis = redis;
+    } else if (redis) {
       this.redis = new Redis(this.dir, redis);
       await this.redis.start();
     }
@@ -266,7 +268,7 @@ class Gateway {
     }
     await attempt(() => this.nginx.stop());
     await attempt(() => this.nginx.assertQuiet());
-    if (this.redis) {
+    if (this.redis && this.redis !== this.options.redis) {
       await attempt(() => this.redis.stop('SIGKILL'));
     }
 
@@ -297,7 +299,8 @@ function certificate(dir) {
  * Starts a gateway for a test or a group of subtests.  Options:
  *
  *   workers      worker processes, default 1
- *   redis        options of redis.js, or false: standalone
+ *   redis        options of redis.js; a Redis that runs, and goes on then; or
+ *                false: standalone
  *   proxy        true: nginx reaches Redis through gw.proxy
  *   setup        async (gateway) =>, called before nginx starts
  *   redisUrl     (gateway) => URL, in place of the plain one
