@@ -62,6 +62,7 @@ extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 
 
 typedef struct ngx_sio_connect_s    ngx_sio_connect_t;
+typedef struct ngx_sio_partial_s    ngx_sio_partial_t;
 typedef struct ngx_sio_probe_s      ngx_sio_probe_t;
 typedef struct ngx_sio_transport_s  ngx_sio_transport_t;
 
@@ -132,6 +133,8 @@ struct ngx_sio_client_s {
     ngx_sio_client_t         *carrier;         /* of a branch; else NULL */
     ngx_sio_client_t         *branches;        /* the first one; of a branch:
                                                   the next one */
+    ngx_sio_partial_t        *partial;         /* a packet whose attachments
+                                                  have yet to come; or NULL */
     ngx_str_t                *bearer;          /* heap; token of its request */
     ngx_log_t                *log;             /* of its connection, while there
                                                   is one */
@@ -179,6 +182,13 @@ struct ngx_sio_transport_s {
                                                   begin with a branch; NULL, and
                                                   0: this is that of a branch */
     size_t                    branch_size;
+    void                    (*hold)(ngx_sio_client_t *sc);
+                                               /* one more event is on its way
+                                                  to the backend; NULL: nobody
+                                                  waits for it */
+    void                    (*unhold)(ngx_sio_client_t *sc);
+                                               /*   and has got there, or been
+                                                  refused; may free sc */
 };
 
 

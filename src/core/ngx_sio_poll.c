@@ -112,7 +112,9 @@ static const ngx_sio_transport_t  ngx_sio_poll_branch = {
     NULL,
     ngx_sio_branch_free,
     NULL,
-    0
+    0,
+    NULL,
+    NULL
 };
 
 
@@ -130,7 +132,9 @@ static const ngx_sio_transport_t  ngx_sio_poll_transport = {
     ngx_sio_poll_stop,
     ngx_sio_poll_end,
     &ngx_sio_poll_branch,
-    sizeof(ngx_sio_poll_socket_t)
+    sizeof(ngx_sio_poll_socket_t),
+    NULL,
+    NULL
 };
 
 

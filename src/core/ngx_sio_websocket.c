@@ -70,7 +70,9 @@ static const ngx_sio_transport_t  ngx_sio_websocket_branch = {
     NULL,
     ngx_sio_branch_free,
     NULL,
-    0
+    0,
+    NULL,
+    NULL
 };
 
 
@@ -88,7 +90,9 @@ static const ngx_sio_transport_t  ngx_sio_websocket_transport = {
     ngx_sio_websocket_stop,
     ngx_sio_websocket_end,
     &ngx_sio_websocket_branch,
-    sizeof(ngx_sio_branch_t)
+    sizeof(ngx_sio_branch_t),
+    NULL,
+    NULL
 };
 
 

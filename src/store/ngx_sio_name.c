@@ -341,6 +341,35 @@ ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
 }
 
 
+size_t
+ngx_sio_name_copy(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n, u_char *buf)
+{
+    size_t    at, len, size;
+    uint32_t  c;
+
+    len = ngx_min(n->len, SIO_ROOM_LEN);
+    size = ngx_min(len, NGX_SIO_NAME_HEAD);
+
+    ngx_memcpy(buf, n->name, size);
+
+    c = n->ext;
+
+    for (at = size; at < len; at += size) {
+
+        if (c == 0 || c > z->sh->nchunks) {
+            break;
+        }
+
+        size = ngx_min(len - at, NGX_SIO_NAME_TEXT);
+        ngx_memcpy(buf + at, z->chunks[c].u.text, size);
+
+        c = z->chunks[c].next;
+    }
+
+    return at;
+}
+
+
 void
 ngx_sio_name_worker(ngx_sio_name_sh_t *n, ngx_uint_t slot, ngx_uint_t on)
 {

@@ -13,7 +13,7 @@
 
 /*
  * Rooms and users: names that live as long as somebody refers to them.  All
- * functions but the last two want the zone lock.
+ * functions but the last three want the zone lock.
  */
 
 
@@ -62,6 +62,10 @@ void ngx_sio_name_unref_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
  */
 ngx_uint_t ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
     uint16_t nsp, const u_char *data, size_t len);
+
+/* Copies such a name, SIO_ROOM_LEN bytes at most; returns its length. */
+size_t ngx_sio_name_copy(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
+    u_char *buf);
 
 /* Sets or clears the mark that a worker has members of a referenced room. */
 void ngx_sio_name_worker(ngx_sio_name_sh_t *n, ngx_uint_t slot,

@@ -42,6 +42,8 @@ typedef enum {
     NGX_SIO_STAT_DEFLATE_RECORDS,    /* compressed, once by each worker */
     NGX_SIO_STAT_DEFLATE_IN,         /* their texts, in plain */
     NGX_SIO_STAT_DEFLATE_OUT,        /*   and compressed */
+    NGX_SIO_STAT_FORWARDED,          /* events of clients, confirmed */
+    NGX_SIO_STAT_REFUSED,            /*   and refused */
     NGX_SIO_STAT_N
 } ngx_sio_stat_e;
 

@@ -83,6 +83,7 @@ const SHAPE = {
   deflate: { records: 'number', ...IN_OUT }, packets: { in: 'number' },
   handshakes: 'number', upgrades: 'number',
   acks: { asked: 'number', answered: 'number', ignored: 'number' },
+  forward: { accepted: 'number', refused: 'number' },
   sockets: { connected: 'number', recovered: 'number', unrecovered: 'number' },
   auth: { token_missing: 'number', token_invalid: 'number',
           token_expired: 'number' },
