@@ -124,6 +124,13 @@ ngx_command_t  ngx_http_socketio_commands[] = {
       0,
       NULL },
 
+    { ngx_string("socketio_forward"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE23,
+      ngx_http_socketio_forward,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("socketio_ping_interval"),
       NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1,
       ngx_http_socketio_msec,
@@ -292,6 +299,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
     slcf->leeway = NGX_CONF_UNSET;
     slcf->user_room = NGX_CONF_UNSET_PTR;
     slcf->rooms = NGX_CONF_UNSET_PTR;
+    slcf->forward = NGX_CONF_UNSET_PTR;
     slcf->ping_interval = NGX_CONF_UNSET_MSEC;
     slcf->ping_timeout = NGX_CONF_UNSET_MSEC;
     slcf->upgrade_timeout = NGX_CONF_UNSET_MSEC;
@@ -323,6 +331,7 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->user_room, prev->user_room,
                              &ngx_http_socketio_default_room);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
+    ngx_conf_merge_ptr_value(conf->forward, prev->forward, NULL);
     ngx_conf_merge_str_value(conf->ready, prev->ready, "");
     ngx_conf_merge_str_value(conf->ready_data, prev->ready_data, "");
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 25000);
@@ -371,6 +380,7 @@ static ngx_int_t
 ngx_http_socketio_check(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
 {
     ngx_uint_t               i;
+    ngx_sio_forward_rule_t  *rule;
     ngx_sio_rooms_source_t  *source;
 
     if (slcf->auth && slcf->keys == NULL) {
@@ -378,6 +388,17 @@ ngx_http_socketio_check(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
                       "no \"socketio_jwt_key\" for location \"%V\" "
                       "with \"socketio_auth\" on in %s:%ui",
                       &slcf->location, slcf->place.file, slcf->place.line);
+        return NGX_ERROR;
+    }
+
+    if (slcf->forward && slcf->gateway->redis == NULL) {
+        rule = slcf->forward->elts;
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"socketio_forward %V\" for location \"%V\" needs "
+                      "\"redis\" in gateway \"%V\" in %s:%ui",
+                      &rule->event, &slcf->location, &slcf->gateway->name,
+                      rule->place.file, rule->place.line);
         return NGX_ERROR;
     }
 

@@ -10,6 +10,7 @@
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
+#include "ngx_sio_partial.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_share.h"
 
@@ -81,6 +82,7 @@ ngx_sio_client_forget(ngx_sio_client_t *sc)
     ngx_queue_remove(&sc->link);
     sc->gateway->nclients--;
 
+    ngx_sio_partial_free(sc);
     ngx_free(sc);
 }
 
@@ -616,6 +618,8 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
     if (sc->bearer) {
         ngx_free(sc->bearer);
     }
+
+    ngx_sio_partial_free(sc);
 
     sc->transport->end(sc);
 }

@@ -62,6 +62,7 @@ extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 
 
 typedef struct ngx_sio_connect_s    ngx_sio_connect_t;
+typedef struct ngx_sio_partial_s    ngx_sio_partial_t;
 typedef struct ngx_sio_probe_s      ngx_sio_probe_t;
 typedef struct ngx_sio_transport_s  ngx_sio_transport_t;
 typedef struct ngx_sio_share_s      ngx_sio_share_t;
@@ -138,6 +139,8 @@ struct ngx_sio_client_s {
     ngx_sio_client_t         *carrier;         /* of a branch; else NULL */
     ngx_sio_client_t         *branches;        /* the first one; of a branch:
                                                   the next one */
+    ngx_sio_partial_t        *partial;         /* a packet whose attachments
+                                                  have yet to come; or NULL */
     ngx_str_t                *bearer;          /* heap; token of its request */
     ngx_log_t                *log;             /* of its connection, while there
                                                   is one */
@@ -188,6 +191,13 @@ struct ngx_sio_transport_s {
     void                    (*share)(ngx_sio_client_t *sc,
                                   const ngx_sio_share_t *share);
                                                /* as write; not for a branch */
+    void                    (*hold)(ngx_sio_client_t *sc);
+                                               /* one more event is on its way
+                                                  to the backend; NULL: nobody
+                                                  waits for it */
+    void                    (*unhold)(ngx_sio_client_t *sc);
+                                               /*   and has got there, or been
+                                                  refused; may free sc */
 };
 
 

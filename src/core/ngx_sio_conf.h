@@ -127,6 +127,16 @@ typedef struct {
 } ngx_sio_rooms_source_t;
 
 
+/* socketio_forward <event>|* stream=<key> [maxlen=n] */
+
+typedef struct {
+    ngx_str_t                 event;           /* "*": any */
+    ngx_str_t                 stream;          /* key */
+    ngx_str_t                 maxlen;          /* decimals; empty: unbounded */
+    ngx_sio_place_t           place;
+} ngx_sio_forward_rule_t;
+
+
 /* socketio_auth_token: where a token may stand. */
 
 #define NGX_SIO_TOKEN_PAYLOAD  0x01       /* of the CONNECT packet */
@@ -156,6 +166,8 @@ typedef struct {
     time_t                    leeway;          /* seconds */
     ngx_sio_template_t       *user_room;       /* NULL: off */
     ngx_array_t              *rooms;           /* ngx_sio_rooms_source_t */
+    ngx_array_t              *forward;         /* ngx_sio_forward_rule_t; NULL:
+                                                  no event is for the backend */
     ngx_str_t                 ready;           /* event; empty: off */
     ngx_str_t                 ready_data;      /* ["<ready>"], made once */
 

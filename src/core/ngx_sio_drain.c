@@ -93,7 +93,7 @@ ngx_sio_drain_handler(ngx_event_t *ev)
         }
     }
 
-    if (gw->nclients == 0) {
+    if (gw->nclients == 0 && gw->forwarding == 0) {
         return;
     }
 

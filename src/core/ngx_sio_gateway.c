@@ -605,6 +605,14 @@ ngx_int_t
 ngx_sio_gateway_append(ngx_sio_gateway_t *gw, sio_message_t *m,
     uint64_t *behind)
 {
+    return ngx_sio_gateway_append_at(gw, m, NULL, behind);
+}
+
+
+ngx_int_t
+ngx_sio_gateway_append_at(ngx_sio_gateway_t *gw, sio_message_t *m,
+    uint64_t *at, uint64_t *behind)
+{
     sio_rc_t          rc;
     ngx_int_t         appended;
     sio_buf_t        *b;
@@ -627,6 +635,10 @@ ngx_sio_gateway_append(ngx_sio_gateway_t *gw, sio_message_t *m,
 
     if (appended != NGX_OK) {
         return (appended == NGX_ERROR) ? NGX_ERROR : NGX_AGAIN;
+    }
+
+    if (at) {
+        *at = a.first;
     }
 
     if (behind) {

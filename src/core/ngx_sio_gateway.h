@@ -37,6 +37,7 @@
  *   dispatch   from the log to the clients
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
+ *   forward    events for the backend
  *   acks       events that ask clients for an answer
  *   presence   who is online, and telling them of each other
  *   drain      a worker that leaves
@@ -94,6 +95,8 @@ struct ngx_sio_gateway_s {
 
     ngx_sio_redis_t          *redis;           /* commands; NULL: standalone */
     ngx_sio_feed_t           *feed;            /* NULL: standalone */
+    size_t                    forwarding;      /* bytes of clients' events that
+                                                  Redis has not confirmed */
 
     ngx_event_t               sweep;           /* 100 ms: reaps the dead, looks
                                                   at the log without a bell */
@@ -155,8 +158,10 @@ ngx_int_t ngx_sio_gateway_tell(ngx_sio_gateway_t *gw, const u_char *eio_sid,
 
 /*
  * Appends one record to the log and wakes the others.  *behind, if not NULL,
- * becomes the offset behind it.  Returns as above.
+ * becomes the offset behind it, *at its own.  Returns as above.
  */
+ngx_int_t ngx_sio_gateway_append_at(ngx_sio_gateway_t *gw, sio_message_t *m,
+    uint64_t *at, uint64_t *behind);
 ngx_int_t ngx_sio_gateway_append(ngx_sio_gateway_t *gw, sio_message_t *m,
     uint64_t *behind);
 

@@ -121,6 +121,8 @@ static const ngx_sio_transport_t  ngx_sio_poll_branch = {
     ngx_sio_branch_free,
     NULL,
     0,
+    NULL,
+    NULL,
     NULL
 };
 
@@ -140,7 +142,9 @@ static const ngx_sio_transport_t  ngx_sio_poll_transport = {
     ngx_sio_poll_end,
     &ngx_sio_poll_branch,
     sizeof(ngx_sio_poll_socket_t),
-    ngx_sio_poll_share
+    ngx_sio_poll_share,
+    NULL,
+    NULL
 };
 
 

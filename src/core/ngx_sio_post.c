@@ -9,6 +9,7 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_handshake.h"
+#include "ngx_sio_partial.h"
 #include "ngx_sio_receive.h"
 
 #include <ngx_sio_http.h>
@@ -21,6 +22,9 @@ typedef struct {
     ngx_http_request_t   *request;    /* NULL: answered, or gone */
     unsigned              ignored:1;  /* the session is being closed */
     unsigned              ended:1;    /* closed, the request has yet to end */
+    unsigned              waiting:1;  /* all is done but what is held */
+    uint32_t              partial;    /* of the session */
+    ngx_uint_t            held;       /* events on their way to the backend */
 } ngx_sio_post_t;
 
 
@@ -36,11 +40,15 @@ static void ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
 static ngx_uint_t ngx_sio_post_is_alive(ngx_sio_post_t *p);
 static void ngx_sio_post_gone(void *data);
 static void ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len);
+static ngx_int_t ngx_sio_post_answer(ngx_sio_post_t *p, ngx_int_t rc);
 static void ngx_sio_post_done(ngx_sio_post_t *p);
+static void ngx_sio_post_leave(ngx_sio_post_t *p);
 static ngx_uint_t ngx_sio_post_is_pending(ngx_sio_client_t *sc);
 static void ngx_sio_post_forget(ngx_sio_client_t *sc);
 static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left);
 static void ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_post_hold(ngx_sio_client_t *sc);
+static void ngx_sio_post_unhold(ngx_sio_client_t *sc);
 static void ngx_sio_post_stop(ngx_sio_client_t *sc);
 static void ngx_sio_post_end(ngx_sio_client_t *sc);
 static void ngx_sio_post_end_session(ngx_sio_post_t *p);
@@ -61,6 +69,8 @@ static const ngx_sio_transport_t  ngx_sio_post_branch = {
     ngx_sio_branch_free,
     NULL,
     0,
+    NULL,
+    NULL,
     NULL
 };
 
@@ -80,7 +90,9 @@ static const ngx_sio_transport_t  ngx_sio_post_transport = {
     ngx_sio_post_end,
     &ngx_sio_post_branch,
     sizeof(ngx_sio_branch_t),
-    NULL
+    NULL,
+    ngx_sio_post_hold,
+    ngx_sio_post_unhold
 };
 
 
@@ -197,6 +209,7 @@ ngx_sio_post_enter_locked(ngx_http_request_t *r, ngx_sio_post_t *p)
     p->ignored = (ss->flags & NGX_SIO_CLOSING) != 0;
 
     sc->attachments = ss->attachments;
+    p->partial = ss->partial;
     sc->illegal = (ss->flags & NGX_SIO_ILLEGAL) != 0;
 
     sc->state = ngx_sio_post_state(ss);
@@ -308,6 +321,37 @@ ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
         }
     }
 
+    if (p->held) {
+
+        /* what the client posts next comes after what it has posted now */
+
+        if (ngx_sio_http_hold(r, ngx_sio_post_gone, p) == NGX_OK) {
+            p->waiting = 1;
+            ngx_http_finalize_request(r, NGX_DONE);
+            return;
+        }
+
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ngx_sio_client_close(&p->client, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+
+    rc = ngx_sio_post_answer(p, rc);
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* Ends the part of the client, and gives the request its answer. */
+
+static ngx_int_t
+ngx_sio_post_answer(ngx_sio_post_t *p, ngx_int_t rc)
+{
+    ngx_sio_gateway_t   *gw;
+    ngx_http_request_t  *r;
+
+    gw = p->client.gateway;
+    r = p->request;
+
     p->request = NULL;
     p->client.log = gw->log;
 
@@ -315,13 +359,52 @@ ngx_sio_post_body(ngx_http_request_t *r, void *data, ngx_int_t rc,
     ngx_sio_client_free_closed(gw);
 
     if (rc == NGX_OK) {
-        rc = ngx_sio_http_ok(r);
-
-    } else if (rc != NGX_HTTP_CLOSE) {
-        rc = ngx_sio_http_empty(r, rc);
+        return ngx_sio_http_ok(r);
     }
 
-    ngx_http_finalize_request(r, rc);
+    return (rc == NGX_HTTP_CLOSE) ? rc : ngx_sio_http_empty(r, rc);
+}
+
+
+static void
+ngx_sio_post_hold(ngx_sio_client_t *sc)
+{
+    ngx_sio_post_t  *p;
+
+    p = (ngx_sio_post_t *) sc;
+
+    p->held++;
+}
+
+
+static void
+ngx_sio_post_unhold(ngx_sio_client_t *sc)
+{
+    ngx_int_t            rc;
+    ngx_sio_post_t      *p;
+    ngx_http_request_t  *r;
+
+    p = (ngx_sio_post_t *) sc;
+
+    if (--p->held) {
+        return;
+    }
+
+    r = p->request;
+
+    if (r == NULL) {
+        /* the client did not wait for it */
+        ngx_sio_post_leave(p);
+        return;
+    }
+
+    if (p->waiting) {
+        ngx_sio_http_unhold(r);
+
+        rc = ngx_sio_post_answer(p, NGX_OK);
+
+        ngx_sio_http_finish(r, rc);
+    }
 }
 
 
@@ -389,6 +472,11 @@ ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len)
         len = repaired.len;
     }
 
+    if (ngx_sio_partial_load(sc, p->partial) != NGX_OK) {
+        /* the client took its time, and the log has gone on */
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+
     sio_payload_init(&payload, body, len);
 
     while (sc->state != NGX_SIO_CLIENT_CLOSED
@@ -410,13 +498,13 @@ ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len)
 
 /*
  * The request is over.  The object goes, unless it is to be closed, or waits
- * for the rooms of a socket.
+ * for the rooms of a socket, or for the backend.
  */
 
 static void
 ngx_sio_post_done(ngx_sio_post_t *p)
 {
-    uint32_t               i;
+    uint32_t               i, partial;
     ngx_sio_zone_t        *z;
     ngx_sio_client_t      *sc;
     ngx_sio_session_sh_t  *ss;
@@ -424,12 +512,17 @@ ngx_sio_post_done(ngx_sio_post_t *p)
     sc = &p->client;
     z = sc->gateway->zone;
 
+    if (ngx_sio_partial_save(sc, &partial) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+
     if (ngx_sio_zone_lock(z) == NGX_OK) {
 
         ss = ngx_sio_post_session_locked(sc, &i);
 
         if (ss) {
             ss->attachments = sc->attachments;
+            ss->partial = partial;
 
             ss->flags &= ~NGX_SIO_ILLEGAL;
             ss->flags |= sc->illegal ? NGX_SIO_ILLEGAL : 0;
@@ -443,6 +536,21 @@ ngx_sio_post_done(ngx_sio_post_t *p)
         }
 
         ngx_sio_zone_unlock(z);
+    }
+
+    ngx_sio_post_leave(p);
+}
+
+
+static void
+ngx_sio_post_leave(ngx_sio_post_t *p)
+{
+    ngx_sio_client_t  *sc;
+
+    sc = &p->client;
+
+    if (p->request || p->held) {
+        return;
     }
 
     if (p->ended) {
@@ -488,14 +596,8 @@ ngx_sio_post_forget(ngx_sio_client_t *sc)
 static void
 ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
 {
-    ngx_sio_post_t  *p;
-
-    p = (ngx_sio_post_t *) sc;
-
-    if (p->request == NULL && sc->state != NGX_SIO_CLIENT_CLOSED
-        && !ngx_sio_post_is_pending(sc))
-    {
-        ngx_sio_post_forget(sc);
+    if (sc->state != NGX_SIO_CLIENT_CLOSED) {
+        ngx_sio_post_leave((ngx_sio_post_t *) sc);
     }
 }
 
@@ -521,8 +623,8 @@ ngx_sio_post_end(ngx_sio_client_t *sc)
 
     p = (ngx_sio_post_t *) sc;
 
-    if (p->request) {
-        /* called again when that is over */
+    if (p->request || p->held) {
+        /* called again when these are over */
         p->ended = 1;
         return;
     }

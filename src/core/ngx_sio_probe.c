@@ -9,6 +9,7 @@
 #include "ngx_sio_claim.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_handshake.h"
+#include "ngx_sio_partial.h"
 #include "ngx_sio_websocket.h"
 
 #include <ngx_sio_upgrade.h>
@@ -408,7 +409,7 @@ ngx_sio_probe_arrived(ngx_sio_client_t *sc)
 static ngx_int_t
 ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged, ngx_msec_t *left)
 {
-    uint32_t               i;
+    uint32_t               i, partial;
     uint64_t               now;
     ngx_int_t              rc;
     ngx_sio_zone_t        *z;
@@ -417,6 +418,10 @@ ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged, ngx_msec_t *left)
 
     gw = sc->gateway;
     z = gw->zone;
+    partial = 0;
+
+    *pinged = 0;
+    *left = 1;
 
     if (ngx_sio_zone_lock(z) != NGX_OK) {
         ngx_sio_claim_wait(gw, &sc->probe->claim);
@@ -437,6 +442,7 @@ ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged, ngx_msec_t *left)
 
         sc->session = i;
         sc->attachments = ss->attachments;
+        partial = ss->partial;
         sc->illegal = (ss->flags & NGX_SIO_ILLEGAL) != 0;
 
         /* a ping that no poll has taken is sent anew */
@@ -459,6 +465,10 @@ ngx_sio_probe_claim(ngx_sio_client_t *sc, ngx_uint_t *pinged, ngx_msec_t *left)
     }
 
     ngx_sio_zone_unlock(z);
+
+    if (ngx_sio_partial_load(sc, partial) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
 
     return rc;
 }

@@ -8,11 +8,16 @@
 #include "ngx_sio_acks.h"
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_forward.h"
+#include "ngx_sio_partial.h"
 
 #include <sio_eio.h>
 #include <sio_packet.h>
 
 
+static void ngx_sio_receive_attachment(ngx_sio_client_t *sc, u_char *data,
+    size_t len, ngx_uint_t base64);
+static void ngx_sio_receive_complete(ngx_sio_client_t *sc);
 static void ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data,
     size_t len);
 static ngx_uint_t ngx_sio_receive_wants_json(u_char *data, size_t len);
@@ -59,7 +64,7 @@ ngx_sio_receive_text(ngx_sio_client_t *sc, u_char *data, size_t len)
     case 'b':
         /* base64, as on polling: the reference takes it here as well */
         sc->transport->alive(sc);
-        ngx_sio_receive_binary(sc, data + 1, len - 1);
+        ngx_sio_receive_attachment(sc, data + 1, len - 1, 1);
         return;
 
     default:
@@ -74,18 +79,70 @@ ngx_sio_receive_binary(ngx_sio_client_t *sc, u_char *data, size_t len)
 {
     sc->transport->alive(sc);
 
+    ngx_sio_receive_attachment(sc, data, len, 0);
+}
+
+
+static void
+ngx_sio_receive_attachment(ngx_sio_client_t *sc, u_char *data, size_t len,
+    ngx_uint_t base64)
+{
     if (sc->attachments == 0) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
         return;
     }
 
-    /* the event that it belongs to is for nobody: see _socket() */
+    if (ngx_sio_partial_add(sc, data, len, base64) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
 
     sc->attachments--;
 
-    if (sc->attachments == 0 && sc->illegal) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+    if (sc->attachments) {
+        return;
     }
+
+    if (sc->illegal) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
+        return;
+    }
+
+    ngx_sio_receive_complete(sc);
+}
+
+
+/* The socket may have gone since the packet began: nobody is told then. */
+
+static void
+ngx_sio_receive_complete(ngx_sio_client_t *sc)
+{
+    sio_str_t           attachment[SIO_PACKET_ATTACHMENTS];
+    sio_packet_t        pk;
+    ngx_sio_client_t   *socket;
+    ngx_sio_partial_t  *pt;
+
+    pt = sc->partial;
+
+    if (pt == NULL) {
+        /* it was for nobody */
+        return;
+    }
+
+    /* it was well-formed when it came */
+
+    if (sio_packet_parse(&pk, pt->text.data, pt->text.len, NULL) == SIO_OK
+        && pk.attachments == pt->n)
+    {
+        socket = ngx_sio_receive_find(sc, &pk.nsp);
+
+        if (socket && socket->state == NGX_SIO_CLIENT_CONNECTED) {
+            ngx_sio_partial_views(pt, attachment);
+            ngx_sio_forward_event(socket, &pk, attachment);
+        }
+    }
+
+    ngx_sio_partial_free(sc);
 }
 
 
@@ -114,6 +171,12 @@ ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
 
     } else {
         ngx_sio_receive_socket(sc, &pk, json);
+
+        if (sc->attachments && pk.type == SIO_BINARY_EVENT && sc->conf->forward
+            && ngx_sio_partial_begin(sc, data, len) != NGX_OK)
+        {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        }
     }
 
     json_decref(json);
@@ -183,8 +246,8 @@ ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp)
 
 
 /*
- * A packet for a socket.  Events are for listeners, of which a gateway has
- * none: they are ignored, as an event without a listener is by the reference.
+ * A packet for a socket.  An event that is not for the backend is ignored, as
+ * one without a listener is by the reference.
  */
 
 static void
@@ -225,6 +288,10 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
 
     case SIO_ACK:
         ngx_sio_acks_answer(socket, pk);
+        return;
+
+    case SIO_EVENT:
+        ngx_sio_forward_event(socket, pk, NULL);
         return;
 
     default:

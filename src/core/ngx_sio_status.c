@@ -560,6 +560,11 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
     ngx_sio_status_number(st, o, "unknown",
                           st->stats[NGX_SIO_STAT_ACKS_UNKNOWN]);
 
+    o = ngx_sio_status_section(st, root, "forward");
+
+    ngx_sio_status_number(st, o, "accepted", stats[NGX_SIO_STAT_FORWARDED]);
+    ngx_sio_status_number(st, o, "refused", stats[NGX_SIO_STAT_REFUSED]);
+
     o = ngx_sio_status_section(st, root, "sockets");
 
     ngx_sio_status_number(st, o, "connected", stats[NGX_SIO_STAT_CONNECTED]);

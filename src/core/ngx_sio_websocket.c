@@ -76,6 +76,8 @@ static const ngx_sio_transport_t  ngx_sio_websocket_branch = {
     ngx_sio_branch_free,
     NULL,
     0,
+    NULL,
+    NULL,
     NULL
 };
 
@@ -95,7 +97,9 @@ static const ngx_sio_transport_t  ngx_sio_websocket_transport = {
     ngx_sio_websocket_end,
     &ngx_sio_websocket_branch,
     sizeof(ngx_sio_branch_t),
-    ngx_sio_websocket_share
+    ngx_sio_websocket_share,
+    NULL,
+    NULL
 };
 
 

@@ -88,6 +88,7 @@ sio_record_kind(const sio_record_t *rec)
                && rec->except == 0 && rec->args == 0;
 
     case SIO_RECORD_ACK:
+    case SIO_RECORD_PARTIAL:
         return rec->rooms == 1 && rec->except == 0 && rec->args == 0;
 
     default:

@@ -42,9 +42,12 @@ typedef enum {
     SIO_RECORD_SESSION,         /* for the owner of the session whose Engine.IO
                                    id is the only room; parts: packets of
                                    Engine.IO, all of them text */
-    SIO_RECORD_ACK              /* the socket whose id is the only room has
+    SIO_RECORD_ACK,             /* the socket whose id is the only room has
                                    answered the event with ack id "arg"; parts:
                                    the JSON array of the answer */
+    SIO_RECORD_PARTIAL          /* for nobody: a packet, attachments of which
+                                   are yet to come, kept for the session whose
+                                   Engine.IO id is the only room */
 } sio_record_type_e;
 
 
@@ -135,8 +138,8 @@ typedef struct {
  * position zero.  SIO_OK; SIO_NOMEM; SIO_LIMIT if the record were larger than
  * max bytes or has too many names or parts; SIO_ERROR for a name that is
  * empty or longer than SIO_ROOM_LEN, for a type that there is not, for a
- * SESSION with other names than one or two rooms, and an ACK with other than
- * one.  On failure b is as it was.
+ * SESSION with other names than one or two rooms, and an ACK or PARTIAL with
+ * other than one.  On failure b is as it was.
  */
 sio_rc_t sio_record_encode(sio_buf_t *b, const sio_message_t *m,
     uint64_t seed, size_t max);

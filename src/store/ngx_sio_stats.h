@@ -44,6 +44,8 @@ typedef enum {
     NGX_SIO_STAT_DEFLATE_OUT,        /*   and compressed */
     NGX_SIO_STAT_ACKS_RELAYED,       /* answers to events of clients, */
     NGX_SIO_STAT_ACKS_UNKNOWN,       /*   and those for no socket here */
+    NGX_SIO_STAT_FORWARDED,          /* events of clients, confirmed */
+    NGX_SIO_STAT_REFUSED,            /*   and refused */
     NGX_SIO_STAT_N
 } ngx_sio_stat_e;
 

@@ -84,6 +84,7 @@ const SHAPE = {
   handshakes: 'number', upgrades: 'number',
   acks: { asked: 'number', answered: 'number', ignored: 'number',
           relayed: 'number', unknown: 'number' },
+  forward: { accepted: 'number', refused: 'number' },
   sockets: { connected: 'number', recovered: 'number', unrecovered: 'number' },
   auth: { token_missing: 'number', token_invalid: 'number',
           token_expired: 'number' },
