@@ -17,6 +17,8 @@
 
 
 static void ngx_sio_feed_intake_restart(ngx_sio_feed_t *feed);
+static void ngx_sio_feed_intake_resume(ngx_sio_feed_t *feed,
+    ngx_sio_feed_sh_t *pos, uint64_t skip);
 static void ngx_sio_feed_intake_begin(ngx_sio_feed_t *feed);
 static ngx_int_t ngx_sio_feed_intake_append(ngx_sio_feed_t *feed);
 static void ngx_sio_feed_intake_block(ngx_sio_feed_t *feed, ngx_msec_t delay);
@@ -56,12 +58,6 @@ ngx_sio_feed_intake_take(ngx_sio_feed_t *feed)
         return;
     }
 
-    if (pos.run_id != feed->run_id) {
-        feed->gap = "another redis process, or other namespaces";
-        ngx_sio_feed_intake_restart(feed);
-        return;
-    }
-
     n = pos.since;
     rc = ngx_sio_standby_seek(&feed->kept, pos.heartbeat, &n);
 
@@ -70,6 +66,19 @@ ngx_sio_feed_intake_take(ngx_sio_feed_t *feed)
             || ngx_current_msec - feed->heard < NGX_SIO_FEED_SEARCH))
     {
         /* at the latest a heartbeat of our own decides it */
+        return;
+    }
+
+    if (pos.run_id != feed->run_id) {
+        feed->gap = "another redis process, or other namespaces";
+
+        if (rc == NGX_OK) {
+            ngx_sio_feed_intake_resume(feed, &pos, n);
+
+        } else {
+            ngx_sio_feed_intake_restart(feed);
+        }
+
         return;
     }
 
@@ -111,6 +120,24 @@ ngx_sio_feed_intake_restart(ngx_sio_feed_t *feed)
     }
 
     ngx_sio_feed_intake_up(feed, e->first);
+    ngx_sio_feed_intake_begin(feed);
+}
+
+
+/*
+ * Who met the same heartbeat heard other channels: what was published before it
+ * is in the log, and behind it about as many messages as he has counted.
+ */
+
+static void
+ngx_sio_feed_intake_resume(ngx_sio_feed_t *feed, ngx_sio_feed_sh_t *pos,
+    uint64_t skip)
+{
+    ngx_sio_feed_intake_up(feed, pos->heartbeat);
+
+    feed->batch.pos.since = pos->since;
+    feed->skip = skip;
+
     ngx_sio_feed_intake_begin(feed);
 }
 

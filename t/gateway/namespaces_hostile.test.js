@@ -9,6 +9,7 @@ const assert = require('node:assert/strict');
 const { gateway, eachWorkers } = require('./lib/gateway');
 const { request } = require('./lib/http');
 const { text } = require('./lib/ws');
+const { Stream, numbers, assertNumbers } = require('./lib/stream');
 const { RS } = require('./lib/polling');
 const { whileStopped } = require('./lib/processes');
 const { until, within } = require('./lib/expect');
@@ -756,4 +757,34 @@ each('a full zone', {
   for (const client of clients) {
     await client.gone();
   }
+});
+
+/** Waits until a client has so many numbers more. */
+const advanced = (client, more) => {
+  const count = numbers(client).length + more;
+  return until(() => numbers(client).length >= count, `${more} numbers more`);
+};
+
+// The feed passes to a worker that hears other channels.  That may lose what
+// was published in them, and doubles nothing.
+test('a reload with other namespaces while others publish', async (t) => {
+  const gw = await start(t, { workers: 3, listen: undefined, block: {
+    namespace: '/ /admin', drain: '20s' } });
+  await until(async () => (await page(gw)).redis.standby, 'a standby');
+  const client = await gw.rawConnect({ user: 'ann', rooms: ['r'] });
+  const stream = new Stream(gw, 'r', { rate: 1000 }).start();
+
+  for (const [i, names] of ['/ /chat', '/chat /', '/ /admin /chat'].entries()) {
+    await advanced(client, 300);
+    gw.options.block.namespace = names;
+    gw.configure();
+    await gw.nginx.reload();
+    await until(async () => (await page(gw)).redis.gaps === i + 1,
+                'another worker reads the feed');
+    await advanced(client, 300);
+    await until(async () => (await page(gw)).redis.standby, 'a standby');
+  }
+  const last = stream.stop();
+  await until(() => numbers(client).at(-1) === last, 'all of it');
+  assertNumbers(client, 1, last);
 });
