@@ -152,6 +152,45 @@ each('in and out at once', {
   await client.gone();
 });
 
+// The worker of the poll has the socket, and is told by the log.
+eachWorkers([1, 4], 'in and out while a poll is pending',
+            async (t, workers) => {
+  const gw = await start(t, { workers });
+
+  await leavesNothing(gw, async () => {
+    const client = await TRANSPORTS.polling(gw);
+    const { session } = client;
+    let last = await join(gw, client, '/admin');
+
+    for (let i = 0; i < 10; i++) {
+      const { answer } = await session.hold();
+      await client.send(DISCONNECT('/admin'), ...i % 3 === 0 ? []
+        : [CONNECT(gw, '/admin')]);
+      gw.emitter.of('/admin').emit('maybe');
+      if (i % 3 === 0) {
+        await client.send(CONNECT(gw, '/admin'));
+      }
+      session.packets.push(...(await answer).body.split(RS));
+      let reply;
+      do {
+        reply = await client.next();
+      } while (/^6$|"maybe"/.test(reply));
+      assert.match(reply, /^40\/admin,/);
+      const { sid } = JSON.parse(reply.slice('40/admin,'.length));
+      assert.notEqual(sid, last.sid);
+      last = { sid };
+      assert.equal(await client.next(), '42/admin,["ready"]');
+      gw.emitter.of('/admin').in(sid).emit('e', i);
+      let packet;
+      do {
+        packet = await client.next();
+      } while (packet === '42/admin,["maybe"]');
+      assert.equal(packet, `42/admin,["e",${i}]`);
+    }
+    await client.gone();
+  });
+});
+
 each('out before the reply', { proxy: true }, async (gw, open) => {
   for (const packet of [DISCONNECT('/admin'), '42/admin,["e"]',
                         '43/admin,1[]', CONNECT(gw, '/admin')]) {
@@ -666,6 +705,25 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
       await next.send(DISCONNECT('/admin'));
       await next.gone();
       await old.gone();
+    })));
+
+  await t.test('a poll is pending', () => (
+    leavesNothing(gw, async () => {
+      const [old, ids] = [await TRANSPORTS.polling(gw), {}];
+      await all(old, ids);
+      const { answer } = await old.session.hold();
+      const next = await TRANSPORTS.websocket(gw);
+      await recover(next, '/admin', ids['/admin'], undefined, []);
+      assert.equal((await answer).body, '6');
+      gw.emitter.of('/admin').emit('e', 1);
+      gw.emitter.of('/chat').emit('e', 2);
+      assert.match(await old.next(), /^42\/chat,\["e",2,/);
+      assert.match(await next.next(), /^42\/admin,\["e",1,/);
+      await recover(next, '/', ids['/'], undefined, []);
+      assert.equal(await old.session.alive(), false);
+      await recover(next, '/chat', ids['/chat'], undefined, [2]);
+      await next.send(...nsps.map(DISCONNECT));
+      await next.gone();
     })));
 
   await t.test('left and asked for at once', () => (
