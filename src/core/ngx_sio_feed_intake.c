@@ -17,8 +17,6 @@
 
 
 static void ngx_sio_feed_intake_restart(ngx_sio_feed_t *feed);
-static void ngx_sio_feed_intake_resume(ngx_sio_feed_t *feed,
-    ngx_sio_feed_sh_t *pos, uint64_t skip);
 static void ngx_sio_feed_intake_begin(ngx_sio_feed_t *feed);
 static ngx_int_t ngx_sio_feed_intake_append(ngx_sio_feed_t *feed);
 static void ngx_sio_feed_intake_block(ngx_sio_feed_t *feed, ngx_msec_t delay);
@@ -30,6 +28,7 @@ ngx_sio_feed_intake_take(ngx_sio_feed_t *feed)
 {
     uint64_t            n;
     ngx_int_t           rc;
+    ngx_uint_t          other;
     ngx_sio_feed_sh_t   pos;
     ngx_sio_gateway_t  *gw;
 
@@ -59,31 +58,30 @@ ngx_sio_feed_intake_take(ngx_sio_feed_t *feed)
     }
 
     n = pos.since;
-    rc = ngx_sio_standby_seek(&feed->kept, pos.heartbeat, &n);
+    other = (pos.run_id != feed->run_id);
 
-    if (rc == NGX_AGAIN
-        && (ngx_current_msec - feed->taken < NGX_SIO_FEED_SEARCH
-            || ngx_current_msec - feed->heard < NGX_SIO_FEED_SEARCH))
-    {
-        /* at the latest a heartbeat of our own decides it */
-        return;
-    }
+    rc = other ? ngx_sio_standby_pass(&feed->kept, pos.heartbeat, n)
+               : ngx_sio_standby_seek(&feed->kept, pos.heartbeat, &n);
 
-    if (pos.run_id != feed->run_id) {
-        feed->gap = "another redis process, or other namespaces";
+    if (rc == NGX_AGAIN) {
 
-        if (rc == NGX_OK) {
-            ngx_sio_feed_intake_resume(feed, &pos, n);
-
-        } else {
-            ngx_sio_feed_intake_restart(feed);
+        if (ngx_current_msec - feed->taken < NGX_SIO_FEED_SEARCH
+            || ngx_current_msec - feed->heard < NGX_SIO_FEED_SEARCH)
+        {
+            /* at the latest a heartbeat of our own decides it */
+            return;
         }
 
+        /* what is kept is older than what was appended */
+
+        feed->gap = "no heartbeat has come";
+        ngx_sio_feed_intake_down(feed);
         return;
     }
 
-    if (rc != NGX_OK) {
-        feed->gap = "the standby has not kept them";
+    if (other || rc != NGX_OK) {
+        feed->gap = other ? "another redis process, or other namespaces"
+                          : "the standby has not kept them";
         ngx_sio_feed_intake_restart(feed);
         return;
     }
@@ -120,24 +118,6 @@ ngx_sio_feed_intake_restart(ngx_sio_feed_t *feed)
     }
 
     ngx_sio_feed_intake_up(feed, e->first);
-    ngx_sio_feed_intake_begin(feed);
-}
-
-
-/*
- * Who met the same heartbeat heard other channels: what was published before it
- * is in the log, and behind it about as many messages as he has counted.
- */
-
-static void
-ngx_sio_feed_intake_resume(ngx_sio_feed_t *feed, ngx_sio_feed_sh_t *pos,
-    uint64_t skip)
-{
-    ngx_sio_feed_intake_up(feed, pos->heartbeat);
-
-    feed->batch.pos.since = pos->since;
-    feed->skip = skip;
-
     ngx_sio_feed_intake_begin(feed);
 }
 
