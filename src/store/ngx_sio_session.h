@@ -133,12 +133,23 @@ ngx_int_t ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i,
 /*
  * The transport is lost, the socket waits until the deadline: lets the session
  * go as above and takes away its Engine.IO id and what belongs to the
- * transport.  One without a socket stays as it is (NGX_DECLINED).  The _locked
- * one asks for no ticket.
+ * transport.  One without a socket stays as it is (NGX_DECLINED); one that is
+ * DEAD is over.  The _locked one asks for no ticket.
  */
 ngx_int_t ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at, uint64_t deadline);
 void ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline);
+
+/*
+ * The transport is over: its socket, and those of its branches that are
+ * nobody's, are parked if they can be, the others end.  Deadline 0: all end.
+ */
+void ngx_sio_session_over_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline);
+
+/* True if it is a socket that can be parked until the deadline, unless 0. */
+ngx_uint_t ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss,
     uint64_t deadline);
 
 /*

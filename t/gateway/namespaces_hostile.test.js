@@ -742,19 +742,27 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
     })));
 });
 
-// A worker that waits for rooms on behalf of a client takes it along.
+// A worker that waits for rooms on behalf of a client takes the transport
+// along, and only this CONNECT has to be repeated: the other sockets, whoever
+// has them, are recovered with what they missed.
 test('the worker dies that has a CONNECT to answer', async (t) => {
   const gw = await start(t, { workers: 4, proxy: true,
                               block: { namespace: '/ /admin /chat',
-                                       recovery: '2s' } });
+                                       recovery: '5s' } });
 
-  for (const pending of [false, true]) {
-    await t.test(pending ? 'a poll is pending' : 'no poll is', () => (
+  for (const [waiting, pending] of [['/admin', true], ['/admin', false],
+                                    ['/', true], ['/', false]]) {
+    await t.test(`${waiting}, ${pending ? 'a' : 'no'} poll is pending`, () => (
       leavesNothing(gw, async () => {
         const { feed } = await feedAndOthers(gw);
         const client = await TRANSPORTS.polling(gw);
         const { session } = client;
-        const id = await join(gw, client, '/chat');
+        const sockets = {};
+        for (const nsp of ['/', '/admin', '/chat']) {
+          if (nsp !== waiting) {
+            sockets[nsp] = await join(gw, client, nsp);
+          }
+        }
         const held = pending ? await session.hold() : null;
         gw.proxy.hold('smembers');
         const victim = gw.nginx.workers().find((pid) => pid !== feed
@@ -766,19 +774,28 @@ test('the worker dies that has a CONNECT to answer', async (t) => {
           return connection;
         });
         assert.equal((await line.send(request('POST', session.path(), {
-          body: CONNECT(gw, '/admin') }))).body, 'ok');
+          body: CONNECT(gw, waiting) }))).body, 'ok');
         await until(() => gw.proxy.seen > 0, 'a question for rooms');
         gw.nginx.killWorker(victim);
         if (held) {
           assert.equal((await held.answer).body, '1');
         }
         await until(async () => !await session.alive(), 'its end');
+        for (const nsp of Object.keys(sockets)) {
+          gw.emitter.of(nsp).emit('missed');
+        }
         gw.proxy.release();
 
         const next = await TRANSPORTS.websocket(gw);
-        await join(gw, next, '/chat', undefined, { pid: id.pid });
-        await join(gw, next, '/admin');
-        await next.send(DISCONNECT('/chat'), DISCONNECT('/admin'));
+        for (const [nsp, { sid, pid }] of Object.entries(sockets)) {
+          await next.send(CONNECT(gw, nsp, undefined, { pid }));
+          assert.equal(await next.next(),
+                       `40${name(nsp)}${JSON.stringify({ sid, pid })}`);
+          assert.match(await next.next(), /\["missed",/);
+          assert.match(await next.next(), /\["ready",/);
+        }
+        await join(gw, next, waiting);
+        await next.send(...['/', '/chat', '/admin'].map(DISCONNECT));
         await next.gone();
       })));
   }
