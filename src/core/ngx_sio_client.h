@@ -166,9 +166,13 @@ struct ngx_sio_transport_s {
                                                /* make it a socket and tell it;
                                                   NGX_OK, NGX_AGAIN: later,
                                                   NGX_ERROR */
-    void                    (*arrived)(ngx_sio_client_t *sc, uint64_t left);
+    void                    (*arrived)(ngx_sio_client_t *sc, uint64_t left,
+                                  uint64_t met);
                                                /* see arrive.h; left: what is
-                                                  behind this is for later */
+                                                  behind this is for later, met:
+                                                  the same of records for the
+                                                  session itself; 0: all of it
+                                                  is here */
     void                    (*stop)(ngx_sio_client_t *sc);
                                                /* it is being closed: no input
                                                   any more */

@@ -483,7 +483,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
     } else {
         ref = rec->offset;
-        return ngx_sio_wire_missed(gw, sc, &ref, 1);
+        return ngx_sio_wire_missed(gw, sc, &ref, 1, 0);
     }
 
     return NGX_OK;

@@ -39,8 +39,10 @@ static void ngx_sio_post_packets(ngx_sio_post_t *p, u_char *body, size_t len);
 static void ngx_sio_post_done(ngx_sio_post_t *p);
 static ngx_uint_t ngx_sio_post_is_pending(ngx_sio_client_t *sc);
 static void ngx_sio_post_forget(ngx_sio_client_t *sc);
-static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left);
-static void ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
+static void ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
 static void ngx_sio_post_stop(ngx_sio_client_t *sc);
 static void ngx_sio_post_end(ngx_sio_client_t *sc);
 static void ngx_sio_post_end_session(ngx_sio_post_t *p);
@@ -484,7 +486,7 @@ ngx_sio_post_forget(ngx_sio_client_t *sc)
  */
 
 static void
-ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
     ngx_sio_post_t  *p;
 
@@ -499,9 +501,9 @@ ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
 
 
 static void
-ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
-    ngx_sio_post_arrived(sc->carrier, left);
+    ngx_sio_post_arrived(sc->carrier, left, met);
 }
 
 

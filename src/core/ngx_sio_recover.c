@@ -343,7 +343,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     ngx_sio_client_send(sc, reply.data, reply.len);
 
     if (ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
-                            rp->refs.len / sizeof(uint64_t))
+                            rp->refs.len / sizeof(uint64_t), 0)
         != NGX_OK)
     {
         return NGX_ERROR;

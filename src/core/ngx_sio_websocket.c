@@ -41,7 +41,8 @@ static void ngx_sio_websocket_leave(ngx_sio_client_t *sc);
 static void ngx_sio_websocket_release(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_websocket_connect(ngx_sio_client_t *sc,
     ngx_sio_session_socket_t *socket, ngx_str_t *reply);
-static void ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
 static void ngx_sio_websocket_stop(ngx_sio_client_t *sc);
 static void ngx_sio_websocket_end(ngx_sio_client_t *sc);
 
@@ -474,7 +475,7 @@ ngx_sio_websocket_connect(ngx_sio_client_t *sc,
 
 
 static void
-ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
     ngx_sio_client_at_cursor(sc);
 

@@ -148,6 +148,14 @@ void ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
 void ngx_sio_session_over_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
     uint64_t deadline);
 
+/*
+ * The offset behind the record that tells the client of its socket, as seen
+ * from a cursor near by; 0: that was met, up to the ready event which is due
+ * there, and is forgotten by the second one if a position is up to it.
+ */
+uint64_t ngx_sio_session_told(ngx_sio_session_sh_t *ss, uint64_t cursor);
+void ngx_sio_session_told_done(ngx_sio_session_sh_t *ss, uint64_t at);
+
 /* True if it is a socket that can be parked until the deadline, unless 0. */
 ngx_uint_t ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss,
     uint64_t deadline);

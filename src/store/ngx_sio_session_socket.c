@@ -85,6 +85,7 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
         return NGX_DECLINED;
     }
 
+    ngx_sio_store(&ss->told, 0);
     ss->applied = socket->since;
     ss->born = socket->since;
     ss->last = socket->since;
@@ -101,6 +102,47 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_session_in_time(z, ss);
 
     return NGX_OK;
+}
+
+
+uint64_t
+ngx_sio_session_told(ngx_sio_session_sh_t *ss, uint64_t cursor)
+{
+    int32_t   ahead;
+    uint32_t  told;
+
+    told = __atomic_load_n(&ss->told, __ATOMIC_ACQUIRE);
+
+    if (told == 0) {
+        return 0;
+    }
+
+    cursor /= SIO_RECORD_ALIGN;
+    ahead = (int32_t) (told - (uint32_t) cursor);
+
+    if (ahead < 0 && cursor < (uint64_t) - (int64_t) ahead) {
+        return 0;
+    }
+
+    return (cursor + ahead) * SIO_RECORD_ALIGN;
+}
+
+
+void
+ngx_sio_session_told_done(ngx_sio_session_sh_t *ss, uint64_t at)
+{
+    uint32_t  told;
+
+    told = __atomic_load_n(&ss->told, __ATOMIC_ACQUIRE);
+
+    if (told && (int32_t) (told - (uint32_t) (at / SIO_RECORD_ALIGN)) <= 0) {
+
+        /* unless it is a new one by now */
+
+        (void) __atomic_compare_exchange_n(&ss->told, &told, 0, 0,
+                                           __ATOMIC_ACQ_REL,
+                                           __ATOMIC_ACQUIRE);
+    }
 }
 
 

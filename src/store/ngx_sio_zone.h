@@ -207,7 +207,8 @@ typedef struct {
                                                   that tells the client that it
                                                   is a socket, in units of
                                                   SIO_RECORD_ALIGN, low bits; 0:
-                                                  that has been met */
+                                                  that has been met, and the
+                                                  ready event sent */
     uint64_t                  owner;           /* CAS, see above */
     uint64_t                  applied;         /* owner; NGX_SIO_AT_CURSOR */
     uint64_t                  seen;            /* owner */

@@ -46,7 +46,6 @@ class Actor {
     this.roll = dice(SEED * 1000 + i);
     this.sockets = new Map();   // by namespace: { sid, pid, last, offset }
     this.parked = new Map();
-    this.early = new Map();     // events before a reply
     this.sessions = [];
     this.faults = [];
     this.counts = { numbers: 0, recovered: 0, fresh: 0, sessions: 0 };
@@ -132,20 +131,12 @@ class Actor {
       const before = this.parked.get(nsp);
       this.parked.delete(nsp);
       const recovered = before && before.pid === pid;
-      const early = this.early.get(nsp) || [];
-      this.early.delete(nsp);
       this.counts[recovered ? 'recovered' : 'fresh']++;
       this.sockets.set(nsp, recovered ? before : { sid, pid });
-      if (recovered) {
-        early.forEach((event) => this.event(nsp, before, event));
-      }
     } else if (type === '1') {
       this.sockets.delete(nsp);
     } else if (type === '2' && socket) {
       this.event(nsp, socket, JSON.parse(json));
-    } else if (type === '2') {
-      // What a recovered socket has missed may come before its reply.
-      this.early.set(nsp, [...this.early.get(nsp) || [], JSON.parse(json)]);
     }
   }
 
@@ -297,7 +288,6 @@ class Actor {
       this.parked.set(nsp, socket);
     }
     this.sockets.clear();
-    this.early.clear();
   }
 }
 
