@@ -294,14 +294,13 @@ ngx_sio_arrive_branch(ngx_sio_client_t *sc, size_t limit)
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED
         || sc->in_everyone
-        || ngx_sio_branch_of(sc)->partly
+        || sc->partly
         || ngx_sio_arrive_socket(sc, &rp, limit) != NGX_OK)
     {
         return limit;
     }
 
     if (rp.left < sc->gateway->cursor) {
-        ngx_sio_branch_of(sc)->partly = 1;
         sc->transport->arrived(sc, rp.left, rp.met);
         return rp.limit;
     }
@@ -347,6 +346,7 @@ ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp, size_t limit)
     }
 
     if (rp->left < sc->gateway->cursor) {
+        sc->partly = rp->socket;
         return NGX_OK;
     }
 

@@ -26,8 +26,6 @@ typedef struct {
     ngx_sio_client_t          client;         /* first */
     ngx_uint_t                disconnect;     /* it was disconnected on its way
                                                  here, see replay.h */
-    ngx_uint_t                partly;         /* some of what it missed is sent,
-                                                 the rest is for another poll */
 } ngx_sio_branch_t;
 
 

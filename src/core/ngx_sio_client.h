@@ -122,6 +122,9 @@ struct ngx_sio_client_s {
     unsigned                  illegal:1;       /* the packet with attachments
                                                   has a wrong placeholder */
     unsigned                  parked:1;        /* a branch was, as it closed */
+    unsigned                  partly:1;        /* a socket, not in the index:
+                                                  some of what it missed is for
+                                                  another poll */
 
     ngx_sio_deadline_t        heartbeat;       /* next ping, or pong due */
     ngx_queue_t               link;            /* gateway->clients, or closed */

@@ -147,3 +147,43 @@ eachWorkers([1, 4], 'a WebSocket', async (t, workers) => {
   }
   assertComplete(packets, NSPS);
 });
+
+// Who is disconnected with its connection is so in all namespaces, however
+// much it has yet to get there: none of its sockets is recovered.
+for (const [kicked, behind] of [['/', '/admin'], ['/admin', '/']]) {
+  eachWorkers([1, 4], `${kicked} is disconnected, ${behind} is behind`,
+              async (t, workers) => {
+    const gw = await start(t, workers);
+    const nsps = [behind, kicked, '/chat'];
+    const session = await gw.polling();
+    const sockets = {};
+    for (const nsp of nsps) {
+      await session.send(CONNECT(gw, nsp));
+      const reply = await session.next();
+      sockets[nsp] = JSON.parse(reply.slice(2 + name(nsp).length));
+      assert.equal(parse(await session.next()).what, 'ready');
+    }
+    for (let i = 0; i < COUNT; i++) {
+      gw.emitter.of(behind).emit('e', i, 'x'.repeat(SIZE));
+    }
+    gw.emitter.of(kicked).disconnectSockets(true);
+    await gw.settle(await gw.connect({ user: 'witness' }));
+
+    const packets = await session.rest();
+    assert.equal(packets.pop(), '1');
+    assert.deepEqual(packets.filter((it) => it.startsWith('41')).sort(),
+                     nsps.map((nsp) => `41${name(nsp)}`).sort());
+    const last = packets.indexOf(`41${name(behind)}`);
+    assert.ok(packets.slice(last).every((it) => parse(it).nsp !== behind
+                                        || it.startsWith('41')));
+
+    const ws = await gw.socket();
+    await ws.next();
+    for (const nsp of nsps) {
+      ws.text(CONNECT(gw, nsp, { pid: sockets[nsp].pid }));
+      const { sid } = JSON.parse((await ws.next()).slice(2 + name(nsp).length));
+      assert.notEqual(sid, sockets[nsp].sid, nsp);
+      assert.equal(parse(await ws.next()).what, 'ready');
+    }
+  });
+}
