@@ -17,14 +17,13 @@
 
 static ngx_uint_t ngx_sio_arrive_is_ahead(ngx_sio_client_t *sc);
 static uint64_t ngx_sio_arrive_at(ngx_sio_client_t *sc);
-static uint64_t ngx_sio_arrive_told(ngx_sio_client_t *sc,
-    ngx_sio_session_sh_t *ss);
 static void ngx_sio_arrive_wait(ngx_sio_client_t *sc);
 static void ngx_sio_arrive_now(ngx_sio_client_t *sc);
-static void ngx_sio_arrive_branches(ngx_sio_client_t *sc, uint64_t left);
-static void ngx_sio_arrive_branch(ngx_sio_client_t *sc);
+static void ngx_sio_arrive_branches(ngx_sio_client_t *sc,
+    ngx_sio_replay_t *carrier);
+static size_t ngx_sio_arrive_branch(ngx_sio_client_t *sc, size_t limit);
 static ngx_int_t ngx_sio_arrive_socket(ngx_sio_client_t *sc,
-    ngx_sio_replay_t *rp);
+    ngx_sio_replay_t *rp, size_t limit);
 static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp);
 static void ngx_sio_arrive_kicked(ngx_sio_client_t *sc,
@@ -98,40 +97,12 @@ ngx_sio_arrive_at(ngx_sio_client_t *sc)
         at = ngx_max(at, ss->applied);
     }
 
-    return ngx_max(at, ngx_sio_arrive_told(sc, ss));
-}
+    /*
+     * A socket that another worker has made is told so by a record, before
+     * which it gets nothing.
+     */
 
-
-/*
- * A socket that another worker has made is told so by a record, before which it
- * gets nothing.  Returns the offset behind that record, or 0.
- */
-
-static uint64_t
-ngx_sio_arrive_told(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss)
-{
-    int32_t   ahead;
-    uint32_t  told;
-    uint64_t  cursor;
-
-    told = __atomic_load_n(&ss->told, __ATOMIC_ACQUIRE);
-
-    if (told == 0) {
-        return 0;
-    }
-
-    cursor = sc->gateway->cursor / SIO_RECORD_ALIGN;
-    ahead = (int32_t) (told - (uint32_t) cursor);
-
-    if (ahead > 0) {
-        return (cursor + ahead) * SIO_RECORD_ALIGN;
-    }
-
-    /* met; unless it is a new one by now */
-
-    ngx_sio_session_told(sc->gateway->zone, sc->session, sc->owner, told);
-
-    return 0;
+    return ngx_max(at, ngx_sio_session_told(ss, sc->gateway->cursor));
 }
 
 
@@ -184,7 +155,7 @@ ngx_sio_arrive_late(ngx_sio_client_t *sc, uint16_t nsp, uint64_t off)
         return NGX_OK;
     }
 
-    if (ngx_sio_wire_missed(sc->gateway, sc, &off, 1) != NGX_OK) {
+    if (ngx_sio_wire_missed(sc->gateway, sc, &off, 1, 0) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -225,7 +196,7 @@ ngx_sio_arrive_resume(ngx_sio_gateway_t *gw)
         ngx_sio_arrive_cancel(sc);
 
         if (sc->carrier) {
-            ngx_sio_arrive_branch(sc);
+            ngx_sio_arrive_branch(sc, sc->conf->send_queue);
             ngx_sio_arrive_kick(sc, ngx_sio_branch_of(sc)->disconnect);
 
         } else {
@@ -255,11 +226,11 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
 {
     ngx_sio_replay_t  rp;
 
-    if (ngx_sio_arrive_socket(sc, &rp) != NGX_OK) {
+    if (ngx_sio_arrive_socket(sc, &rp, sc->conf->send_queue) != NGX_OK) {
         return;
     }
 
-    ngx_sio_arrive_branches(sc, rp.left);
+    ngx_sio_arrive_branches(sc, &rp);
     ngx_sio_arrive_kicked(sc, &rp);
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
@@ -269,7 +240,7 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
     if (rp.left < sc->gateway->cursor) {
 
         /* the next poll goes on there */
-        sc->transport->arrived(sc, rp.left);
+        sc->transport->arrived(sc, rp.left, rp.met);
         return;
     }
 
@@ -284,7 +255,7 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
         return;
     }
 
-    sc->transport->arrived(sc, 0);
+    sc->transport->arrived(sc, 0, 0);
 
     if (rp.release) {
         sc->transport->release(sc);
@@ -293,22 +264,29 @@ ngx_sio_arrive_now(ngx_sio_client_t *sc)
 
 
 /*
- * If there is more for the carrier than it takes now, only those come that have
- * had their reply: the ready event behind it is due.
+ * Those come that have had their replies, which are among what the carrier
+ * gets.  All share what a poll takes, in which each gets one message at least.
  */
 
 static void
-ngx_sio_arrive_branches(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_arrive_branches(ngx_sio_client_t *sc, ngx_sio_replay_t *carrier)
 {
+    size_t             limit;
+    uint64_t           told;
     ngx_sio_client_t  *branch, *next;
+
+    limit = carrier->limit;
 
     for (branch = sc->branches; branch; branch = next) {
         next = branch->branches;
 
         ngx_sio_arrive_cancel(branch);
 
-        if (left == sc->gateway->cursor || ngx_sio_branch_of(branch)->ready) {
-            ngx_sio_arrive_branch(branch);
+        told = ngx_sio_session_told(ngx_sio_client_session(branch),
+                                    sc->gateway->cursor);
+
+        if (told <= carrier->met) {
+            limit = ngx_sio_arrive_branch(branch, ngx_max(limit, 1));
         }
     }
 }
@@ -316,38 +294,40 @@ ngx_sio_arrive_branches(ngx_sio_client_t *sc, uint64_t left)
 
 /*
  * There is nothing to do if it was closed by another one, or is here as far as
- * it can be: its carrier may arrive again before a poll is answered.
+ * it can be: its carrier may arrive again before a poll is answered.  Returns
+ * what is left of the limit.
  */
 
-static void
-ngx_sio_arrive_branch(ngx_sio_client_t *sc)
+static size_t
+ngx_sio_arrive_branch(ngx_sio_client_t *sc, size_t limit)
 {
     ngx_sio_replay_t  rp;
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED
         || sc->in_everyone
-        || ngx_sio_branch_of(sc)->partly
-        || ngx_sio_arrive_socket(sc, &rp) != NGX_OK)
+        || sc->partly
+        || ngx_sio_arrive_socket(sc, &rp, limit) != NGX_OK)
     {
-        return;
+        return limit;
     }
 
     if (rp.left < sc->gateway->cursor) {
-        ngx_sio_branch_of(sc)->partly = 1;
-        sc->transport->arrived(sc, rp.left);
-        return;
+        sc->transport->arrived(sc, rp.left, rp.met);
+        return rp.limit;
     }
 
     ngx_sio_branch_of(sc)->disconnect = rp.disconnect;
 
-    sc->transport->arrived(sc, 0);
+    sc->transport->arrived(sc, 0, 0);
+
+    return rp.limit;
 }
 
 
 /* Brings one socket here.  NGX_OK, or the client is closed. */
 
 static ngx_int_t
-ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
+ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp, size_t limit)
 {
     ngx_int_t              rc;
     ngx_sio_session_sh_t  *ss;
@@ -364,6 +344,10 @@ ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
     rp->events = ngx_max(rp->applied, ss->last);
     rp->events = ngx_max(rp->events, ss->born);
 
+    if (sc->transport->kind == SIO_EIO_POLLING) {
+        rp->limit = limit;
+    }
+
     rc = ngx_sio_arrive_replay(sc, rp);
 
     sio_buf_free(&rp->refs);
@@ -373,6 +357,7 @@ ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
     }
 
     if (rp->left < sc->gateway->cursor) {
+        sc->partly = rp->socket;
         return NGX_OK;
     }
 
@@ -380,6 +365,12 @@ ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
         sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return NGX_ERROR;
+    }
+
+    if (sc->transport->kind == SIO_EIO_WEBSOCKET) {
+        /* a poll has to be answered first */
+        ngx_sio_session_told_done(sc->gateway->zone, sc->session, sc->owner,
+                                  sc->gateway->cursor);
     }
 
     return NGX_OK;
@@ -429,19 +420,12 @@ ngx_sio_arrive_replay(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
 
     gw = sc->gateway;
 
-    /* all that is older than a ready event comes before it */
-
-    if (sc->transport->kind == SIO_EIO_POLLING
-        && (sc->carrier == NULL || ngx_sio_branch_of(sc)->ready == 0))
-    {
-        rp->limit = sc->conf->send_queue;
-    }
-
     rc = ngx_sio_replay_run(gw->zone, gw->cursor, rp);
 
     if (rc == NGX_OK) {
         rc = ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
-                                 rp->refs.len / sizeof(uint64_t));
+                                 rp->refs.len / sizeof(uint64_t),
+                                 rp->ready <= rp->left ? rp->ready : 0);
     }
 
     if (rc == NGX_OK) {

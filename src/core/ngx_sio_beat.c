@@ -15,6 +15,7 @@
 
 static void ngx_sio_beat_end_socket_locked(ngx_sio_gateway_t *gw, uint32_t i,
     ngx_uint_t reason, uint64_t now);
+static void ngx_sio_beat_disconnect_locked(ngx_sio_zone_t *z, uint32_t i);
 static void ngx_sio_beat_expired(ngx_sio_zone_t *z, uint32_t i, void *data);
 
 
@@ -138,6 +139,10 @@ ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
         gw->worker->stats[NGX_SIO_STAT_CLOSE + reason]++;
     }
 
+    if (deferred && !ngx_sio_client_parks(reason)) {
+        ngx_sio_beat_disconnect_locked(z, i);
+    }
+
     if (deferred) {
         ss->flags |= NGX_SIO_CLOSING;
         ss->deadline = now + NGX_SIO_BEAT_DEFERRED;
@@ -150,6 +155,27 @@ ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
     }
 
     ngx_sio_beat_end_socket_locked(gw, i, reason, now);
+}
+
+
+/*
+ * The news has to wait for a poll; the sockets, some of which nobody may have
+ * met yet, do not.
+ */
+
+static void
+ngx_sio_beat_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
+{
+    uint32_t  branch, next;
+
+    for (branch = ngx_sio_session_first_locked(z, i); branch; branch = next) {
+        next = ngx_sio_session_next_locked(z, branch);
+        ngx_sio_session_close_locked(z, branch);
+    }
+
+    if (z->sessions[i].sid[0]) {
+        ngx_sio_session_disconnect_locked(z, i);
+    }
 }
 
 

@@ -24,13 +24,8 @@
 
 typedef struct {
     ngx_sio_client_t          client;         /* first */
-    uint64_t                  ready;          /* its ready event is due, behind
-                                                 all that is older than this;
-                                                 0: it is not */
     ngx_uint_t                disconnect;     /* it was disconnected on its way
                                                  here, see replay.h */
-    ngx_uint_t                partly;         /* some of what it missed is sent,
-                                                 the rest is for another poll */
 } ngx_sio_branch_t;
 
 

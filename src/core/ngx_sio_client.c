@@ -350,7 +350,8 @@ ngx_sio_client_exit(ngx_sio_client_t *sc)
 
 /*
  * With close the transport ends when all that is owed has been sent, the
- * DISCONNECT above all: a client that does not get it comes back.
+ * DISCONNECT above all: a client that does not get it comes back.  A socket
+ * that is here in part has had its reply, and gets no more.
  */
 
 void
@@ -371,14 +372,14 @@ ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close)
         sc = sc->carrier;
     }
 
-    if (sc->state == NGX_SIO_CLIENT_CONNECTED) {
+    if (sc->state == NGX_SIO_CLIENT_CONNECTED || sc->partly) {
         ngx_sio_client_end_socket(sc);
     }
 
     for (branch = sc->branches; branch; branch = next) {
         next = branch->branches;
 
-        if (branch->state == NGX_SIO_CLIENT_CONNECTED) {
+        if (branch->state == NGX_SIO_CLIENT_CONNECTED || branch->partly) {
             ngx_sio_client_end_socket(branch);
         }
     }
@@ -427,11 +428,15 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
         sc->state = NGX_SIO_CLIENT_OPEN;
     }
 
-    if (sc->session == 0 || !sc->in_everyone) {
+    if (sc->session == 0 || !(sc->in_everyone || sc->partly)) {
         return;
     }
 
-    ngx_sio_client_exit(sc);
+    if (sc->in_everyone) {
+        ngx_sio_client_exit(sc);
+    }
+
+    sc->partly = 0;
 
     if (ngx_sio_session_disconnect(z, sc->session, sc->owner) != NGX_OK) {
 

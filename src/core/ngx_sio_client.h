@@ -129,6 +129,9 @@ struct ngx_sio_client_s {
     unsigned                  illegal:1;       /* the packet with attachments
                                                   has a wrong placeholder */
     unsigned                  parked:1;        /* a branch was, as it closed */
+    unsigned                  partly:1;        /* a socket, not in the index:
+                                                  some of what it missed is for
+                                                  another poll */
 
     ngx_sio_deadline_t        heartbeat;       /* next ping, or pong due */
     ngx_queue_t               link;            /* gateway->clients, or closed */
@@ -175,9 +178,13 @@ struct ngx_sio_transport_s {
                                                /* make it a socket and tell it;
                                                   NGX_OK, NGX_AGAIN: later,
                                                   NGX_ERROR */
-    void                    (*arrived)(ngx_sio_client_t *sc, uint64_t left);
+    void                    (*arrived)(ngx_sio_client_t *sc, uint64_t left,
+                                  uint64_t met);
                                                /* see arrive.h; left: what is
-                                                  behind this is for later */
+                                                  behind this is for later, met:
+                                                  the same of records for the
+                                                  session itself; 0: all of it
+                                                  is here */
     void                    (*stop)(ngx_sio_client_t *sc);
                                                /* it is being closed: no input
                                                   any more */

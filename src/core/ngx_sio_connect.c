@@ -789,7 +789,7 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
         sc->transport->kick(sc, kicked == 2);
     }
 
-    sc->transport->arrived(sc, 0);
+    sc->transport->arrived(sc, 0, 0);
 }
 
 

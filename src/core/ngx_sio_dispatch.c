@@ -90,6 +90,8 @@ static ngx_int_t ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_session(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
+static void ngx_sio_dispatch_flush_sockets(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc);
 static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_others(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
@@ -554,7 +556,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
     /* after all that was published before */
 
     ngx_sio_dispatch_segment(gw);
-    ngx_sio_dispatch_flush_client(gw, sc);
+    ngx_sio_dispatch_flush_sockets(gw, sc);
 
     if (rec->flags & SIO_RECORD_CLOSE) {
         ngx_sio_client_close(sc, ngx_min(rec->arg,
@@ -573,10 +575,29 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
     } else {
         ref = rec->offset;
-        return ngx_sio_wire_missed(gw, sc, &ref, 1);
+        return ngx_sio_wire_missed(gw, sc, &ref, 1, 0);
     }
 
     return NGX_OK;
+}
+
+
+/* Sends what the sockets of a transport got in this turn. */
+
+static void
+ngx_sio_dispatch_flush_sockets(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
+{
+    ngx_sio_client_t  *branch, *next;
+
+    branch = sc->branches;
+
+    ngx_sio_dispatch_flush_client(gw, sc);
+
+    for ( /* void */ ; branch; branch = next) {
+        /* the last may have closed all of them */
+        next = branch->branches;
+        ngx_sio_dispatch_flush_client(gw, branch);
+    }
 }
 
 

@@ -20,7 +20,8 @@
                                                   spread over this time */
 #define NGX_SIO_FEED_SETTLE       300          /* ms: on a reload, until those
                                                   who leave have said so */
-#define NGX_SIO_FEED_LINGER       1500         /* ms: for a standby to come */
+#define NGX_SIO_FEED_LINGER       1500         /* ms: for a standby to come, */
+#define NGX_SIO_FEED_LINGER_BEAT  500          /*   then for a heartbeat */
 
 
 static void ngx_sio_feed_event_init(ngx_sio_feed_t *feed, ngx_event_t *ev,
@@ -441,6 +442,19 @@ ngx_sio_feed_hand_over(ngx_sio_feed_t *feed)
 
 
 void
+ngx_sio_feed_leave_here(ngx_sio_feed_t *feed)
+{
+    if (!feed->leaving || ngx_current_msec - feed->left < NGX_SIO_FEED_LINGER) {
+        return;
+    }
+
+    ngx_sio_feed_hand_over(feed);
+
+    feed->tick.cancelable = 1;
+}
+
+
+void
 ngx_sio_feed_leave(ngx_sio_feed_t *feed)
 {
     ngx_sio_gateway_t  *gw;
@@ -493,7 +507,9 @@ ngx_sio_feed_may_go(ngx_sio_feed_t *feed)
 
     elapsed = ngx_current_msec - feed->left;
 
-    if (elapsed >= NGX_SIO_FEED_LINGER || !feed->live) {
+    if (elapsed >= NGX_SIO_FEED_LINGER + NGX_SIO_FEED_LINGER_BEAT
+        || !feed->live)
+    {
         return 1;
     }
 

@@ -28,6 +28,7 @@ ngx_sio_feed_intake_take(ngx_sio_feed_t *feed)
 {
     uint64_t            n;
     ngx_int_t           rc;
+    ngx_uint_t          other;
     ngx_sio_feed_sh_t   pos;
     ngx_sio_gateway_t  *gw;
 
@@ -56,25 +57,31 @@ ngx_sio_feed_intake_take(ngx_sio_feed_t *feed)
         return;
     }
 
-    if (pos.run_id != feed->run_id) {
-        feed->gap = "another redis process, or other namespaces";
-        ngx_sio_feed_intake_restart(feed);
-        return;
-    }
-
     n = pos.since;
-    rc = ngx_sio_standby_seek(&feed->kept, pos.heartbeat, &n);
+    other = (pos.run_id != feed->run_id);
 
-    if (rc == NGX_AGAIN
-        && (ngx_current_msec - feed->taken < NGX_SIO_FEED_SEARCH
-            || ngx_current_msec - feed->heard < NGX_SIO_FEED_SEARCH))
-    {
-        /* at the latest a heartbeat of our own decides it */
+    rc = other ? ngx_sio_standby_pass(&feed->kept, pos.heartbeat, n)
+               : ngx_sio_standby_seek(&feed->kept, pos.heartbeat, &n);
+
+    if (rc == NGX_AGAIN) {
+
+        if (ngx_current_msec - feed->taken < NGX_SIO_FEED_SEARCH
+            || ngx_current_msec - feed->heard < NGX_SIO_FEED_SEARCH)
+        {
+            /* at the latest a heartbeat of our own decides it */
+            return;
+        }
+
+        /* what is kept is older than what was appended */
+
+        feed->gap = "no heartbeat has come";
+        ngx_sio_feed_intake_down(feed);
         return;
     }
 
-    if (rc != NGX_OK) {
-        feed->gap = "the standby has not kept them";
+    if (other || rc != NGX_OK) {
+        feed->gap = other ? "another redis process, or other namespaces"
+                          : "the standby has not kept them";
         ngx_sio_feed_intake_restart(feed);
         return;
     }

@@ -278,6 +278,7 @@ ngx_sio_feed_stream_heartbeat(ngx_sio_feed_t *feed, uint64_t number)
 
         if (!feed->blocked && ngx_sio_standby_first(&feed->kept) == NULL) {
             ngx_sio_feed_intake_heartbeat(feed, number);
+            ngx_sio_feed_leave_here(feed);
             return;
         }
 

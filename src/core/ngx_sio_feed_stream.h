@@ -104,6 +104,12 @@ void ngx_sio_feed_lost_lease(ngx_sio_feed_t *feed);
 void ngx_sio_feed_hand_over(ngx_sio_feed_t *feed);
 
 /*
+ * RUNNING, at a heartbeat: hands over if it is time to leave and nobody stands
+ * by.  Who hears other channels can go on here, but not from a count.
+ */
+void ngx_sio_feed_leave_here(ngx_sio_feed_t *feed);
+
+/*
  * Notes in the lease if the feed delivers, before the log says so: who reads
  * of it there looks into the lease.  NGX_OK, NGX_BUSY; NGX_DECLINED: it is
  * lost.

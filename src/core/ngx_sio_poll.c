@@ -26,6 +26,7 @@
 typedef struct {
     ngx_sio_branch_t      branch;     /* first */
     uint64_t              left;       /* 0, or where the next poll goes on */
+    uint64_t              met;        /* the same for the session's own */
     uint64_t              from;       /* oldest record in the body, or 0 */
     uint64_t              last;       /* behind the last event in it, or 0 */
     uint64_t              applied;    /* what the session gets, or 0 */
@@ -80,14 +81,16 @@ static void ngx_sio_poll_share(ngx_sio_client_t *sc,
 static void ngx_sio_poll_empty(ngx_sio_poll_t *p);
 static void ngx_sio_poll_leave(ngx_sio_client_t *sc);
 static void ngx_sio_poll_release(ngx_sio_client_t *sc);
-static void ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
 static ngx_int_t ngx_sio_poll_add(ngx_sio_poll_t *p, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
 static void ngx_sio_poll_note(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
     ngx_uint_t n);
 static void ngx_sio_poll_branch_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
-static void ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
 static void ngx_sio_poll_stay(ngx_sio_client_t *sc);
 static void ngx_sio_poll_post(ngx_sio_poll_t *p);
 static void ngx_sio_poll_answer(ngx_sio_poll_t *p);
@@ -628,13 +631,13 @@ ngx_sio_poll_release(ngx_sio_client_t *sc)
 
 
 static void
-ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
     ngx_sio_poll_t  *p;
 
     p = ngx_sio_poll_of(sc);
 
-    ngx_sio_poll_branch_arrived(sc, left);
+    ngx_sio_poll_branch_arrived(sc, left, met);
 
     if (p->body.len == 0 && !p->timer.timer_set) {
         ngx_sio_poll_timer(p);
@@ -643,13 +646,14 @@ ngx_sio_poll_arrived(ngx_sio_client_t *sc, uint64_t left)
 
 
 static void
-ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
     ngx_sio_poll_socket_t  *ps;
 
     ps = ngx_sio_poll_socket(sc);
 
     ps->left = left;
+    ps->met = met;
 
     if (left == 0 && ps->from == 0) {
         ngx_sio_client_at_cursor(sc);
@@ -785,11 +789,11 @@ ngx_sio_poll_leave_index(ngx_sio_client_t *sc, ngx_uint_t arrived)
     ps->at = arrived ? sc->gateway->cursor : ss->seen;
 
     if (ps->left) {
-        ps->at = ps->left;
+        ps->at = ps->met;
     }
 
     if ((ps->left || sc->in_everyone) && ss->sid[0]) {
-        ps->applied = ps->at;
+        ps->applied = ps->left ? ps->left : ps->at;
     }
 
     if (sc->in_everyone) {
@@ -861,6 +865,9 @@ ngx_sio_poll_let_go_socket(ngx_sio_client_t *sc, ngx_uint_t answered)
         answer.applied = ps->applied;
         answer.listed = ps->listed;
         at = ps->at;
+
+        ngx_sio_session_told_done(z, sc->session, sc->owner,
+                                  ps->left ? ps->left : ps->at);
 
     } else {
         ngx_memzero(&answer, sizeof(ngx_sio_session_answer_t));

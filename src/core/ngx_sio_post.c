@@ -45,8 +45,10 @@ static void ngx_sio_post_done(ngx_sio_post_t *p);
 static void ngx_sio_post_leave(ngx_sio_post_t *p);
 static ngx_uint_t ngx_sio_post_is_pending(ngx_sio_client_t *sc);
 static void ngx_sio_post_forget(ngx_sio_client_t *sc);
-static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left);
-static void ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
+static void ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
 static void ngx_sio_post_hold(ngx_sio_client_t *sc);
 static void ngx_sio_post_unhold(ngx_sio_client_t *sc);
 static void ngx_sio_post_stop(ngx_sio_client_t *sc);
@@ -594,7 +596,7 @@ ngx_sio_post_forget(ngx_sio_client_t *sc)
  */
 
 static void
-ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
     if (sc->state != NGX_SIO_CLIENT_CLOSED) {
         ngx_sio_post_leave((ngx_sio_post_t *) sc);
@@ -603,9 +605,9 @@ ngx_sio_post_arrived(ngx_sio_client_t *sc, uint64_t left)
 
 
 static void
-ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_post_branch_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
-    ngx_sio_post_arrived(sc->carrier, left);
+    ngx_sio_post_arrived(sc->carrier, left, met);
 }
 
 

@@ -183,13 +183,19 @@ ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
     ss = &z->sessions[i];
 
     if ((ss->flags & NGX_SIO_RECOVERABLE) == 0
-        || (ss->flags & (NGX_SIO_DEAD|NGX_SIO_CONNECTING))
+        || (ss->flags & NGX_SIO_CONNECTING)
         || ss->nsp != nsp
         || ((ss->flags & NGX_SIO_PARKED)
             && ss->deadline <= ngx_sio_zone_now())
         || !ngx_sio_recover_is_user(z, ss, &identity->user))
     {
         return NGX_DECLINED;
+    }
+
+    if (ss->flags & NGX_SIO_DEAD) {
+        /* its owner, who parks it, has yet to notice */
+        ngx_sio_claim_wait(gw, &rv->claim);
+        return NGX_AGAIN;
     }
 
     rc = ngx_sio_claim_locked(gw, &rv->claim, i, &rv->owner);
@@ -338,7 +344,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
     ngx_sio_client_send(sc, reply.data, reply.len);
 
     if (ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,
-                            rp->refs.len / sizeof(uint64_t))
+                            rp->refs.len / sizeof(uint64_t), 0)
         != NGX_OK)
     {
         return NGX_ERROR;

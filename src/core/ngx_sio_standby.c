@@ -155,15 +155,15 @@ ngx_sio_standby_seek(ngx_sio_standby_t *sb, uint64_t h, uint64_t *n)
         return rc;
     }
 
+    while (ngx_sio_standby_first(sb) != e) {
+        ngx_sio_standby_pop(sb);
+    }
+
     if (e->last > h && *n) {
 
         /* nothing stands between this heartbeat and the next one here */
 
         return NGX_DECLINED;
-    }
-
-    while (ngx_sio_standby_first(sb) != e) {
-        ngx_sio_standby_pop(sb);
     }
 
     ngx_sio_standby_pop(sb);
@@ -184,6 +184,33 @@ ngx_sio_standby_seek(ngx_sio_standby_t *sb, uint64_t h, uint64_t *n)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_standby_pass(ngx_sio_standby_t *sb, uint64_t h, uint64_t n)
+{
+    ngx_queue_t              *q;
+    ngx_sio_standby_entry_t  *e;
+
+    for (q = ngx_queue_head(&sb->entries);
+         q != ngx_queue_sentinel(&sb->entries);
+         q = ngx_queue_next(q))
+    {
+        e = ngx_queue_data(q, ngx_sio_standby_entry_t, link);
+
+        if (e->reply || e->last < h || (e->last == h && n)) {
+            continue;
+        }
+
+        while (ngx_sio_standby_first(sb) != e) {
+            ngx_sio_standby_pop(sb);
+        }
+
+        return NGX_OK;
+    }
+
+    return NGX_AGAIN;
 }
 
 

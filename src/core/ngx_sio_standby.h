@@ -58,6 +58,15 @@ void ngx_sio_standby_trim(ngx_sio_standby_t *sb, uint64_t h);
  */
 ngx_int_t ngx_sio_standby_seek(ngx_sio_standby_t *sb, uint64_t h, uint64_t *n);
 
+/*
+ * The same for who has not heard what was counted: drops all before the first
+ * heartbeat that n messages behind heartbeat h cannot have gone beyond.
+ *
+ *   NGX_OK        what is left begins with a marker
+ *   NGX_AGAIN     it has not arrived yet; nothing is dropped
+ */
+ngx_int_t ngx_sio_standby_pass(ngx_sio_standby_t *sb, uint64_t h, uint64_t n);
+
 /* The first entry, or NULL; and its end. */
 ngx_sio_standby_entry_t *ngx_sio_standby_first(ngx_sio_standby_t *sb);
 void ngx_sio_standby_pop(ngx_sio_standby_t *sb);

@@ -43,7 +43,8 @@ static void ngx_sio_websocket_leave(ngx_sio_client_t *sc);
 static void ngx_sio_websocket_release(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_websocket_connect(ngx_sio_client_t *sc,
     ngx_sio_session_socket_t *socket, ngx_str_t *reply);
-static void ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left);
+static void ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left,
+    uint64_t met);
 static void ngx_sio_websocket_share(ngx_sio_client_t *sc,
     const ngx_sio_share_t *share);
 static void ngx_sio_websocket_drain(ngx_sio_client_t *sc);
@@ -507,7 +508,7 @@ ngx_sio_websocket_connect(ngx_sio_client_t *sc,
 
 
 static void
-ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left)
+ngx_sio_websocket_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 {
     ngx_sio_client_at_cursor(sc);
 

@@ -5,7 +5,6 @@
 
 
 #include "ngx_sio_wire.h"
-#include "ngx_sio_branch.h"
 #include "ngx_sio_welcome.h"
 
 #include <sio_offset.h>
@@ -40,9 +39,6 @@ static size_t ngx_sio_wire_tail(ngx_sio_gateway_t *gw,
     const sio_record_t *rec, unsigned part, size_t *len);
 static void ngx_sio_wire_put(ngx_sio_wire_window_t *w, const u_char *p,
     size_t n);
-static void ngx_sio_wire_note(ngx_sio_client_t *sc, uint16_t nsp,
-    uint64_t ready);
-static uint64_t ngx_sio_wire_due(ngx_sio_client_t *sc);
 static ngx_int_t ngx_sio_wire_add(ngx_sio_wire_batch_t *batch,
     const sio_record_t *rec);
 static void ngx_sio_wire_flush(ngx_sio_wire_batch_t *batch);
@@ -266,16 +262,11 @@ ngx_sio_wire_fetch(void *data, uint64_t ref, size_t at, u_char *p,
 }
 
 
-/*
- * The reply to a CONNECT comes first, its ready event behind all that is older
- * than the reply: it carries an offset, by which a client tells what it has.
- */
-
 ngx_int_t
 ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    uint64_t *refs, ngx_uint_t n)
+    uint64_t *refs, ngx_uint_t n, uint64_t ready)
 {
-    uint64_t              off, ready;
+    uint64_t              off;
     ngx_int_t             rc;
     ngx_uint_t            i;
     sio_record_t          rec, *image;
@@ -286,7 +277,6 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     ngx_sio_wire_missed_buffer.len = 0;
 
     rc = NGX_OK;
-    ready = ngx_sio_wire_due(sc);
 
     for (i = 0; i < n && rc == NGX_OK; i++) {
 
@@ -305,17 +295,6 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
             ready = 0;
         }
 
-        if (image->type == SIO_RECORD_SESSION
-            && (image->flags & SIO_RECORD_CONNECTED))
-        {
-            if (image->nsp) {
-                ngx_sio_wire_note(sc, image->nsp, off + rec.size);
-
-            } else {
-                ready = off + rec.size;
-            }
-        }
-
         rc = ngx_sio_wire_add(&batch, image);
     }
 
@@ -332,37 +311,6 @@ ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     }
 
     return rc;
-}
-
-
-/* A branch has its reply by way of its carrier, before its own events. */
-
-static void
-ngx_sio_wire_note(ngx_sio_client_t *sc, uint16_t nsp, uint64_t ready)
-{
-    ngx_sio_client_t  *branch;
-
-    branch = ngx_sio_branch_find(sc, nsp);
-
-    if (branch) {
-        ngx_sio_branch_of(branch)->ready = ready;
-    }
-}
-
-
-static uint64_t
-ngx_sio_wire_due(ngx_sio_client_t *sc)
-{
-    uint64_t  ready;
-
-    if (sc->carrier == NULL) {
-        return 0;
-    }
-
-    ready = ngx_sio_branch_of(sc)->ready;
-    ngx_sio_branch_of(sc)->ready = 0;
-
-    return ready;
 }
 
 

@@ -44,12 +44,13 @@ ngx_int_t ngx_sio_wire_fetch(void *data, uint64_t ref, size_t at,
     u_char *p, size_t len);
 
 /*
- * Sends n records of the log to a client that has missed them; a socket that
- * was made for it by another worker gets its ready event.  NGX_OK, or
- * NGX_DECLINED: the log has gone on, or no memory.
+ * Sends n records of the log to a client that has missed them, and the ready
+ * event behind all that is older than an offset, unless that is 0: it carries
+ * an offset, by which a client tells what it has.  NGX_OK, or NGX_DECLINED: the
+ * log has gone on, or no memory.
  */
 ngx_int_t ngx_sio_wire_missed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    uint64_t *refs, ngx_uint_t n);
+    uint64_t *refs, ngx_uint_t n, uint64_t ready);
 
 /*
  * Writes the end of an event that carries an offset: NGX_SIO_WIRE_TAIL bytes in

@@ -9,6 +9,15 @@
 #include "ngx_sio_replay_rooms.h"
 
 
+/* Records that a walk stops at. */
+
+typedef enum {
+    NGX_SIO_REPLAY_ALL = 0,
+    NGX_SIO_REPLAY_OWN,                  /* those for the session itself */
+    NGX_SIO_REPLAY_REST
+} ngx_sio_replay_what_e;
+
+
 typedef struct {
     ngx_sio_zone_t          *zone;
     ngx_sio_replay_t        *replay;
@@ -16,6 +25,8 @@ typedef struct {
 
     uint64_t                 start;      /* the walk begins here */
     uint64_t                 cursor;     /*   and ends here */
+    uint64_t                 stop;       /*   or at what is beyond the limit */
+    ngx_sio_replay_what_e    what;
     uint64_t                 commands;   /* they count from here on */
     size_t                   room;       /* left of the limit */
     uint64_t                 eio_hash;
@@ -35,10 +46,9 @@ typedef struct {
 
 static ngx_int_t ngx_sio_replay_begin(ngx_sio_replay_walk_t *w);
 static ngx_int_t ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w);
-static ngx_uint_t ngx_sio_replay_is_ahead(ngx_sio_replay_walk_t *w,
-    ngx_sio_session_sh_t *ss);
-static ngx_int_t ngx_sio_replay_log(ngx_sio_replay_walk_t *w,
-    uint64_t cursor);
+static ngx_int_t ngx_sio_replay_own_first(ngx_sio_replay_walk_t *w);
+static ngx_int_t ngx_sio_replay_walk(ngx_sio_replay_walk_t *w);
+static ngx_int_t ngx_sio_replay_log(ngx_sio_replay_walk_t *w);
 static ngx_int_t ngx_sio_replay_record(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_emit(ngx_sio_replay_walk_t *w,
@@ -75,6 +85,8 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
 
     rp->refs.len = 0;
     rp->left = cursor;
+    rp->met = cursor;
+    rp->ready = 0;
     rp->disconnect = 0;
     rp->close = 0;
     rp->reason = 0;
@@ -97,11 +109,17 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
     rc = ngx_sio_replay_begin(&w);
 
     if (rc == NGX_OK) {
-        rc = ngx_sio_replay_log(&w, cursor);
+        rc = (rp->limit && rp->ready > rp->seen && w.eio_sid[0])
+             ? ngx_sio_replay_own_first(&w)
+             : ngx_sio_replay_walk(&w);
     }
 
     if (rc == NGX_OK) {
         rc = ngx_sio_replay_rooms_mine(&w.rooms);
+    }
+
+    if (rp->limit) {
+        rp->limit = w.room;
     }
 
     sio_buf_free(&w.rooms.table);
@@ -140,7 +158,7 @@ ngx_sio_replay_begin(ngx_sio_replay_walk_t *w)
 static ngx_int_t
 ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w)
 {
-    uint64_t               seed;
+    uint64_t               seed, told;
     ngx_sio_replay_t      *rp;
     ngx_sio_session_sh_t  *ss;
 
@@ -154,8 +172,14 @@ ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w)
     w->eio_hash = sio_hash(seed, w->eio_sid, NGX_SIO_SID_LEN);
     w->sid_hash = sio_hash(seed, w->sid, NGX_SIO_SID_LEN);
     w->rooms.nsp = ss->nsp;
-    w->socket = (ss->sid[0] != 0 && !ngx_sio_replay_is_ahead(w, ss));
+
+    /* a socket gets nothing before the record that tells it */
+
+    told = ngx_sio_session_told(ss, w->cursor);
+
+    w->socket = (ss->sid[0] != 0 && told <= w->cursor);
     rp->socket = w->socket;
+    rp->ready = w->socket ? told : 0;
 
     w->start = ss->eio_sid[0] ? rp->seen : (uint64_t) -1;
 
@@ -189,22 +213,82 @@ ngx_sio_replay_read_locked(ngx_sio_replay_walk_t *w)
 }
 
 
-/* A socket gets nothing before the record that tells it. */
+/*
+ * What a socket has missed may be more than the limit, and older than the reply
+ * to its CONNECT.
+ */
 
-static ngx_uint_t
-ngx_sio_replay_is_ahead(ngx_sio_replay_walk_t *w, ngx_sio_session_sh_t *ss)
+static ngx_int_t
+ngx_sio_replay_own_first(ngx_sio_replay_walk_t *w)
 {
-    uint32_t  told, cursor;
+    ngx_int_t          rc;
+    ngx_sio_replay_t  *rp;
 
-    told = ss->told;
-    cursor = (uint32_t) (w->cursor / SIO_RECORD_ALIGN);
+    rp = w->replay;
 
-    return told && (int32_t) (told - cursor) > 0;
+    w->what = NGX_SIO_REPLAY_OWN;
+    w->start = rp->seen;
+
+    rc = ngx_sio_replay_log(w);
+
+    if (rc == NGX_AGAIN) {
+        /* there is no room for anything else */
+        rp->met = w->stop;
+        rp->left = rp->applied;
+        return NGX_OK;
+    }
+
+    w->what = NGX_SIO_REPLAY_REST;
+    w->start = ngx_min(rp->applied, rp->events);
+
+    if (rc == NGX_DONE) {
+        /* it is to be closed, when all that is older has been sent */
+        w->cursor = w->stop;
+        rc = NGX_OK;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_replay_walk(w);
+    }
+
+    if (rc == NGX_OK && rp->left < w->cursor && rp->close) {
+        rp->met = w->cursor;
+        rp->close = 0;
+    }
+
+    return rc;
 }
 
 
 static ngx_int_t
-ngx_sio_replay_log(ngx_sio_replay_walk_t *w, uint64_t cursor)
+ngx_sio_replay_walk(ngx_sio_replay_walk_t *w)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_sio_replay_log(w);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    w->replay->left = w->stop;
+
+    if (w->what == NGX_SIO_REPLAY_ALL && w->eio_sid[0]) {
+        /* it may have been ahead of the events */
+        w->replay->met = ngx_max(w->stop, w->replay->seen);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_OK; NGX_AGAIN at what is beyond the limit; NGX_DONE at a record of the
+ * session's own that ends it, if only those are looked for.
+ */
+
+static ngx_int_t
+ngx_sio_replay_log(ngx_sio_replay_walk_t *w)
 {
     uint64_t      off;
     ngx_int_t     rc;
@@ -212,11 +296,11 @@ ngx_sio_replay_log(ngx_sio_replay_walk_t *w, uint64_t cursor)
 
     off = w->start;
 
-    while (off < cursor) {
+    while (off < w->cursor) {
 
         rc = ngx_sio_log_next(w->zone, &off, &rec);
 
-        if (off >= cursor) {
+        if (off >= w->cursor) {
             break;
         }
 
@@ -224,15 +308,16 @@ ngx_sio_replay_log(ngx_sio_replay_walk_t *w, uint64_t cursor)
             return NGX_DECLINED;
         }
 
-        rc = ngx_sio_replay_record(w, &rec);
+        w->stop = off;
 
-        if (rc == NGX_AGAIN) {
-            w->replay->left = off;
-            break;
-        }
+        rc = ngx_sio_replay_record(w, &rec);
 
         if (rc != NGX_OK) {
             return rc;
+        }
+
+        if (w->what == NGX_SIO_REPLAY_OWN && w->replay->close) {
+            return NGX_DONE;
         }
 
         off += rec.size;
@@ -247,6 +332,13 @@ ngx_sio_replay_log(ngx_sio_replay_walk_t *w, uint64_t cursor)
 static ngx_int_t
 ngx_sio_replay_record(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 {
+    if (w->what != NGX_SIO_REPLAY_ALL
+        && (rec->type == SIO_RECORD_SESSION)
+           != (w->what == NGX_SIO_REPLAY_OWN))
+    {
+        return NGX_OK;
+    }
+
     switch (rec->type) {
 
     case SIO_RECORD_EMIT:

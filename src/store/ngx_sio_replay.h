@@ -53,11 +53,16 @@ typedef struct {
     uint64_t             events;     /* events */
     ngx_uint_t           recover;    /* a DISCONNECT or a gap ends it */
     size_t               limit;      /* bytes of parts that are wanted at once;
-                                        0: all */
+                                        0: all.  Out: what is left of it */
 
     uint64_t             left;       /* out: all before this has been done, the
                                         cursor unless there is more than the
                                         limit; the first ref always fits */
+    uint64_t             met;        /* out: the same of records for the session
+                                        itself: of a socket that has yet to be
+                                        told what it is they come first */
+    uint64_t             ready;      /* out: its ready event is due behind all
+                                        that is older than this; 0: it is not */
     sio_buf_t            refs;       /* out, heap: uint64_t each; offsets of the
                                         EMIT and SESSION records, in order; of
                                         the latter those with parts, or with

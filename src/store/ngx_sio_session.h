@@ -134,7 +134,8 @@ ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
  * stay: what the log has from offset at on is not handed out with what the
  * cursor passes: "applied" becomes at, if it was at the cursor.
  *
- * told: the record that it names was met, unless there is another by now.
+ * told_done: the ready event that is due behind the record of "told" was sent,
+ * if a position is up to there.
  *
  * place: "pos" of a membership.
  */
@@ -142,8 +143,8 @@ void ngx_sio_session_handed(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t from, uint64_t last);
 void ngx_sio_session_stay(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at);
-void ngx_sio_session_told(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
-    uint32_t told);
+void ngx_sio_session_told_done(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at);
 void ngx_sio_session_place(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint32_t member, uint32_t pos);
 
@@ -182,13 +183,31 @@ ngx_int_t ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i,
 /*
  * The transport is lost, the socket waits until the deadline: lets the session
  * go as above and takes away its Engine.IO id and what belongs to the
- * transport.  One without a socket stays as it is (NGX_DECLINED).  The _locked
- * one asks for no ticket: the session is nobody's, the caller's, or was that of
- * a dead one.
+ * transport.  One without a socket stays as it is (NGX_DECLINED); one that is
+ * DEAD is over.  The _locked one asks for no ticket: the session is nobody's,
+ * the caller's, or was that of a dead one.
  */
 ngx_int_t ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at, uint64_t deadline);
 void ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline);
+
+/*
+ * The transport is over: its socket, and those of its branches that are
+ * nobody's, are parked if they can be, the others end.  Deadline 0: all end.
+ */
+void ngx_sio_session_over_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline);
+
+/*
+ * The offset behind the record that tells the client of its socket, as seen
+ * from a cursor near by; 0: that was met, up to the ready event which is due
+ * there.
+ */
+uint64_t ngx_sio_session_told(ngx_sio_session_sh_t *ss, uint64_t cursor);
+
+/* True if it is a socket that can be parked until the deadline, unless 0. */
+ngx_uint_t ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss,
     uint64_t deadline);
 
 /*

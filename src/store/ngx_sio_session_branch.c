@@ -196,11 +196,22 @@ ngx_sio_session_let_fall(ngx_sio_zone_t *z, uint32_t i, uint64_t deadline)
 
     ss = &z->sessions[i];
 
-    if (deadline && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE)) {
+    if (ngx_sio_session_may_wait(ss, deadline)) {
         ngx_sio_session_park_locked(z, i, ss->seen, deadline);
 
     } else {
         ngx_sio_session_empty_locked(z, i);
         ngx_sio_session_free_locked(z, i);
     }
+}
+
+
+/* While it is CONNECTING the client may not have been told of it. */
+
+ngx_uint_t
+ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss, uint64_t deadline)
+{
+    return deadline && ss->sid[0]
+           && (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_CONNECTING))
+              == NGX_SIO_RECOVERABLE;
 }

@@ -97,21 +97,29 @@ ngx_sio_session_stay(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
 
 
 void
-ngx_sio_session_told(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
-    uint32_t told)
+ngx_sio_session_told_done(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    uint64_t at)
 {
+    uint32_t               told;
     ngx_sio_session_sh_t  *ss;
 
     ss = &z->sessions[i];
+    told = __atomic_load_n(&ss->told, __ATOMIC_ACQUIRE);
 
-    if (ngx_sio_session_hold(ss, owner)) {
-
-        (void) __atomic_compare_exchange_n(&ss->told, &told, 0, 0,
-                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-        ngx_sio_step();
-
-        ngx_sio_session_unhold(ss, owner);
+    if (told == 0
+        || (int32_t) (told - (uint32_t) (at / SIO_RECORD_ALIGN)) > 0
+        || !ngx_sio_session_hold(ss, owner))
+    {
+        return;
     }
+
+    /* unless it is a new one by now */
+
+    (void) __atomic_compare_exchange_n(&ss->told, &told, 0, 0,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    ngx_sio_step();
+
+    ngx_sio_session_unhold(ss, owner);
 }
 
 

@@ -200,9 +200,13 @@ ngx_sio_session_answer_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
         return NGX_DECLINED;
     }
 
-    if ((ss->flags & NGX_SIO_DEAD)
-        || (ss->eio_sid[0] == 0 && ss->kin == 0
-            && !(ss->flags & NGX_SIO_PARKED)))
+    if (ss->flags & NGX_SIO_DEAD) {
+        ngx_sio_session_over_locked(z, i, at, ss->deadline);
+        return NGX_DECLINED;
+    }
+
+    if (ss->eio_sid[0] == 0 && ss->kin == 0
+        && !(ss->flags & NGX_SIO_PARKED))
     {
         /* without an owner or a transport nobody would ever end it */
         ngx_sio_session_close_locked(z, i);
@@ -275,7 +279,7 @@ ngx_sio_session_park(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     ss = ngx_sio_session_mine_locked(z, i, owner);
 
     if (ss && (ss->flags & NGX_SIO_DEAD)) {
-        ngx_sio_session_close_locked(z, i);
+        ngx_sio_session_over_locked(z, i, at, deadline);
 
     } else if (ss && ss->sid[0]) {
         ngx_sio_session_park_locked(z, i, at, deadline);
@@ -336,6 +340,30 @@ ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
     }
 
     ngx_sio_session_let_go(ss, at);
+}
+
+
+void
+ngx_sio_session_over_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
+    uint64_t deadline)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = ngx_sio_session_live_locked(z, i);
+
+    if (ss == NULL) {
+        return;
+    }
+
+    if (ngx_sio_session_may_wait(ss, deadline)) {
+        ngx_sio_session_park_locked(z, i, at, deadline);
+        return;
+    }
+
+    /* there may be sockets in other namespaces */
+
+    ngx_sio_session_shed_locked(z, i, deadline);
+    ngx_sio_session_close_locked(z, i);
 }
 
 

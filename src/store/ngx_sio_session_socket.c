@@ -86,6 +86,7 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
         return NGX_DECLINED;
     }
 
+    ngx_sio_store(&ss->told, 0);
     ss->applied = socket->since;
     ss->born = socket->since;
     ss->last = socket->since;
@@ -103,6 +104,29 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_online_come_locked(z, ss);
 
     return NGX_OK;
+}
+
+
+uint64_t
+ngx_sio_session_told(ngx_sio_session_sh_t *ss, uint64_t cursor)
+{
+    int32_t   ahead;
+    uint32_t  told;
+
+    told = __atomic_load_n(&ss->told, __ATOMIC_ACQUIRE);
+
+    if (told == 0) {
+        return 0;
+    }
+
+    cursor /= SIO_RECORD_ALIGN;
+    ahead = (int32_t) (told - (uint32_t) cursor);
+
+    if (ahead < 0 && cursor < (uint64_t) - (int64_t) ahead) {
+        return 0;
+    }
+
+    return (cursor + ahead) * SIO_RECORD_ALIGN;
 }
 
 

@@ -35,11 +35,11 @@ static ngx_uint_t ngx_sio_worker_end_locked(ngx_sio_zone_t *z,
 static void ngx_sio_worker_end_sessions(ngx_sio_zone_t *z,
     ngx_sio_worker_set_t *set, ngx_msec_t window);
 static void ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
-    ngx_sio_worker_set_t *set);
+    ngx_sio_worker_set_t *set, uint64_t deadline);
 static ngx_uint_t ngx_sio_worker_is_one_of(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_worker_set_t *set);
 static void ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
-    ngx_sio_worker_set_t *set, ngx_msec_t window);
+    ngx_sio_worker_set_t *set, uint64_t deadline);
 static void ngx_sio_worker_end_rooms(ngx_sio_zone_t *z,
     ngx_sio_worker_set_t *set);
 static void ngx_sio_worker_end_roles(ngx_sio_zone_t *z,
@@ -320,7 +320,8 @@ ngx_sio_worker_end_locked(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
 
 /*
  * The sessions of the dead are those of the zone as it is now, whatever the
- * caller's view thinks of its own.
+ * caller's view thinks of its own.  Transports that are over are marked before
+ * the first of them ends, so that if this process dies the next one finds them.
  */
 
 static void
@@ -328,11 +329,23 @@ ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
     ngx_msec_t window)
 {
     uint32_t               i;
+    uint64_t               deadline;
     ngx_sio_zone_t         view;
     ngx_sio_session_sh_t  *ss;
 
     view = *z;
     view.epoch = ngx_sio_load(&z->sh->epoch);
+
+    deadline = window ? ngx_sio_zone_now() + window : 0;
+
+    for (i = 1; i <= z->sh->top_session; i++) {
+
+        ss = &z->sessions[i];
+
+        if (ss->state == NGX_SIO_LIVE && (ss->connecter || ss->poster)) {
+            ngx_sio_worker_end_marks(&view, i, set, deadline);
+        }
+    }
 
     for (i = 1; i <= z->sh->top_session; i++) {
 
@@ -342,12 +355,13 @@ ngx_sio_worker_end_sessions(ngx_sio_zone_t *z, ngx_sio_worker_set_t *set,
             continue;
         }
 
-        if (ss->connecter || ss->poster) {
-            ngx_sio_worker_end_marks(&view, i, set);
-        }
-
         if (ngx_sio_worker_is_one_of(z, i, set)) {
-            ngx_sio_worker_end_session(&view, i, set, window);
+            ngx_sio_worker_end_session(&view, i, set, deadline);
+
+        } else if ((ss->flags & NGX_SIO_DEAD)
+                   && ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0)
+        {
+            ngx_sio_session_over_locked(&view, i, ss->seen, ss->deadline);
         }
     }
 }
@@ -369,13 +383,14 @@ ngx_sio_worker_is_one_of(ngx_sio_zone_t *z, uint32_t i,
 
 /*
  * What somebody did on behalf of a session that may be another's.  Rooms that
- * nobody waits for any more will never come: the session ends.  One whose owner
- * is dead, too, does so in any case, and there may be sockets to be parked.
+ * nobody waits for any more will never come: the transport is over, so that the
+ * client begins anew; its other sockets are not lost by that.  One whose owner
+ * is dead, too, ends in any case.
  */
 
 static void
 ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
-    ngx_sio_worker_set_t *set)
+    ngx_sio_worker_set_t *set, uint64_t deadline)
 {
     uint32_t               t;
     ngx_sio_session_sh_t  *ss;
@@ -399,25 +414,21 @@ ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
     /* a branch takes its transport with it */
     t = (ss->eio_sid[0] == 0 && ss->kin) ? ss->kin : i;
 
-    if (ss->flags & NGX_SIO_CONNECTING) {
+    if ((ss->flags & NGX_SIO_CONNECTING)
+        && !ngx_sio_worker_is_one_of(z, t, set))
+    {
+        z->sessions[t].deadline = deadline;
 
-        if (ngx_sio_owner_slot(ngx_sio_load(&z->sessions[t].owner)) == 0) {
-            ngx_sio_session_close_locked(z, t);
+        ngx_sio_step();
 
-        } else if (!ngx_sio_worker_is_one_of(z, t, set)) {
-            z->sessions[t].flags |= NGX_SIO_DEAD;
-
-            ngx_sio_step();
-        }
-    }
-
-    /* it may have an owner who has yet to learn that its transport is gone */
-
-    if (ss->state == NGX_SIO_LIVE) {
-        ss->connecter = 0;
+        z->sessions[t].flags |= NGX_SIO_DEAD;
 
         ngx_sio_step();
     }
+
+    ss->connecter = 0;
+
+    ngx_sio_step();
 }
 
 
@@ -430,9 +441,9 @@ ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
 
 static void
 ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
-    ngx_sio_worker_set_t *set, ngx_msec_t window)
+    ngx_sio_worker_set_t *set, uint64_t deadline)
 {
-    uint64_t               owner, at, deadline;
+    uint64_t               owner, at;
     ngx_sio_session_sh_t  *ss;
 
     ss = &z->sessions[i];
@@ -451,27 +462,11 @@ ngx_sio_worker_end_session(ngx_sio_zone_t *z, uint32_t i,
         return;
     }
 
-    deadline = window ? ngx_sio_zone_now() + window : 0;
-
-    if (deadline == 0
-        || ss->sid[0] == 0
-        || !(ss->flags & NGX_SIO_RECOVERABLE)
-        || (ss->flags & NGX_SIO_DEAD))
-    {
-        if (!(ss->flags & NGX_SIO_DEAD)) {
-            /* there may be sockets in other namespaces */
-            ngx_sio_session_shed_locked(z, i, deadline);
-        }
-
-        ngx_sio_session_close_locked(z, i);
-        return;
-    }
-
-    if ((ss->flags & NGX_SIO_PARKED) && ss->deadline) {
+    if (deadline && (ss->flags & NGX_SIO_PARKED) && ss->deadline) {
         deadline = ss->deadline;
     }
 
-    ngx_sio_session_park_locked(z, i, at, deadline);
+    ngx_sio_session_over_locked(z, i, at, deadline);
 }
 
 

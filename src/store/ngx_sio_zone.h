@@ -198,8 +198,10 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
 #define NGX_SIO_PARKED         0x0002          /* the transport is lost, the
                                                   socket waits for another */
 #define NGX_SIO_CLOSING        0x0004          /* the next poll is told so */
-#define NGX_SIO_DEAD           0x0008          /* ended by another worker, its
-                                                  owner has yet to notice */
+#define NGX_SIO_DEAD           0x0008          /* a transport that is over, its
+                                                  owner has yet to notice:
+                                                  sockets wait until "deadline",
+                                                  0: they end */
 #define NGX_SIO_CONNECTING     0x0010          /* not a socket yet, but soon */
 #define NGX_SIO_UPGRADING      0x0020          /* a WebSocket probes */
 #define NGX_SIO_PINGED         0x0040          /* a pong is due */
@@ -249,7 +251,8 @@ typedef struct {
                                                   that tells the client that it
                                                   is a socket, in units of
                                                   SIO_RECORD_ALIGN, low bits;
-                                                  held: 0, it has been met */
+                                                  held: 0, it has been met, and
+                                                  the ready event sent */
     uint64_t                  owner;           /* CAS, see above */
     uint64_t                  applied;         /* held, but with the zone lock
                                                   to become _AT_CURSOR */

@@ -9,6 +9,7 @@ const assert = require('node:assert/strict');
 const { gateway, eachWorkers } = require('./lib/gateway');
 const { request } = require('./lib/http');
 const { text } = require('./lib/ws');
+const { Stream, numbers, assertNumbers } = require('./lib/stream');
 const { RS } = require('./lib/polling');
 const { whileStopped } = require('./lib/processes');
 const { until, within } = require('./lib/expect');
@@ -149,6 +150,45 @@ each('in and out at once', {
   gw.emitter.emit('e');
   assert.equal(await client.next(), '42["e"]');
   await client.gone();
+});
+
+// The worker of the poll has the socket, and is told by the log.
+eachWorkers([1, 4], 'in and out while a poll is pending',
+            async (t, workers) => {
+  const gw = await start(t, { workers });
+
+  await leavesNothing(gw, async () => {
+    const client = await TRANSPORTS.polling(gw);
+    const { session } = client;
+    let last = await join(gw, client, '/admin');
+
+    for (let i = 0; i < 10; i++) {
+      const { answer } = await session.hold();
+      await client.send(DISCONNECT('/admin'), ...i % 3 === 0 ? []
+        : [CONNECT(gw, '/admin')]);
+      gw.emitter.of('/admin').emit('maybe');
+      if (i % 3 === 0) {
+        await client.send(CONNECT(gw, '/admin'));
+      }
+      session.packets.push(...(await answer).body.split(RS));
+      let reply;
+      do {
+        reply = await client.next();
+      } while (/^6$|"maybe"/.test(reply));
+      assert.match(reply, /^40\/admin,/);
+      const { sid } = JSON.parse(reply.slice('40/admin,'.length));
+      assert.notEqual(sid, last.sid);
+      last = { sid };
+      assert.equal(await client.next(), '42/admin,["ready"]');
+      gw.emitter.of('/admin').in(sid).emit('e', i);
+      let packet;
+      do {
+        packet = await client.next();
+      } while (packet === '42/admin,["maybe"]');
+      assert.equal(packet, `42/admin,["e",${i}]`);
+    }
+    await client.gone();
+  });
 });
 
 each('out before the reply', { proxy: true }, async (gw, open) => {
@@ -425,67 +465,87 @@ async function at(gw, pid, open) {
 }
 
 // A client that can come back gets nothing together with the end of its
-// session, whatever namespace it is in: it would show that twice.
-test('events and the end of the session at once', async (t) => {
-  const gw = await start(t, { workers: 2, listen: undefined,
-                              block: { namespace: '/ /admin /chat',
-                                       recovery: '20s' } });
-  const { feed, others: [pid] } = await feedAndOthers(gw);
-  const witness = await at(gw, feed, () => gw.connect({ user: 'witness' }));
-  const witnesses = [witness.of('/admin'), witness];
-  await witnesses[0].ready();
+// session, whatever namespace it is in: it would show that twice.  One that
+// cannot gets all that was published before, in each namespace.
+for (const recovery of ['20s', 'off']) {
+  test(`events and the end of the session at once, recovery ${recovery}`,
+       async (t) => {
+    const gw = await start(t, { workers: 2, listen: undefined,
+                                block: { namespace: '/ /admin /chat',
+                                         recovery } });
+    const { feed, others: [pid] } = await feedAndOthers(gw);
+    const witness = await at(gw, feed, () => gw.connect({ user: 'witness' }));
+    const witnesses = [witness.of('/admin'), witness];
+    await witnesses[0].ready();
 
-  for (const nsps of [['/admin'], ['/', '/admin']]) {
-    await t.test(nsps.join(' '), async () => {
-      const session = await gw.polling();
-      const client = { send: (...it) => session.send(...it),
-                       next: () => session.next() };
-      const ids = [];
-      for (const nsp of nsps) {
-        ids.push(await join(gw, client, nsp));
-      }
-      const line = await at(gw, pid, async () => {
-        const connection = await session.connection();
-        await connection.send(request('POST', session.path(), { body: '6' }));
-        return connection;
-      });
-      const poll = line.send(request('GET', session.path()));
-      await until(async () => (await page(gw)).workers.find(
-        (it) => it.pid === pid).connections.polling === 1, 'a pending poll');
+    for (const nsps of [['/admin'], ['/', '/admin']]) {
+      await t.test(nsps.join(' '), () => endAtOnce(gw, nsps, {
+        pid, witnesses, recovers: recovery !== 'off' }));
+    }
+  });
+}
 
-      // The worker meets all of this before it answers, in several turns.
-      await whileStopped(pid, async () => {
-        for (let i = 0; i < 5; i++) {
-          for (const nsp of ['/', '/admin']) {
-            gw.emitter.of(nsp).emit('e', ids[0].sid, i, 'x'.repeat(100000));
-          }
-        }
-        await Promise.all(witnesses.map((it) => until(
-          () => it.received('e').filter(([id]) => id === ids[0].sid)
-            .length === 5, 'they are in the log')));
-        const second = await session.get();
-        assert.deepEqual([second.status, second.body], [400, '']);
-      });
-      const { body } = await within(poll, 'an answer');
-      assert.equal(body.slice(0, 100), '1');
-
-      const ws = await gw.socket();
-      await ws.next();
-      for (const [i, nsp] of nsps.entries()) {
-        ws.text(CONNECT(gw, nsp, undefined, { pid: ids[i].pid }));
-        assert.match(await ws.next(),
-                     new RegExp(`^40${name(nsp)}.*"${ids[i].pid}"`));
-        for (let n = 0; n < 5; n++) {
-          assert.ok((await ws.next()).startsWith(
-            `42${name(nsp)}["e","${ids[0].sid}",${n},`));
-        }
-        assert.match(await ws.next(),
-                     new RegExp(`^42${name(nsp)}\\["ready",`));
-      }
-      ws.destroy();
-    });
+async function endAtOnce(gw, nsps, { pid, witnesses, recovers }) {
+  const session = await gw.polling();
+  const client = { send: (...it) => session.send(...it),
+                   next: () => session.next() };
+  const ids = [];
+  for (const nsp of nsps) {
+    ids.push(await join(gw, client, nsp));
   }
-});
+  const line = await at(gw, pid, async () => {
+    const connection = await session.connection();
+    await connection.send(request('POST', session.path(), { body: '6' }));
+    return connection;
+  });
+  const poll = line.send(request('GET', session.path()));
+  await until(async () => (await page(gw)).workers.find(
+    (it) => it.pid === pid).connections.polling === 1, 'a pending poll');
+
+  // The worker meets all of this before it answers, in several turns, or in
+  // one.
+  const size = recovers ? 100000 : 1000;
+  await whileStopped(pid, async () => {
+    for (let i = 0; i < 5; i++) {
+      for (const nsp of ['/', '/admin']) {
+        gw.emitter.of(nsp).emit('e', ids[0].sid, i, 'x'.repeat(size));
+      }
+    }
+    await Promise.all(witnesses.map((it) => until(
+      () => it.received('e').filter(([id]) => id === ids[0].sid)
+        .length === 5, 'they are in the log')));
+    const second = await session.get();
+    assert.deepEqual([second.status, second.body], [400, '']);
+  });
+  const { body } = await within(poll, 'an answer');
+
+  if (!recovers) {
+    const packets = body.split(RS);
+    assert.equal(packets.pop(), '1');
+    for (const nsp of nsps) {
+      const head = `42${name(nsp)}["e","${ids[0].sid}",`;
+      assert.deepEqual(packets.filter((it) => it.startsWith(head)).map(
+        (it) => parseInt(it.slice(head.length), 10)), [0, 1, 2, 3, 4], nsp);
+    }
+    assert.equal(packets.length, 5 * nsps.length);
+    return;
+  }
+  assert.equal(body.slice(0, 100), '1');
+
+  const ws = await gw.socket();
+  await ws.next();
+  for (const [i, nsp] of nsps.entries()) {
+    ws.text(CONNECT(gw, nsp, undefined, { pid: ids[i].pid }));
+    assert.match(await ws.next(),
+                 new RegExp(`^40${name(nsp)}.*"${ids[i].pid}"`));
+    for (let n = 0; n < 5; n++) {
+      assert.ok((await ws.next()).startsWith(
+        `42${name(nsp)}["e","${ids[0].sid}",${n},`));
+    }
+    assert.match(await ws.next(), new RegExp(`^42${name(nsp)}\\["ready",`));
+  }
+  ws.destroy();
+}
 
 // What a slow client is owed in several namespaces does not lie in the log in
 // the order in which it was written.
@@ -667,6 +727,25 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
       await old.gone();
     })));
 
+  await t.test('a poll is pending', () => (
+    leavesNothing(gw, async () => {
+      const [old, ids] = [await TRANSPORTS.polling(gw), {}];
+      await all(old, ids);
+      const { answer } = await old.session.hold();
+      const next = await TRANSPORTS.websocket(gw);
+      await recover(next, '/admin', ids['/admin'], undefined, []);
+      assert.equal((await answer).body, '6');
+      gw.emitter.of('/admin').emit('e', 1);
+      gw.emitter.of('/chat').emit('e', 2);
+      assert.match(await old.next(), /^42\/chat,\["e",2,/);
+      assert.match(await next.next(), /^42\/admin,\["e",1,/);
+      await recover(next, '/', ids['/'], undefined, []);
+      assert.equal(await old.session.alive(), false);
+      await recover(next, '/chat', ids['/chat'], undefined, [2]);
+      await next.send(...nsps.map(DISCONNECT));
+      await next.gone();
+    })));
+
   await t.test('left and asked for at once', () => (
     leavesNothing(gw, async () => {
       for (const transport of ['websocket', 'polling']) {
@@ -683,19 +762,27 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
     })));
 });
 
-// A worker that waits for rooms on behalf of a client takes it along.
+// A worker that waits for rooms on behalf of a client takes the transport
+// along, and only this CONNECT has to be repeated: the other sockets, whoever
+// has them, are recovered with what they missed.
 test('the worker dies that has a CONNECT to answer', async (t) => {
   const gw = await start(t, { workers: 4, proxy: true,
                               block: { namespace: '/ /admin /chat',
-                                       recovery: '2s' } });
+                                       recovery: '5s' } });
 
-  for (const pending of [false, true]) {
-    await t.test(pending ? 'a poll is pending' : 'no poll is', () => (
+  for (const [waiting, pending] of [['/admin', true], ['/admin', false],
+                                    ['/', true], ['/', false]]) {
+    await t.test(`${waiting}, ${pending ? 'a' : 'no'} poll is pending`, () => (
       leavesNothing(gw, async () => {
         const { feed } = await feedAndOthers(gw);
         const client = await TRANSPORTS.polling(gw);
         const { session } = client;
-        const id = await join(gw, client, '/chat');
+        const sockets = {};
+        for (const nsp of ['/', '/admin', '/chat']) {
+          if (nsp !== waiting) {
+            sockets[nsp] = await join(gw, client, nsp);
+          }
+        }
         const held = pending ? await session.hold() : null;
         gw.proxy.hold('smembers');
         const victim = gw.nginx.workers().find((pid) => pid !== feed
@@ -707,19 +794,28 @@ test('the worker dies that has a CONNECT to answer', async (t) => {
           return connection;
         });
         assert.equal((await line.send(request('POST', session.path(), {
-          body: CONNECT(gw, '/admin') }))).body, 'ok');
+          body: CONNECT(gw, waiting) }))).body, 'ok');
         await until(() => gw.proxy.seen > 0, 'a question for rooms');
         gw.nginx.killWorker(victim);
         if (held) {
           assert.equal((await held.answer).body, '1');
         }
         await until(async () => !await session.alive(), 'its end');
+        for (const nsp of Object.keys(sockets)) {
+          gw.emitter.of(nsp).emit('missed');
+        }
         gw.proxy.release();
 
         const next = await TRANSPORTS.websocket(gw);
-        await join(gw, next, '/chat', undefined, { pid: id.pid });
-        await join(gw, next, '/admin');
-        await next.send(DISCONNECT('/chat'), DISCONNECT('/admin'));
+        for (const [nsp, { sid, pid }] of Object.entries(sockets)) {
+          await next.send(CONNECT(gw, nsp, undefined, { pid }));
+          assert.equal(await next.next(),
+                       `40${name(nsp)}${JSON.stringify({ sid, pid })}`);
+          assert.match(await next.next(), /\["missed",/);
+          assert.match(await next.next(), /\["ready",/);
+        }
+        await join(gw, next, waiting);
+        await next.send(...['/', '/chat', '/admin'].map(DISCONNECT));
         await next.gone();
       })));
   }
@@ -756,4 +852,41 @@ each('a full zone', {
   for (const client of clients) {
     await client.gone();
   }
+});
+
+/** Waits until a client has so many numbers more. */
+const advanced = (client, more) => {
+  const count = numbers(client).length + more;
+  return until(() => numbers(client).length >= count, `${more} numbers more`);
+};
+
+// The feed passes to a worker that hears other channels.  Of what is published
+// in those that both hear nothing is doubled, and nothing lost.
+test('a reload with other namespaces while others publish', async (t) => {
+  const gw = await start(t, { workers: 3, listen: undefined, block: {
+    namespace: '/ /admin', drain: '20s' } });
+  await until(async () => (await page(gw)).redis.standby, 'a standby');
+  const client = await gw.rawConnect({ user: 'ann', rooms: ['r'] });
+  const stream = new Stream(gw, 'r', { rate: 1000 }).start();
+  const noise = setInterval(() => {
+    gw.emitter.of('/admin').emit('e');
+    gw.emitter.of('/chat').emit('e');
+  }, 2);
+  gw.closers.push(() => clearInterval(noise));
+
+  for (const [i, names] of ['/ /chat', '/chat /', '/ /admin /chat', '/',
+                            '/ /admin', '/admin /'].entries()) {
+    await advanced(client, 300);
+    gw.options.block.namespace = names;
+    gw.configure();
+    await gw.nginx.reload();
+    await until(async () => (await page(gw)).redis.gaps === i + 1,
+                'another worker reads the feed');
+    await advanced(client, 300);
+    await until(async () => (await page(gw)).redis.standby, 'a standby');
+  }
+  const last = stream.stop();
+  clearInterval(noise);
+  await until(() => numbers(client).at(-1) === last, 'all of it');
+  assertNumbers(client, 1, last);
 });

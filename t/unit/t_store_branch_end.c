@@ -479,13 +479,14 @@ t_branch_reaped_left(void **state)
 
 /*
  * Rooms that nobody waits for any more never come: a client that waits for the
- * reply has to begin anew, with all of its sockets.
+ * reply has to begin anew, but finds the sockets that it had.
  */
 
 static void
 t_branch_reaped_connecter(void **state)
 {
     uint32_t        t, b[4], c;
+    uint64_t        now;
     ngx_uint_t      n;
     ngx_sio_zone_t  z;
 
@@ -502,6 +503,7 @@ t_branch_reaped_connecter(void **state)
 
         assert_true(t_store_branch(&z, t, 6, 0, 1));
 
+        now = ngx_sio_zone_now();
         t_branch_die(&z, 3);
         assert_int_equal(ngx_sio_worker_reap(&z, 5000), 1);
         t_store_check(&z, "connecter", n);
@@ -516,16 +518,19 @@ t_branch_reaped_connecter(void **state)
             assert_int_equal(z.sh->live_sessions, 7);
             assert_int_equal(z.sh->live_branches, 6);
 
-            assert_int_equal(ngx_sio_session_park(&z, t,
-                                                  t_store_ticket(&z, t), 1, 1),
-                             NGX_DECLINED);
+            assert_in_range(z.sessions[t].deadline, now + 5000, now + 7000);
+
+            (void) ngx_sio_session_release(&z, t, t_store_ticket(&z, t), 66000);
         }
 
-        assert_int_equal(z.sessions[t].state, NGX_SIO_FREE);
+        t_branch_is_parked(&z, t, 10, 0);
         t_branch_is_left(&z, b[0], 11);
-        assert_int_equal(z.sh->live_sessions, n == 2 ? 2 : 1);
+        t_branch_is_parked(&z, b[1], 12, z.sessions[t].deadline);
+        assert_in_range(z.sessions[t].deadline, now + 5000, now + 7000);
+        assert_int_equal(z.sessions[b[2]].state, NGX_SIO_FREE);
+        assert_int_equal(z.sh->live_sessions, n == 2 ? 4 : 3);
         assert_int_equal(z.sh->live_branches, 0);
-        assert_int_equal(z.sh->live_parked, 0);
+        assert_int_equal(z.sh->live_parked, 2);
 
         t_branch_end(&z);
     }

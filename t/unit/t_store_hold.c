@@ -74,7 +74,7 @@ t_hold_is_staying(ngx_sio_session_sh_t *ss)
 static void
 t_hold_told(ngx_sio_zone_t *z, uint32_t i, uint64_t owner)
 {
-    ngx_sio_session_told(z, i, owner, T_HOLD_TOLD);
+    ngx_sio_session_told_done(z, i, owner, T_HOLD_TOLD * SIO_RECORD_ALIGN);
 }
 
 
@@ -387,7 +387,8 @@ t_hold_conditions(void **state)
     ngx_sio_session_stay(&z, i, owner, T_HOLD_STAY);
     assert_int_equal(ss->applied, T_HOLD_SINCE);
 
-    ngx_sio_session_told(&z, i, owner, T_HOLD_TOLD + 1);
+    ngx_sio_session_told_done(&z, i, owner,
+                              (T_HOLD_TOLD - 1) * SIO_RECORD_ALIGN);
     assert_int_equal(ss->told, T_HOLD_TOLD);
 
     assert_int_equal(ngx_sio_session_go_back(&z, i, owner, 192, 0), NGX_OK);

@@ -452,13 +452,14 @@ t_owner_recovered(void **state)
 }
 
 
-/* One that was ended by another worker can only end. */
+/* The transport that was ended by another worker can only end. */
 
 static void
 t_owner_dead(void **state)
 {
     uint32_t        i, k;
     uint64_t        owner;
+    ngx_uint_t      n;
     ngx_sio_zone_t  z;
 
     t_owner_zone(&z);
@@ -481,9 +482,37 @@ t_owner_dead(void **state)
 
     i = t_owner_socket(&z, 1, 1);
     z.sessions[i].flags |= NGX_SIO_DEAD;
+    z.sessions[i].flags &= ~NGX_SIO_RECOVERABLE;
     assert_int_equal(ngx_sio_session_park(&z, i, z.sessions[i].owner, 1, 1),
                      NGX_DECLINED);
     assert_int_equal(z.sessions[i].state, NGX_SIO_FREE);
+
+    /* that is its transport; a socket that can be recovered waits */
+
+    for (n = 0; n < 3; n++) {
+        i = t_owner_socket(&z, 1, 1);
+        z.sessions[i].flags |= NGX_SIO_DEAD;
+        z.sessions[i].deadline = n ? 777 : 0;
+
+        if (n == 2) {
+            z.sessions[i].flags |= NGX_SIO_CONNECTING;
+        }
+
+        assert_int_equal(ngx_sio_session_release(&z, i, z.sessions[i].owner,
+                                                 65600),
+                         NGX_DECLINED);
+
+        if (n != 1) {
+            assert_int_equal(z.sessions[i].state, NGX_SIO_FREE);
+            continue;
+        }
+
+        assert_int_equal(z.sessions[i].flags,
+                         NGX_SIO_RECOVERABLE|NGX_SIO_PARKED);
+        assert_int_equal(z.sessions[i].deadline, 777);
+        assert_int_equal(z.sessions[i].applied, 65600);
+        assert_int_equal(t_store_close(&z, i), NGX_OK);
+    }
 
     /* one that waits without a transport ends with its socket */
 

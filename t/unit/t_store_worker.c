@@ -513,6 +513,7 @@ t_worker_run_kinds(ngx_sio_zone_t *z, uint64_t n)
     (void) t_worker_some(z, slot, 11, 1, 0);
     (void) t_worker_some(z, slot, 12, 0, NGX_SIO_RECOVERABLE);
     (void) t_worker_some(z, slot, 13, 1, NGX_SIO_RECOVERABLE|NGX_SIO_DEAD);
+    (void) t_worker_some(z, slot, 16, 1, NGX_SIO_DEAD);
 
     /* not caught up yet */
 
@@ -565,7 +566,13 @@ t_worker_check_kinds(ngx_sio_zone_t *z, uint64_t at, uint64_t now)
     assert_int_equal(t_store_by_sid(z, 11), 0);
     assert_int_equal(t_store_by_eio(z, 11), 0);
     assert_int_equal(t_store_by_eio(z, 12), 0);
-    assert_int_equal(t_store_by_sid(z, 13), 0);
+    assert_int_equal(t_store_by_sid(z, 16), 0);
+
+    /* another one has ended its transport, not its socket */
+
+    ss = &z->sessions[t_store_by_sid(z, 13)];
+    assert_int_equal(ss->flags, NGX_SIO_RECOVERABLE|NGX_SIO_PARKED);
+    assert_int_equal(ss->applied, at);
 
     ss = &z->sessions[t_store_by_sid(z, 14)];
     assert_true(ss->flags & NGX_SIO_PARKED);
@@ -576,7 +583,7 @@ t_worker_check_kinds(ngx_sio_zone_t *z, uint64_t at, uint64_t now)
     assert_int_equal(ss->applied, 65664);
     assert_int_equal(ss->deadline, 4711);
 
-    assert_int_equal(z->sh->live_parked, 3);
+    assert_int_equal(z->sh->live_parked, 4);
 
     assert_int_equal(t_store_by_eio(z, 20), 0);
     assert_int_equal(t_store_by_eio(z, 21), 0);

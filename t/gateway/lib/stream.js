@@ -9,6 +9,7 @@ class Stream {
   /** options: rate (a second), size (bytes of filler in each event). */
   constructor(gw, room, { rate = 1000, size = 0 } = {}) {
     this.target = gw.emitter.to(room);
+    gw.closers.push(() => this.stop());
     this.rate = rate;
     this.filler = 'x'.repeat(size);
     this.sent = 0;
