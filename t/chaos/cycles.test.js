@@ -135,8 +135,8 @@ for (const recovery of ['off', '1s']) {
     const gw = await start(t, {
       block: { recovery },
       location: {
-        socketio_ping_interval: `${SLOW}s`,
-        socketio_ping_timeout: `${SLOW}s`,
+        socketio_ping_interval: `${2 * SLOW}s`,
+        socketio_ping_timeout: `${3 * SLOW}s`,
       },
     });
     const before = await rest(gw);

@@ -220,8 +220,8 @@ test('a zone that is full', async (t) => {
   const gw = await start(t, {
     block: { zone: '1m', log: '256k', recovery: '1s' },
     location: {
-      socketio_ping_interval: `${2 * SLOW}s`,
-      socketio_ping_timeout: `${2 * SLOW}s`,
+      socketio_ping_interval: `${4 * SLOW}s`,
+      socketio_ping_timeout: `${4 * SLOW}s`,
     },
   });
   await gw.redis.subscribed(2, 15000);

@@ -9,7 +9,7 @@ const assert = require('node:assert/strict');
 const { gateway } = require('./lib/gateway');
 const { Stream, assertNumbers, numbers } = require('./lib/stream');
 const { alive } = require('./lib/processes');
-const { until } = require('./lib/expect');
+const { until, SLOW } = require('./lib/expect');
 
 const THREE = { workers: 3, listen: 'reuseport' };
 
@@ -288,12 +288,14 @@ test('a worker that stops for seconds', async (t) => {
     const theirs = official.filter((_, i) => (
       gw.workersOf(official)[i] === victim));
     const connects = theirs.map((client) => client.connects);
-    const stream = new Stream(gw, 'r', { rate: 2000, size: 200 }).start();
+    const stream = new Stream(gw, 'r', {
+      rate: 2000 / SLOW, size: 200,
+    }).start();
 
     await advance(clients, 200);
     process.kill(victim, 'SIGSTOP');
     try {
-      // Three seconds of it, many times what the log holds.
+      // Three seconds of it or more, many times what the log holds.
       await advance(others, 6000, 30000);
       assert.ok(clients.every((c) => !c.closed || c.worker === victim));
     } finally {
