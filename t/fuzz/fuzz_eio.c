@@ -21,12 +21,35 @@ hex(unsigned c)
 }
 
 
+static size_t
+slow_decode(unsigned char *dst, const uint8_t *p, size_t len)
+{
+    size_t  i, n;
+
+    for (i = 0, n = 0; i < len; n++) {
+
+        if (p[i] == '%' && len - i > 2 && hex(p[i + 1]) >= 0
+            && hex(p[i + 2]) >= 0)
+        {
+            dst[n] = hex(p[i + 1]) * 16 + hex(p[i + 2]);
+            i += 3;
+
+        } else {
+            dst[n] = (p[i] == '+') ? ' ' : p[i];
+            i++;
+        }
+    }
+
+    return n;
+}
+
+
 /* The whole of it decoded, and a part of that for want of room. */
 
 static void
 check_decode(const uint8_t *p, size_t len)
 {
-    size_t          i, n, size;
+    size_t          n, size;
     sio_str_t       src, s;
     unsigned char  *slow, *fast;
 
@@ -34,20 +57,7 @@ check_decode(const uint8_t *p, size_t len)
     src.len = len;
 
     slow = fuzz_copy(p, len);
-
-    for (i = 0, n = 0; i < len; n++) {
-
-        if (p[i] == '%' && len - i > 2 && hex(p[i + 1]) >= 0
-            && hex(p[i + 2]) >= 0)
-        {
-            slow[n] = hex(p[i + 1]) * 16 + hex(p[i + 2]);
-            i += 3;
-
-        } else {
-            slow[n] = (p[i] == '+') ? ' ' : p[i];
-            i++;
-        }
-    }
+    n = slow_decode(slow, p, len);
 
     for (size = n; /* void */ ; size /= 2) {
         fast = fuzz_copy(p, size);
@@ -83,6 +93,93 @@ check_query(const sio_eio_query_t *q, const uint8_t *p, size_t len)
 
     fuzz_check(q->token.data == NULL ? q->token.len == 0
                                      : fuzz_inside(&q->token, p, len));
+}
+
+
+/* Looks for an argument from the end on; NULL: there is none. */
+
+static const uint8_t *
+slow_find(const char *name, const uint8_t *p, size_t len, size_t *value_len)
+{
+    int             found;
+    size_t          n, start, end, eq;
+    unsigned char  *text;
+
+    text = fuzz_copy(p, len);
+
+    for (end = len; /* void */ ; end = start - 1) {
+
+        for (start = end; start && p[start - 1] != '&'; start--) {
+            /* void */
+        }
+
+        for (eq = start; eq < end && p[eq] != '='; eq++) {
+            /* void */
+        }
+
+        n = slow_decode(text, p + start, eq - start);
+        found = fuzz_equal(text, n, name, strlen(name));
+
+        if (found || start == 0) {
+            break;
+        }
+    }
+
+    free(text);
+
+    eq += (eq < end);
+    *value_len = end - eq;
+
+    return found ? p + eq : NULL;
+}
+
+
+/* The same decoded; text has room for all of it. */
+
+static size_t
+slow_value(unsigned char *text, const char *name, const uint8_t *p, size_t len)
+{
+    size_t          n;
+    const uint8_t  *value;
+
+    value = slow_find(name, p, len, &n);
+
+    return value ? slow_decode(text, value, n) : 0;
+}
+
+
+/* The last argument of a name counts. */
+
+static void
+check_args(const sio_eio_query_t *q, const uint8_t *p, size_t len)
+{
+    size_t          n;
+    unsigned        transport;
+    const uint8_t  *token;
+    unsigned char  *text;
+
+    text = fuzz_copy(p, len);
+
+    n = slow_value(text, "EIO", p, len);
+    fuzz_check(q->version == (fuzz_equal(text, n, "4", 1) ? 4 : 3));
+
+    n = slow_value(text, "transport", p, len);
+    transport = fuzz_equal(text, n, "polling", 7) ? SIO_EIO_POLLING
+                : fuzz_equal(text, n, "websocket", 9) ? SIO_EIO_WEBSOCKET : 0;
+    fuzz_check(q->transport == transport);
+
+    n = slow_value(text, "sid", p, len);
+
+    if (q->sid.data == q->decoded && n > sizeof(q->decoded)) {
+        n = sizeof(q->decoded);
+    }
+
+    fuzz_check(fuzz_equal(q->sid.data, q->sid.len, text, n));
+
+    token = slow_find("token", p, len, &n);
+    fuzz_check(q->token.data == token && (token == NULL || q->token.len == n));
+
+    free(text);
 }
 
 
@@ -158,6 +255,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
     sio_eio_query_parse(&q, p, len);
 
     check_query(&q, p, len);
+
+    if (len) {
+        check_args(&q, p, len);
+    }
+
     check_hidden(&q, p, len);
     check_decode(p, len);
     check_open(p, len);

@@ -7,6 +7,8 @@
 #include "fuzz.h"
 #include "sio_packet.h"
 
+#include <limits.h>
+
 
 /* The input is a packet of Socket.IO, as it stands behind the "4". */
 
@@ -166,12 +168,47 @@ check_first(const sio_packet_t *pk)
 }
 
 
+/* How many attachments the placeholders need; INT_MAX: there is a bad one. */
+
+static int
+slow_placeholders(const json_t *json)
+{
+    int          need, most;
+    void        *iter;
+    size_t       i;
+    json_int_t   n;
+
+    most = 0;
+
+    for (i = 0; i < json_array_size(json); i++) {
+        need = slow_placeholders(json_array_get(json, i));
+        most = (need > most) ? need : most;
+    }
+
+    if (json_is_true(json_object_get(json, "_placeholder"))) {
+        n = json_integer_value(json_object_get(json, "num"));
+
+        return json_is_integer(json_object_get(json, "num")) && n >= 0
+               && n < SIO_PACKET_ATTACHMENTS ? n + 1 : INT_MAX;
+    }
+
+    for (iter = json_object_iter((json_t *) json); iter;
+         iter = json_object_iter_next((json_t *) json, iter))
+    {
+        need = slow_placeholders(json_object_iter_value(iter));
+        most = (need > most) ? need : most;
+    }
+
+    return most;
+}
+
+
 static void
 check_json(const sio_packet_t *pk, json_t *json)
 {
+    int        n, need;
     char      *text;
     json_t    *name;
-    unsigned   n;
 
     if (json == NULL) {
         fuzz_check(pk->data.len == 0);
@@ -185,13 +222,10 @@ check_json(const sio_packet_t *pk, json_t *json)
 
     free(text);
 
-    /* what holds for few attachments holds for more */
+    need = slow_placeholders(json);
 
-    for (n = 0; n < SIO_PACKET_ATTACHMENTS; n++) {
-
-        if (sio_packet_placeholders(json, n) == SIO_OK) {
-            fuzz_check(sio_packet_placeholders(json, n + 1) == SIO_OK);
-        }
+    for (n = 0; n <= SIO_PACKET_ATTACHMENTS; n++) {
+        fuzz_check((sio_packet_placeholders(json, n) == SIO_OK) == (need <= n));
     }
 
     name = json_array_get(json, 0);
@@ -206,12 +240,47 @@ check_json(const sio_packet_t *pk, json_t *json)
 }
 
 
+/* Digits and any array are an ACK. */
+
+static void
+check_ack(const uint8_t *p, size_t len)
+{
+    int             valid;
+    size_t          n;
+    sio_buf_t       b;
+    sio_packet_t    pk;
+    const uint8_t  *start;
+
+    for (n = 0; n < len && p[n] >= '0' && p[n] <= '9'; n++) {
+        /* void */
+    }
+
+    start = sio_json_space(p + n, p + len);
+
+    valid = n == len
+            || (fuzz_utf8(p, len) && start < p + len && *start == '['
+                && sio_json_check(p + n, len - n) == SIO_OK);
+
+    memset(&b, 0, sizeof(sio_buf_t));
+    fuzz_append(&b, "61-/a,", 6);
+    fuzz_append(&b, p, len);
+
+    fuzz_check((sio_packet_parse(&pk, b.data, b.len, NULL) == SIO_OK) == valid);
+
+    sio_buf_free(&b);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
     json_t        *json;
     sio_rc_t       rc;
     sio_packet_t   pk, same;
+
+    if (len) {
+        check_ack(p, len);
+    }
 
     rc = sio_packet_parse(&pk, p, len, NULL);
 

@@ -5,6 +5,7 @@
 
 
 #include "fuzz.h"
+#include "sio_base64.h"
 #include "sio_payload.h"
 #include "sio_ws.h"
 
@@ -17,7 +18,9 @@
 static void
 check_binary(const sio_str_t *packet)
 {
-    sio_buf_t  bytes, text, same;
+    size_t          len;
+    sio_buf_t       bytes, text, same;
+    unsigned char  *plain;
 
     memset(&bytes, 0, sizeof(sio_buf_t));
     memset(&text, 0, sizeof(sio_buf_t));
@@ -25,6 +28,13 @@ check_binary(const sio_str_t *packet)
 
     fuzz_check(sio_payload_decode(&bytes, packet->data, packet->len)
                == SIO_OK);
+
+    plain = malloc(packet->len / 4 * 3 + 2);
+    fuzz_check(plain != NULL);
+    len = sio_base64_decode(plain, packet->data, packet->len);
+    fuzz_check(fuzz_equal(bytes.data, bytes.len, plain, len));
+    free(plain);
+
     fuzz_check(sio_payload_binary(&text, bytes.data, bytes.len) == SIO_OK);
     fuzz_check(text.data[0] == 'b' && text.len % 4 == 1);
     fuzz_check(sio_payload_decode(&same, text.data + 1, text.len - 1)

@@ -131,6 +131,7 @@ feed(run_t *r, const unsigned char *p, size_t n)
 
         fuzz_check(pos >= copy && pos <= copy + n);
         fuzz_check(r->parser.message.len <= LIMIT + (r->rc == SIO_LIMIT));
+        fuzz_check(r->parser.deflate || !r->parser.deflated);
 
         if (r->rc == SIO_OK) {
             check_event(r, &ev, copy, n);

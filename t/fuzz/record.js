@@ -27,14 +27,15 @@ const BINARY = 'b'.charCodeAt(0);
 const MESSAGE = '4'.charCodeAt(0);
 const TAIL = Buffer.from([0, 0, 255, 255]);
 
-// Heads of fuzz_deflate.c: level, window and strategy, memory, flush, piece,
-// damaged byte and how, limit, fragments, fault, opcode and mask.
+// Heads of fuzz_deflate.c: level, window and strategy, memory and takeover,
+// flush, piece, damaged byte and how, limit, fragments, fault, opcode and mask.
 const PLAIN = [6, 6, 7, 0, 255, 0, 0, 16, 0, 0, 0, 1];
 const HEADS = [
   PLAIN, ...[1, 2, 3, 4, 5].map((fault) => PLAIN.with(9, 2).with(10, fault)),
   ...[1, 2, 3, 4, 5].map((flush) => PLAIN.with(3, flush).with(4, 5)),
   PLAIN.with(3, 64), PLAIN.with(3, 128), PLAIN.with(3, 192),
   PLAIN.with(0, 0), PLAIN.with(1, 28), PLAIN.with(1, 14).with(2, 0),
+  PLAIN.with(2, 134),
   PLAIN.with(5, 128).with(6, 1), PLAIN.with(7, 0).with(8, 20),
 ];
 
