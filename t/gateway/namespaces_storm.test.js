@@ -295,12 +295,13 @@ async function page(gw) {
   return JSON.parse((await gw.exchange(request('GET', '/status'))).body);
 }
 
+/** Sessions that are over wait half a minute for a poll. */
 async function empty(gw) {
   let last;
   return until(async () => {
     last = await page(gw);
     return last.sessions.live === 0 && last;
-  }, () => `nobody is left: ${JSON.stringify(last)}`, 20000);
+  }, () => `nobody is left: ${JSON.stringify(last)}`, 40000);
 }
 
 /** Numbers in each namespace, and what a backend may do to sockets. */
