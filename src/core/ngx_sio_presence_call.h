@@ -115,7 +115,8 @@ struct ngx_sio_presence_redis_s {
     /* when */
 
     ngx_msec_t                renewed;         /* the lease was, last */
-    ngx_msec_t                read;            /* Redis was, last */
+    ngx_msec_t                read;            /* the list was, last */
+    ngx_msec_t                changed;         /* Redis was told something */
     ngx_msec_t                paused;          /* nothing is done until then, */
     ngx_msec_t                hold;            /* nobody goes offline */
     ngx_msec_t                well;            /* all was, last */
