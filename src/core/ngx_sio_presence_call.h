@@ -46,8 +46,8 @@ typedef struct {
     ngx_uint_t                script;
     uint64_t                  epoch;
     uint64_t                  version;
-    int64_t                   before;          /* users of this node in Redis, */
-    int64_t                   after;           /*   with the call */
+    int64_t                   before;          /* users of this node in Redis */
+    int64_t                   after;           /*   before and after the call */
     int64_t                   online;          /* users in the cluster */
     ngx_msec_t                hold;            /* so long nobody is offline */
     redisReply              **own;             /* what the script adds: three */
