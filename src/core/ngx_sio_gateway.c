@@ -484,6 +484,7 @@ ngx_sio_gateway_bell(ngx_event_t *rev)
 
     for (i = 0; i < ngx_sio_gateway_n; i++) {
         ngx_sio_dispatch_post(&ngx_sio_gateways[i]);
+        ngx_sio_presence_news(&ngx_sio_gateways[i]);
     }
 }
 
@@ -511,6 +512,19 @@ ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot, ngx_int_t process_slot)
         one = 1;
         (void) ngx_write_fd(ngx_sio_gateway_bells[process_slot], &one,
                             sizeof(uint64_t));
+    }
+}
+
+
+void
+ngx_sio_gateway_ring_one(ngx_sio_gateway_t *gw, ngx_uint_t slot)
+{
+    ngx_sio_worker_sh_t  *w;
+
+    w = &gw->zone->sh->workers[slot - 1];
+
+    if (ngx_sio_load(&w->state) != NGX_SIO_FREE) {
+        ngx_sio_gateway_ring_slot(gw, slot, w->process_slot);
     }
 }
 

@@ -142,6 +142,9 @@ ngx_int_t ngx_sio_gateway_nsp(ngx_sio_gateway_t *gw, const sio_str_t *name,
  */
 void ngx_sio_gateway_ring(ngx_sio_gateway_t *gw);
 
+/* Wakes one worker, be it this one. */
+void ngx_sio_gateway_ring_one(ngx_sio_gateway_t *gw, ngx_uint_t slot);
+
 /*
  * Makes an id for a session or a socket, NGX_SIO_SID_LEN characters that no
  * other of this node has.  NGX_OK, or NGX_ERROR without random bytes.

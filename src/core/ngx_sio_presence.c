@@ -37,6 +37,7 @@ typedef struct {
 
 
 static void ngx_sio_presence_tick(ngx_event_t *ev);
+static void ngx_sio_presence_settle(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_presence_load(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_presence_load_locked(ngx_sio_gateway_t *gw,
     ngx_sio_presence_load_t *load);
@@ -88,6 +89,10 @@ ngx_sio_presence_free(ngx_sio_presence_t *pr)
 {
     if (pr->tick.timer_set) {
         ngx_del_timer(&pr->tick);
+    }
+
+    if (pr->tick.posted) {
+        ngx_delete_posted_event(&pr->tick);
     }
 
     pr->fence = 0;
@@ -165,8 +170,7 @@ ngx_sio_presence_sweep(ngx_sio_gateway_t *gw)
 static void
 ngx_sio_presence_tick(ngx_event_t *ev)
 {
-    ngx_int_t            rc;
-    ngx_uint_t           i, n, rounds;
+    ngx_msec_t           wait, elapsed;
     ngx_sio_gateway_t   *gw;
     ngx_sio_presence_t  *pr;
 
@@ -176,6 +180,37 @@ ngx_sio_presence_tick(ngx_event_t *ev)
     if (gw->slot == 0 || pr->fence == 0) {
         return;
     }
+
+    wait = NGX_SIO_PRESENCE_TICK;
+    elapsed = ngx_current_msec - pr->announced;
+
+    if (elapsed >= NGX_SIO_PRESENCE_TICK) {
+        ngx_sio_presence_settle(gw);
+
+    } else {
+        wait -= elapsed;
+    }
+
+    if (pr->redis) {
+        ngx_sio_presence_redis_tick(pr->redis);
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    ngx_add_timer(ev, wait);
+}
+
+
+static void
+ngx_sio_presence_settle(ngx_sio_gateway_t *gw)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           i, n, rounds;
+    ngx_sio_presence_t  *pr;
+
+    pr = gw->presence;
 
     /* as long as nobody listens there is nobody to be gentle with */
 
@@ -195,15 +230,50 @@ ngx_sio_presence_tick(ngx_event_t *ev)
         ngx_log_debug1(NGX_LOG_DEBUG_EVENT, gw->log, 0,
                        "socketio presence of %ui users announced", n);
 
+        pr->announced = ngx_current_msec;
+
         ngx_sio_gateway_ring(gw);
     }
 
     if (pr->redis) {
         ngx_sio_presence_redis_settled(pr->redis, rc == NGX_OK);
-        ngx_sio_presence_redis_tick(pr->redis);
+    }
+}
+
+
+/* The first news are told at once, those behind them together. */
+
+void
+ngx_sio_presence_news(ngx_sio_gateway_t *gw)
+{
+    uint64_t                changes;
+    ngx_uint_t              slot;
+    ngx_sio_presence_t     *pr;
+    ngx_sio_presence_sh_t  *sh;
+
+    pr = gw->presence;
+
+    if (pr == NULL || gw->slot == 0) {
+        return;
     }
 
-    ngx_add_timer(ev, NGX_SIO_PRESENCE_TICK);
+    sh = &gw->zone->sh->presence;
+    changes = ngx_sio_load(&sh->changes);
+
+    if (pr->fence) {
+        if (changes != pr->look.changes) {
+            ngx_post_event(&pr->tick, &ngx_posted_events);
+        }
+
+        return;
+    }
+
+    slot = ngx_sio_load(&sh->slot);
+
+    if (changes != pr->known && slot && slot <= NGX_SIO_WORKERS) {
+        pr->known = changes;
+        ngx_sio_gateway_ring_one(gw, slot);
+    }
 }
 
 

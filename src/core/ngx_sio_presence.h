@@ -115,6 +115,9 @@ struct ngx_sio_presence_s {
     ngx_sio_presence_redis_t *redis;           /* NULL: standalone */
     ngx_uint_t                cluster;         /* the list is the cluster's */
     ngx_uint_t                away;            /*   and Redis is not there */
+    ngx_msec_t                announced;       /* when somebody was, last */
+    uint64_t                  known;           /* changes that the actor was
+                                                  told of */
     sio_buf_t                 records;
 
     ngx_sio_roster_t         *roster;          /* the list at the cursor */
@@ -130,6 +133,9 @@ void ngx_sio_presence_free(ngx_sio_presence_t *pr);
 
 /* Every sweep of a worker that has a slot, with or without presence. */
 void ngx_sio_presence_sweep(ngx_sio_gateway_t *gw);
+
+/* Something may have changed: the actor, whoever that is, is told. */
+void ngx_sio_presence_news(ngx_sio_gateway_t *gw);
 
 /* The cursor has jumped, or the zone was emptied: the list is made anew. */
 void ngx_sio_presence_reset(ngx_sio_gateway_t *gw);

@@ -46,8 +46,8 @@ typedef struct {
     ngx_uint_t                script;
     uint64_t                  epoch;
     uint64_t                  version;
-    int64_t                   before;          /* users of this node in Redis, */
-    int64_t                   after;           /*   with the call */
+    int64_t                   before;          /* users of this node in Redis */
+    int64_t                   after;           /*   before and after the call */
     int64_t                   online;          /* users in the cluster */
     ngx_msec_t                hold;            /* so long nobody is offline */
     redisReply              **own;             /* what the script adds: three */
@@ -115,7 +115,8 @@ struct ngx_sio_presence_redis_s {
     /* when */
 
     ngx_msec_t                renewed;         /* the lease was, last */
-    ngx_msec_t                read;            /* Redis was, last */
+    ngx_msec_t                read;            /* the list was, last */
+    ngx_msec_t                changed;         /* Redis was told something */
     ngx_msec_t                paused;          /* nothing is done until then, */
     ngx_msec_t                hold;            /* nobody goes offline */
     ngx_msec_t                well;            /* all was, last */

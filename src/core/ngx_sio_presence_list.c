@@ -75,6 +75,7 @@ ngx_sio_presence_welcome(ngx_sio_client_t *sc)
     }
 
     ngx_sio_presence_listed(sc, ss);
+    ngx_sio_presence_news(gw);
 }
 
 

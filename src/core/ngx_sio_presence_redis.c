@@ -322,9 +322,16 @@ ngx_sio_presence_redis_next(ngx_sio_presence_redis_t *pd)
         return;
     }
 
+    if (pd->listed && pd->told_all
+        && ngx_current_msec - pd->changed < NGX_SIO_PRESENCE_TICK)
+    {
+        return;
+    }
+
     if ((pd->listed || !pd->told_all)
         && ngx_sio_presence_report_change(pd) != NGX_DONE)
     {
+        pd->changed = ngx_current_msec;
         return;
     }
 
@@ -559,6 +566,12 @@ ngx_sio_presence_redis_away(ngx_sio_presence_redis_t *pd, ngx_uint_t away)
     pd->away = away;
 
     ngx_sio_presence_away(pd->gw, away);
+
+    /* from now on the list here is not that of Redis */
+
+    if (away) {
+        ngx_sio_presence_replica_doubt(pd);
+    }
 
     if (away) {
         ngx_log_error(NGX_LOG_ERR, pd->gw->log, 0,

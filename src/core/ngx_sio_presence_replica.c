@@ -211,6 +211,7 @@ ngx_sio_presence_replica_take(ngx_sio_presence_redis_t *pd,
     pd->listed = 1;
 
     ngx_sio_presence_replica_apply_kept(pd);
+    ngx_sio_presence_news(pd->gw);
 }
 
 
@@ -253,6 +254,7 @@ ngx_sio_presence_replica_push(void *data, redisReply *reply)
 
     if (pd->listed) {
         ngx_sio_presence_replica_apply(pd, message->str, message->len);
+        ngx_sio_presence_news(pd->gw);
 
     } else if (pd->call && pd->call->script == NGX_SIO_PRESENCE_READ
                && pd->reading)

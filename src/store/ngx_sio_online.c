@@ -496,7 +496,7 @@ ngx_sio_online_settle_user(ngx_sio_zone_t *z, ngx_sio_online_batch_t *batch,
         if (flags & NGX_SIO_ONLINE_LOCAL) {
             flags |= NGX_SIO_ONLINE_CLUSTER;
 
-        } else if (flags & NGX_SIO_ONLINE_REPORTED) {
+        } else if (over || (flags & NGX_SIO_ONLINE_REPORTED)) {
             flags &= ~NGX_SIO_ONLINE_CLUSTER;
         }
     }

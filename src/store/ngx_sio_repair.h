@@ -35,8 +35,8 @@ void ngx_sio_repair_caches(ngx_sio_zone_t *z);
 /*
  * The part of presence.  First sockets are counted anew: ..._reset() before the
  * sessions, and ..._session() for each of them, which sets PRESENT as it has to
- * be.  Then ..._refs() brings the states in order and counts the references that
- * they are; ..._empty() is for a zone that is given up.
+ * be.  Then ..._refs() brings the states in order and counts the references
+ * that they are; ..._empty() is for a zone that is given up.
  */
 void ngx_sio_repair_online_reset(ngx_sio_zone_t *z);
 void ngx_sio_repair_online_session(ngx_sio_zone_t *z,

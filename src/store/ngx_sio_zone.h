@@ -387,7 +387,7 @@ typedef struct {
                                                   before their time was over */
     uint64_t                  warned;          /* atomic: ms of the last line on
                                                   users that are not listed */
-    uint32_t                  held;            /* zone lock: users with a flag, */
+    uint32_t                  held;            /* zone lock: users with any, */
     uint32_t                  local;           /*   with LOCAL, */
     uint32_t                  announced;       /*   with ANNOUNCED; caches */
 } ngx_sio_presence_sh_t;

@@ -35,7 +35,9 @@ test('accepted', async (t) => {
     ['a log of half the zone', blocked('log 8m;')],
     ['all of the gateway', blocked(
       'log 1m;', 'redis redis://127.0.0.1:6379/3;', 'redis_prefix "my.app";',
-      'node here-1;', 'recovery 2m;', 'drain 90s;')],
+      'node here-1;', 'recovery 2m;', 'drain 90s;', 'presence on;',
+      'presence_linger 1500ms;')],
+    ['no presence', blocked('presence off;', 'presence_linger 1d;')],
     ['no recovery, no time to drain',
       blocked('recovery off;', 'drain 1ms;')],
     ['recovery without Redis', blocked('recovery 500ms;')],
@@ -146,7 +148,8 @@ const REFUSED = [
     ['zone 16m;', 'zone'], ['log 1m;', 'log'], [WITH_REDIS, 'redis'],
     ['redis_prefix a;', 'redis_prefix'], ['node a;', 'node'],
     ['recovery 1s;', 'recovery'], ['recovery off;', 'recovery'],
-    ['drain 1s;', 'drain'],
+    ['drain 1s;', 'drain'], ['presence on;', 'presence'],
+    ['presence_linger 1s;', 'presence_linger'],
   ].map(([line, name]) => [
     `${line} twice`,
     name === 'zone' ? blocked(`${line} ${WRONG}`) : twice(blocked, line),
@@ -155,7 +158,7 @@ const REFUSED = [
     `the prefix ${prefix}`, wrongBlock(`redis_prefix "${prefix}";`),
     prefix.replace('\\\\', '\\')]),
 
-  ...['recovery', 'drain'].flatMap((name) => [
+  ...['recovery', 'drain', 'presence_linger'].flatMap((name) => [
     ...['0', '0s', '-1', '5x', 'on', '""', '400d'].map((value) => [
       `${name} ${value}`, wrongBlock(`${name} ${value};`),
       value === '""' ? `"" in "${name}"` : value]),
@@ -163,6 +166,9 @@ const REFUSED = [
     [`${name} with two values`, wrongBlock(`${name} 1s 2s;`), name],
   ]),
   ['drain off', wrongBlock('drain off;'), 'off'],
+  ...['yes', '1', 'ON', '5s'].map((value) => [
+    `presence ${value}`, wrongBlock(`presence ${value};`), value]),
+  ['presence without value', wrongBlock('presence;'), 'presence'],
 
   ['a Redis URL of another scheme', wrongBlock('redis http://127.0.0.1;'),
     'http://127.0.0.1'],

@@ -306,7 +306,7 @@ t_branch_adopted_root(void **state)
     assert_int_equal(t_store_by_eio(&z, 10), 0);
     assert_int_equal(t_store_by_eio(&z, 20), u);
     assert_int_equal(z.sessions[u].flags,
-                     NGX_SIO_RECOVERABLE|NGX_SIO_BRANCHED);
+                     NGX_SIO_RECOVERABLE|NGX_SIO_BRANCHED|NGX_SIO_PRESENT);
     t_branch_is_left(&z, b[0], 11);
     assert_int_equal(z.sessions[b[1]].state, NGX_SIO_FREE);
     assert_int_equal(t_store_by_sid(&z, 21), t_store_in(&z, u, 1));

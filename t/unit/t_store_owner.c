@@ -428,7 +428,8 @@ t_owner_recovered(void **state)
     assert_int_equal(ss->last, 65700);
     assert_int_equal(ss->base_last, 65664);
     assert_int_equal(ss->base_from, 65680);
-    assert_int_equal(ss->flags, NGX_SIO_RECOVERABLE|NGX_SIO_PINGED|NGX_SIO_PRESENT
+    assert_int_equal(ss->flags, NGX_SIO_RECOVERABLE|NGX_SIO_PINGED
+                                |NGX_SIO_PRESENT
                                 |NGX_SIO_CONNECTING);
     assert_int_equal(ss->connecter, 1);
     assert_int_equal(ss->user, was.user);

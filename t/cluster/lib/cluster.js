@@ -119,7 +119,10 @@ class Cluster {
         presence: 'on', presence_linger: `${this.linger}ms`, ...this.block,
       },
       locations: {
-        '/socket.io/': {},
+        // Who polls, and is gone without a word, is missed after these two.
+        '/socket.io/': {
+          socketio_ping_interval: '3s', socketio_ping_timeout: '4s',
+        },
         '= /status': { socketio: null, socketio_status: 'mew' },
       },
     });

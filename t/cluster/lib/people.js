@@ -80,6 +80,7 @@ class People {
 
     tab.user = user;
     tab.node = node;
+    tab.transport = transport;
     tab.here = false;
     user.tabs.add(tab);
     this.tabs.push(tab);
@@ -119,8 +120,9 @@ class People {
     await until(() => wrong().length === 0 || this.faults.length > 0,
                 () => this.#report(`${what}: all show ${wanted}; but ${
                   wrong().slice(0, 3).map((tab) => `${tab.user.name} on node ${
-                    tab.node}, ${tab.here ? 'here' : 'away'}, ${
-                    shown(tab)}`).join('; ')}`), ms);
+                    tab.node}, ${tab.transport}, ${tab.here ? 'here' : 'away'}, ${
+                    shown(tab)}, told of ${
+                    tab.view.updates.slice(-8).join(' ')}`).join('; ')}`), ms);
     this.check(what);
 
     let now;
