@@ -376,12 +376,13 @@ sio_shim_is_early(void *p)
 
 
 /*
- * Memory.  dlsym() may allocate itself, which is why a function that is being
- * looked for takes from the early block.
+ * Memory.  dlsym() may allocate and free itself, which is why a function that is
+ * being looked for takes from the early block, and gives nothing back.  It is
+ * declared not to call back, hence the volatile.
  */
 
 #define sio_shim_real_alloc(name)                                             \
-    static int  looking;                                                      \
+    static volatile int  looking;                                             \
     static __typeof__(name)  *real;                                           \
                                                                               \
     if (real == NULL && !looking) {                                           \
@@ -469,9 +470,9 @@ posix_memalign(void **p, size_t alignment, size_t size)
 void
 free(void *p)
 {
-    sio_shim_real(free);
+    sio_shim_real_alloc(free);
 
-    if (p && !sio_shim_is_early(p)) {
+    if (real && p && !sio_shim_is_early(p)) {
         real(p);
     }
 }

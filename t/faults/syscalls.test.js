@@ -64,9 +64,12 @@ test('calls for Redis fail', { skip }, async (t) => {
   const port = site.gw.redis.port;
 
   for (const plan of CLIENTS.map((it) => ({ ...it, ends: false }))) {
-    await t.test(name(plan), async () => {
-      for (const it of ['websocket', 'broadcast']) {
-        await eachNth(site, scenarios[it], { rounds: 4, port, ...plan });
+    await t.test(name(plan), async (t) => {
+      for (const it of ['websocket', 'commands']) {
+        const { calls, rounds } = await eachNth(site, scenarios[it], {
+          rounds: 4, port, ...plan,
+        });
+        t.diagnostic(`${it}: ${rounds} of ${calls}`);
       }
     });
   }

@@ -71,7 +71,8 @@ async function slow(site) {
     gw.emitter.to(client.id).emit('large', i, 'x'.repeat(60000));
     gw.emitter.to(client.id).emit('large', i + 0.5);
     if (i % 4 === 0) {
-      await site.undisturbed();
+      site.publish();
+      await site.check(1);
     }
   }
   client.ws.resume();

@@ -18,8 +18,10 @@ const FEW = 4;
 const STATUS = 'GET /status HTTP/1.1\r\nHost: localhost\r\n'
   + 'Connection: close\r\n\r\n';
 
-// What nginx itself says when it gets no memory.
-const MEMORY = /\[emerg\].* (malloc|posix_memalign)\(.*failed \(12: /;
+// What nginx itself says when it gets no memory, and what the module does where
+// it was built to check itself.
+const MEMORY = new RegExp('\\[emerg\\].* (malloc|posix_memalign)\\(.*failed '
+  + '\\(12: |no memory for the check');
 
 /** Waits for something that concerns a client; fails if it is closed. */
 async function met(client, condition, what) {
@@ -113,13 +115,22 @@ class Site {
   }
 
   /**
-   * Waits until two workers read the feed, so that nothing is lost when one of
-   * them gets no memory for what it reads.
+   * Waits until all workers have their connections to Redis, and two of them
+   * read the feed, so that nothing is lost when one of these gets no memory
+   * for what it reads.
    */
   async paired() {
+    const { redis, nginx } = this.gw;
+
+    // One for commands of each worker, two for the feed, and that of the test.
+    await until(async () => (
+      (await redis.connections()).length >= nginx.workers().length + 3),
+                'all connections to Redis', 20000);
     await until(async () => {
-      const { redis } = await this.status();
-      return redis.feed && redis.standby;
+      // The page may be the one that gets no memory.
+      const { status, body } = await this.page().catch(() => ({}));
+      const roles = status === 200 && JSON.parse(body).redis;
+      return roles && roles.feed && roles.standby;
     }, 'a reader of the feed and a standby', 20000);
   }
 
@@ -137,11 +148,16 @@ class Site {
   /** What has to be as before when all else is over. */
   async #state() {
     const { sessions, users, rooms, memberships, zone } = await this.status();
+    const workers = this.gw.nginx.workers();
+    const own = this.gw.workersOf(this.bystanders);
+
+    // A bystander may have come back to another worker.
     return {
       sessions: sessions.live, users, rooms, memberships, free: zone.free,
-      descriptors: this.gw.nginx.workers().map(
-        (pid) => fs.readdirSync(`/proc/${pid}/fd`).length),
-      workers: this.gw.nginx.workers(),
+      descriptors: workers.map((pid) => (
+        fs.readdirSync(`/proc/${pid}/fd`).length
+          - own.filter((it) => it === pid).length)),
+      workers,
     };
   }
 
