@@ -21,6 +21,7 @@ SO      := $(B)/$(MODULE).so
 # the module that t/gateway and bench run, and the one that t/chaos kills
 SIO_MODULE ?= $(abspath $(SO))
 FAULTS_SO  := $(abspath $(B))/faults/$(MODULE).so
+SHIM_SO    := $(abspath $(B))/faults/shim.so
 
 # A plain nginx source tree to build against; empty: Debian's nginx-dev.
 NGX_SRC ?=
@@ -66,6 +67,8 @@ HDRS := $(sort $(wildcard src/*.h src/*/*.h))
 jobs  = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 quiet = $(if $(V),,-s)
 
+comma := ,
+
 # true if T names one of these suites, or a file of theirs
 only  = $(filter $(foreach suite,$(1),$(suite)% t/$(suite)%),$(T))
 
@@ -83,13 +86,13 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(call only,gateway clients chaos fuzz differential),, \
+	    $(if $(call only,gateway clients chaos faults fuzz differential),, \
 	        unit-programs) \
 	    $(if $(call only,gateway clients unit fuzz differential),,faults) \
-	    $(if $(call only,gateway clients chaos unit demo),, \
+	    $(if $(call only,gateway clients chaos faults unit demo),, \
 	        fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
-	    t/run $(T)
+	    SIO_SHIM_LIBRARY=$(SHIM_SO) t/run $(T)
 
 .PHONY: unit
 unit: unit-programs  ## run the unit tests of src/proto and src/store
@@ -108,10 +111,17 @@ chaos: build faults  ## kill, reload, stop and upgrade for some 20 minutes
 	@CHAOS=full TIMEOUT=3600 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
 	    SIO_FAULTS_MODULE=$(FAULTS_SO) t/run chaos
 
+.PHONY: faults-full
+faults-full: build faults  ## let each allocation fail, for half an hour
+	@FAULTS=full TIMEOUT=7200 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
+	    SIO_FAULTS_MODULE=$(FAULTS_SO) SIO_SHIM_LIBRARY=$(SHIM_SO) \
+	    t/run $(or $(T),faults)
+
 .PHONY: asan
 asan: deps deps-asan  ## run the tests with nginx under sanitizers; T= as above
-	@$(MAKE) $(jobs) --no-print-directory asan-nginx
-	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) t/asan/run $(T)
+	@$(MAKE) $(jobs) --no-print-directory asan-nginx $(SHIM_SO)
+	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) \
+	    SIO_SHIM_LIBRARY=$(SHIM_SO) t/asan/run $(T)
 
 .PHONY: fuzz-session
 fuzz-session: deps deps-asan  ## 5 minutes of random sessions; SEED=n
@@ -140,7 +150,9 @@ bench-log: $(B)/log_bench  ## measure the log alone: ns per record
 .PHONY: faults
 faults:  ## build the module that a test can kill at each of its steps
 	@$(MAKE) $(jobs) --no-print-directory B=$(B)/faults \
-	    CC_OPT='$(CC_OPT) -DNGX_SIO_FAULTS=1' build
+	    CC_OPT='$(CC_OPT) -DNGX_SIO_FAULTS=1' \
+	    LD_OPT='$(LD_OPT) $(addprefix -Wl$(comma)--wrap=,$(FAULTS_WRAP))' \
+	    build $(B)/faults/shim.so
 
 .PHONY: deps
 deps:  ## install the apt and npm packages that are missing
@@ -270,6 +282,18 @@ $(ASAN_OBJS)/Makefile: config $(ASAN_OBJS)/inputs
 asan-nginx: $(ASAN_OBJS)/Makefile FORCE
 	@$(MAKE) $(quiet) $(jobs) --no-print-directory \
 	    -f $(ASAN_OBJS)/Makefile -C $(ASAN_TREE) binary
+
+
+# What t/faults loads in front of nginx, so that calls fail; and what the module
+# asks of pools, which it hands to src/core/ngx_sio_fault.c for the same end.
+
+FAULTS_WRAP := ngx_palloc ngx_pnalloc ngx_pcalloc ngx_list_push ngx_array_push \
+               ngx_create_temp_buf ngx_http_cleanup_add
+
+$(sort $(SHIM_SO) $(B)/shim.so $(B)/faults/shim.so): t/faults/shim.c
+	@mkdir -p $(@D)
+	$(say)$(CC) -std=gnu11 -g -O2 -W -Wall -Wextra -Werror -fPIC -shared \
+	    -o $@.new $< -ldl && mv $@.new $@
 
 
 # Unit tests.

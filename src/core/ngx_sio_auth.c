@@ -6,6 +6,7 @@
 
 #include "ngx_sio_auth.h"
 
+#include <sio_json.h>
 #include <sio_record.h>
 
 #include <openssl/err.h>
@@ -226,6 +227,7 @@ ngx_sio_auth_decode(ngx_str_t *part)
 {
     u_char      buf[NGX_SIO_AUTH_PART_LEN];
     json_t     *object;
+    sio_rc_t    rc;
     ngx_str_t   text;
 
     text.data = buf;
@@ -234,8 +236,12 @@ ngx_sio_auth_decode(ngx_str_t *part)
         return NULL;
     }
 
-    object = json_loadb((char *) text.data, text.len, JSON_REJECT_DUPLICATES,
-                        NULL);
+    object = sio_json_parse(text.data, text.len, JSON_REJECT_DUPLICATES, &rc);
+
+    if (rc == SIO_NOMEM) {
+        ngx_set_errno(NGX_ENOMEM);
+        return NULL;
+    }
 
     if (!json_is_object(object)) {
         json_decref(object);

@@ -52,7 +52,8 @@ ngx_uint_t ngx_sio_auth_alg(const u_char *name, size_t len);
  * keys whose algorithm is the token's are tried: those with its kid, or, if no
  * key has it, those without kid.  OpenSSL's error queue is left empty.
  *
- * pool: for identity->user.  A result other than OK leaves nothing behind.
+ * pool: for identity->user.  A result other than OK leaves nothing behind; if
+ * it is so for lack of memory, errno is ENOMEM.
  * The token and the keys are never logged.
  */
 ngx_sio_auth_result_e ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf,

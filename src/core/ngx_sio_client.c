@@ -82,6 +82,10 @@ ngx_sio_client_forget(ngx_sio_client_t *sc)
     ngx_queue_remove(&sc->link);
     sc->gateway->nclients--;
 
+    if (sc->bearer) {
+        ngx_free(sc->bearer);
+    }
+
     ngx_sio_partial_free(sc);
     ngx_free(sc);
 }

@@ -132,6 +132,7 @@ void
 ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
 {
     json_t                 *token;
+    ngx_err_t               err;
     ngx_pool_t             *pool;
     ngx_sio_client_t       *socket;
     ngx_sio_identity_t      identity;
@@ -143,12 +144,28 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
         return;
     }
 
+    /*
+     * A refused client does not come back, so it has to be told from one for
+     * whom there was no memory.  The libraries do not tell, malloc() does.
+     */
+
+    ngx_set_errno(0);
+
     token = ngx_sio_connect_token(sc, auth);
     result = ngx_sio_auth_verify(sc->conf, token, &identity, pool);
+
+    err = ngx_errno;
+
     json_decref(token);
 
     if (result != NGX_SIO_AUTH_OK) {
         ngx_destroy_pool(pool);
+
+        if (err == NGX_ENOMEM) {
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+
         ngx_sio_connect_refuse(sc, nsp, result);
         return;
     }

@@ -82,6 +82,8 @@ static void ngx_sio_dispatch_handler(ngx_event_t *ev);
 static ngx_int_t ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_dispatch_record(ngx_sio_gateway_t *gw,
     uint64_t off, sio_record_t *rec);
+static ngx_int_t ngx_sio_dispatch_unread(ngx_sio_gateway_t *gw,
+    const sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw,
@@ -211,6 +213,11 @@ ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
             continue;
         }
 
+        if (rc == NGX_BUSY) {
+            /* the sweep tries again */
+            return;
+        }
+
         if (rc == NGX_AGAIN
             && !ngx_sio_log_arm(gw->zone, gw->slot, gw->cursor))
         {
@@ -223,8 +230,9 @@ ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
 
 
 /*
- * NGX_OK: there may be more; NGX_AGAIN: the head is reached; NGX_DECLINED: the
- * log has gone on without this worker.
+ * NGX_OK: there may be more; NGX_AGAIN: the head is reached; NGX_BUSY: there is
+ * no memory for the next record; NGX_DECLINED: the log has gone on without this
+ * worker.
  */
 
 static ngx_int_t
@@ -317,7 +325,7 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
 
     image = ngx_sio_wire_load(gw, off, rec);
     if (image == NULL) {
-        return NGX_DECLINED;
+        return ngx_sio_dispatch_unread(gw, rec);
     }
 
     if (image->nsp >= NGX_SIO_NAMESPACES) {
@@ -362,9 +370,25 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
 }
 
 
+/* Why a record could not be read: it is no more, or there is no memory. */
+
+static ngx_int_t
+ngx_sio_dispatch_unread(ngx_sio_gateway_t *gw, const sio_record_t *rec)
+{
+    if (rec->offset < ngx_sio_log_tail(gw->zone)
+        || !sio_record_sane(rec, ngx_sio_log_max_record(gw->zone)))
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_BUSY;
+}
+
+
 static ngx_int_t
 ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
 {
+    ngx_int_t                     rc;
     uint64_t                      hash;
     sio_str_t                     name;
     ngx_sio_dispatch_t           *d;
@@ -414,8 +438,10 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
     ngx_sio_dispatch_segment(gw);
     d->audience = to;
 
-    if (ngx_sio_dispatch_stage(gw, rec) != NGX_OK) {
-        return NGX_DECLINED;
+    rc = ngx_sio_dispatch_stage(gw, rec);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ngx_sio_dispatch_addressed(gw, rec, ngx_sio_dispatch_add, NULL);
@@ -508,12 +534,12 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
         || ngx_sio_wire_write(gw, rec, 0, stage->data + stage->len, len)
            != NGX_OK)
     {
-        return NGX_DECLINED;
+        return ngx_sio_dispatch_unread(gw, rec);
     }
 
     msg = ngx_array_push(&d->messages);
     if (msg == NULL) {
-        return NGX_DECLINED;
+        return NGX_BUSY;
     }
 
     ngx_sio_wire_message(gw, rec, msg, stage->len, len);
@@ -530,6 +556,7 @@ static ngx_int_t
 ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 {
     uint64_t           ref;
+    ngx_int_t          rc;
     sio_str_t          name;
     ngx_sio_client_t  *sc;
 
@@ -558,6 +585,8 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
     ngx_sio_dispatch_segment(gw);
     ngx_sio_dispatch_flush_sockets(gw, sc);
 
+    rc = NGX_OK;
+
     if (rec->flags & SIO_RECORD_CLOSE) {
         ngx_sio_client_close(sc, ngx_min(rec->arg,
                                          NGX_SIO_CLOSE_REASONS - 1));
@@ -568,17 +597,26 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
     } else if (rec->flags & SIO_RECORD_CONNECTED) {
 
         if (rec->nsp) {
-            return ngx_sio_arrive_late(sc, rec->nsp, rec->offset);
-        }
+            rc = ngx_sio_arrive_late(sc, rec->nsp, rec->offset);
 
-        ngx_sio_arrive_again(sc, rec->offset);
+        } else {
+            ngx_sio_arrive_again(sc, rec->offset);
+        }
 
     } else {
         ref = rec->offset;
-        return ngx_sio_wire_missed(gw, sc, &ref, 1, 0);
+        rc = ngx_sio_wire_missed(gw, sc, &ref, 1, 0);
     }
 
-    return NGX_OK;
+    if (rc != NGX_OK && ngx_sio_dispatch_unread(gw, rec) == NGX_BUSY) {
+
+        /* it is for this one only, so nobody else has to wait */
+
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_OK;
+    }
+
+    return rc;
 }
 
 

@@ -8,16 +8,29 @@
 
 #include <ngx_sio_zone.h>
 
+#include <ngx_http.h>
+
+#include <dlfcn.h>
 #include <sys/mman.h>
 
 
 #if (NGX_SIO_FAULTS)
 
 
+static void ngx_sio_fault_find(void) __attribute__((constructor));
 static void ngx_sio_fault_at(const char *file, int line);
 
 
 static ngx_sio_fault_t  *ngx_sio_fault;
+
+
+/* The library of t/faults, if it was loaded in front of nginx. */
+
+static void
+ngx_sio_fault_find(void)
+{
+    *(void **) &ngx_sio_fault_refuse = dlsym(RTLD_DEFAULT, "sio_shim_refuse");
+}
 
 
 ngx_int_t
@@ -110,6 +123,92 @@ ngx_sio_fault_at(const char *file, int line)
 
     (void) kill(ngx_pid, plan->signal ? (int) plan->signal : SIGKILL);
 }
+
+
+#if !(NGX_DEBUG_PALLOC)
+
+
+/*
+ * Most pieces of a pool are cut off a block that is there, so a failing
+ * malloc() rarely meets them.  The linker hands to these what the module asks
+ * of pools: see "make faults".
+ */
+
+
+void *__real_ngx_palloc(ngx_pool_t *pool, size_t size);
+void *__wrap_ngx_palloc(ngx_pool_t *pool, size_t size);
+void *__real_ngx_pnalloc(ngx_pool_t *pool, size_t size);
+void *__wrap_ngx_pnalloc(ngx_pool_t *pool, size_t size);
+void *__real_ngx_pcalloc(ngx_pool_t *pool, size_t size);
+void *__wrap_ngx_pcalloc(ngx_pool_t *pool, size_t size);
+void *__real_ngx_list_push(ngx_list_t *list);
+void *__wrap_ngx_list_push(ngx_list_t *list);
+ngx_buf_t *__real_ngx_create_temp_buf(ngx_pool_t *pool, size_t size);
+ngx_buf_t *__wrap_ngx_create_temp_buf(ngx_pool_t *pool, size_t size);
+ngx_http_cleanup_t *__real_ngx_http_cleanup_add(ngx_http_request_t *r,
+    size_t size);
+ngx_http_cleanup_t *__wrap_ngx_http_cleanup_add(ngx_http_request_t *r,
+    size_t size);
+void *__real_ngx_array_push(ngx_array_t *a);
+void *__wrap_ngx_array_push(ngx_array_t *a);
+
+
+void *
+__wrap_ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_sio_refused(POOL) ? NULL : __real_ngx_palloc(pool, size);
+}
+
+
+void *
+__wrap_ngx_pnalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_sio_refused(POOL) ? NULL : __real_ngx_pnalloc(pool, size);
+}
+
+
+void *
+__wrap_ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_sio_refused(POOL) ? NULL : __real_ngx_pcalloc(pool, size);
+}
+
+
+void *
+__wrap_ngx_list_push(ngx_list_t *list)
+{
+    return ngx_sio_refused(POOL) ? NULL : __real_ngx_list_push(list);
+}
+
+
+ngx_buf_t *
+__wrap_ngx_create_temp_buf(ngx_pool_t *pool, size_t size)
+{
+    return ngx_sio_refused(POOL) ? NULL
+                                 : __real_ngx_create_temp_buf(pool, size);
+}
+
+
+ngx_http_cleanup_t *
+__wrap_ngx_http_cleanup_add(ngx_http_request_t *r, size_t size)
+{
+    return ngx_sio_refused(POOL) ? NULL
+                                 : __real_ngx_http_cleanup_add(r, size);
+}
+
+
+void *
+__wrap_ngx_array_push(ngx_array_t *a)
+{
+    if (a->nelts == a->nalloc && ngx_sio_refused(POOL)) {
+        return NULL;
+    }
+
+    return __real_ngx_array_push(a);
+}
+
+
+#endif
 
 
 #endif

@@ -10,12 +10,16 @@
 
 
 #define NGX_SIO_FEED_STALL        500          /* ms until a reader is fenced */
+#define NGX_SIO_FEED_STARVE       1000         /* ms until a message for which
+                                                  there is no memory is lost */
 #define NGX_SIO_FEED_STALL_REST   100          /* the rest of them for one that
                                                   did not move before */
 
 
 static sio_rc_t ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b,
     ngx_sio_feed_push_t *push, const char **error);
+static ngx_uint_t ngx_sio_feed_batch_waits(ngx_sio_feed_batch_t *b,
+    sio_rc_t rc);
 static ngx_int_t ngx_sio_feed_batch_append(ngx_sio_feed_batch_t *b,
     size_t len);
 static void ngx_sio_feed_batch_complain(ngx_sio_feed_batch_t *b,
@@ -46,6 +50,8 @@ ngx_sio_feed_batch_drop(ngx_sio_feed_batch_t *b)
     b->buf.len = 0;
     b->passed = 0;
     b->laggard = 0;
+    b->starved = 0;
+    b->owed = 0;
 }
 
 
@@ -57,7 +63,7 @@ ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
     ngx_int_t    n;
     const char  *error;
 
-    if (b->buf.len >= b->gw->zone->sh->log_size / 16) {
+    if (b->owed || b->buf.len >= b->gw->zone->sh->log_size / 16) {
         n = ngx_sio_feed_batch_flush(b);
 
         if (n != NGX_OK) {
@@ -68,6 +74,10 @@ ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
     len = b->buf.len;
 
     rc = ngx_sio_feed_batch_encode(b, push, &error);
+
+    if (ngx_sio_feed_batch_waits(b, rc)) {
+        return NGX_AGAIN;
+    }
 
     if (rc != SIO_OK) {
         if (rc != SIO_AGAIN) {
@@ -95,6 +105,30 @@ ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
     b->pos.since++;
 
     return NGX_OK;
+}
+
+
+/* True if a message that has no memory is to be tried again. */
+
+static ngx_uint_t
+ngx_sio_feed_batch_waits(ngx_sio_feed_batch_t *b, sio_rc_t rc)
+{
+    if (rc != SIO_NOMEM) {
+        b->starved = 0;
+        return 0;
+    }
+
+    if (b->starved == 0) {
+        b->starved = ngx_current_msec;
+    }
+
+    if (ngx_current_msec - b->starved < NGX_SIO_FEED_STARVE) {
+        return 1;
+    }
+
+    b->starved = 0;
+
+    return 0;
 }
 
 
@@ -189,13 +223,22 @@ ngx_sio_feed_batch_note(ngx_sio_feed_batch_t *b, ngx_uint_t flags)
 
     ngx_memzero(&m, sizeof(sio_message_t));
 
+    if (b->owed) {
+        flags |= b->noted;
+        b->owed = 0;
+    }
+
     m.type = SIO_RECORD_FEED;
     m.flags = (uint8_t) flags;
 
     rc = sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
                            ngx_sio_log_max_record(b->gw->zone));
 
-    if (rc != SIO_OK) {
+    if (rc == SIO_NOMEM) {
+        b->noted = flags;
+        b->owed = 1;
+
+    } else if (rc != SIO_OK) {
         ngx_log_error(NGX_LOG_ALERT, b->gw->log, 0,
                       "socketio feed of gateway \"%V\" cannot note a change "
                       "of state", &b->gw->conf->name);
@@ -206,6 +249,14 @@ ngx_sio_feed_batch_note(ngx_sio_feed_batch_t *b, ngx_uint_t flags)
 ngx_int_t
 ngx_sio_feed_batch_flush(ngx_sio_feed_batch_t *b)
 {
+    if (b->owed) {
+        ngx_sio_feed_batch_note(b, 0);
+
+        if (b->owed) {
+            return NGX_AGAIN;
+        }
+    }
+
     if (b->buf.len == 0) {
         return NGX_OK;
     }

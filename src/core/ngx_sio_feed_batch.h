@@ -37,6 +37,12 @@ typedef struct {
                                                   the last append */
     ngx_msec_t                complained;
 
+    ngx_msec_t                starved;         /* since when there is no memory
+                                                  for a message, or 0 */
+    ngx_uint_t                noted;           /* flags of a note for which
+                                                  there was none; if owed */
+    ngx_uint_t                owed;
+
     ngx_uint_t                laggard;         /* who is waited for, */
     uint64_t                  cursor;          /*   where he stood, */
     ngx_msec_t                stalled;         /*   and since when */
@@ -56,7 +62,7 @@ void ngx_sio_feed_batch_drop(ngx_sio_feed_batch_t *b);
  * Takes a message.
  *
  *   NGX_OK        taken
- *   NGX_AGAIN     not taken: no room in the log, see batch_lag()
+ *   NGX_AGAIN     not taken: no memory, or no room in the log, see batch_lag()
  *   NGX_BUSY      not taken: the log lock is not to be had
  *   NGX_DECLINED  not taken: the lease is lost
  */

@@ -88,7 +88,10 @@ ngx_sio_handshake_websocket(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    hs->bearer = ngx_sio_handshake_bearer(r);
+    if (ngx_sio_handshake_bearer(r, &hs->bearer) != NGX_OK) {
+        ngx_sio_handshake_free(hs);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     len = sio_eio_open(open, sid, 0, slcf->ping_interval, slcf->ping_timeout,
                        slcf->max_payload);
@@ -245,11 +248,13 @@ ngx_sio_handshake_hide_args(ngx_http_request_t *r)
 }
 
 
-ngx_str_t *
-ngx_sio_handshake_bearer(ngx_http_request_t *r)
+ngx_int_t
+ngx_sio_handshake_bearer(ngx_http_request_t *r, ngx_str_t **bearer)
 {
-    ngx_str_t           *bearer, *kept, token;
+    ngx_str_t           *p, *kept, token;
     ngx_sio_loc_conf_t  *slcf;
+
+    *bearer = NULL;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_socketio_module);
 
@@ -266,19 +271,21 @@ ngx_sio_handshake_bearer(ngx_http_request_t *r)
     }
 
     if (token.len == 0 || token.len > NGX_SIO_HANDSHAKE_BEARER) {
-        return NULL;
+        return NGX_OK;
     }
 
-    bearer = ngx_alloc(sizeof(ngx_str_t) + token.len, r->connection->log);
-    if (bearer == NULL) {
-        return NULL;
+    p = ngx_alloc(sizeof(ngx_str_t) + token.len, r->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
-    bearer->len = token.len;
-    bearer->data = (u_char *) (bearer + 1);
-    ngx_memcpy(bearer->data, token.data, token.len);
+    p->len = token.len;
+    p->data = (u_char *) (p + 1);
+    ngx_memcpy(p->data, token.data, token.len);
 
-    return bearer;
+    *bearer = p;
+
+    return NGX_OK;
 }
 
 

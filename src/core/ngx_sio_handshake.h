@@ -32,10 +32,10 @@ ngx_int_t ngx_sio_handshake_token(ngx_http_request_t *r,
 
 /*
  * The token that came with the request, on the heap: that of an Authorization
- * header, else that of the query, as far as the configuration allows for them.
- * NULL if there is none, or no memory.
+ * header, else that of the query, as far as the configuration allows for them;
+ * *bearer is NULL if there is none.  NGX_OK, or NGX_ERROR without memory.
  */
-ngx_str_t *ngx_sio_handshake_bearer(ngx_http_request_t *r);
+ngx_int_t ngx_sio_handshake_bearer(ngx_http_request_t *r, ngx_str_t **bearer);
 
 
 #endif /* _NGX_SIO_HANDSHAKE_H_INCLUDED_ */

@@ -116,6 +116,11 @@ ngx_sio_post_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
 
     ngx_memcpy(sc->eio_sid, eio_sid, NGX_SIO_SID_LEN);
 
+    if (ngx_sio_handshake_bearer(r, &sc->bearer) != NGX_OK) {
+        ngx_sio_client_forget(sc);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     rc = ngx_sio_post_enter(r, p);
 
     if (rc != NGX_DECLINED) {
@@ -124,7 +129,6 @@ ngx_sio_post_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
 
     p->request = r;
     sc->log = r->connection->log;
-    sc->bearer = ngx_sio_handshake_bearer(r);
 
     return ngx_sio_http_read_body(r, slcf->max_payload, ngx_sio_post_body,
                                   ngx_sio_post_gone, p);
@@ -580,10 +584,6 @@ ngx_sio_post_forget(ngx_sio_client_t *sc)
 {
     if (sc->connect) {
         ngx_sio_connect_abort(sc);
-    }
-
-    if (sc->bearer) {
-        ngx_free(sc->bearer);
     }
 
     ngx_sio_client_forget(sc);

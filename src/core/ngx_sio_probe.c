@@ -80,9 +80,19 @@ ngx_sio_probe_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ngx_sio_handshake_bearer(r, &pr->bearer) != NGX_OK) {
+        ngx_free(pr);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     rc = ngx_sio_probe_begin(gw, eio_sid);
 
     if (rc == NGX_BUSY) {
+
+        if (pr->bearer) {
+            ngx_free(pr->bearer);
+        }
+
         ngx_free(pr);
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
@@ -92,7 +102,6 @@ ngx_sio_probe_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     pr->second = (rc != NGX_OK);
     pr->gateway = gw;
     pr->conf = slcf;
-    pr->bearer = ngx_sio_handshake_bearer(r);
     ngx_memcpy(pr->eio_sid, eio_sid, NGX_SIO_SID_LEN);
 
     return ngx_sio_upgrade_start(r, slcf->deflate != 0, NULL, 0,

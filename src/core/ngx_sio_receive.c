@@ -163,7 +163,10 @@ ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
                           ngx_sio_receive_wants_json(data, len) ? &json
                                                                 : NULL);
 
-    if (rc != SIO_OK || sc->attachments) {
+    if (rc == SIO_NOMEM) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+
+    } else if (rc != SIO_OK || sc->attachments) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
 
     } else if (pk.type == SIO_CONNECT) {

@@ -298,7 +298,17 @@ ngx_sio_status_text(ngx_sio_status_t *st)
     ngx_sio_status_closes(st, root);
     ngx_sio_status_redis(st, root);
 
+    ngx_set_errno(0);
+
     text = st->failed ? NULL : json_dumps(root, JSON_INDENT(2));
+
+    if (text && ngx_errno == NGX_ENOMEM) {
+
+        /* jansson may have gone on without what it had no room for */
+
+        free(text);
+        text = NULL;
+    }
 
     json_decref(root);
 

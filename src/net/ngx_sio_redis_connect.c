@@ -101,7 +101,8 @@ ngx_sio_redis_connected(ngx_sio_redis_t *rd)
         return NGX_ERROR;
     }
 
-    rd->reader = redisReaderCreate();
+    rd->reader = ngx_sio_redis_reader();
+    rd->grown = 0;
 
     if (rd->reader == NULL || ngx_sio_redis_greet(rd) != NGX_OK) {
         ngx_sio_redis_lost(rd, 0, "no memory");

@@ -12,9 +12,11 @@
 #define NGX_SIO_REDIS_SLICE       (8 * 1024)
 #define NGX_SIO_REDIS_TURN        (1024 * 1024)
 #define NGX_SIO_REDIS_REPLY       (64 * 1024 * 1024)
+#define NGX_SIO_REDIS_READER_KEEP (64 * 1024)
 
 
 static void ngx_sio_redis_receive(ngx_sio_redis_t *rd);
+static void ngx_sio_redis_shrink(ngx_sio_redis_t *rd);
 static ngx_int_t ngx_sio_redis_feed(ngx_sio_redis_t *rd, u_char *p,
     size_t len);
 static ngx_int_t ngx_sio_redis_deliver(ngx_sio_redis_t *rd);
@@ -27,6 +29,27 @@ static void ngx_sio_redis_send(ngx_sio_redis_t *rd);
 /* Handlers of different connections never nest, so one buffer serves all. */
 
 static u_char  ngx_sio_redis_buffer[NGX_SIO_REDIS_RECV];
+
+
+redisReader *
+ngx_sio_redis_reader(void)
+{
+    redisReader  *reader;
+
+    reader = redisReaderCreate();
+
+    if (reader) {
+
+        /*
+         * It would exchange a large buffer that is empty for a small one, and
+         * abort() if there is no memory for that.
+         */
+
+        reader->maxbuf = 0;
+    }
+
+    return reader;
+}
 
 
 void
@@ -133,9 +156,17 @@ ngx_sio_redis_feed(ngx_sio_redis_t *rd, u_char *p, size_t len)
     while (len) {
         n = ngx_min(len, NGX_SIO_REDIS_SLICE);
 
+        if (rd->grown) {
+            ngx_sio_redis_shrink(rd);
+        }
+
         if (redisReaderFeed(rd->reader, (const char *) p, n) != REDIS_OK) {
             ngx_sio_redis_lost(rd, 0, "no memory");
             return NGX_DONE;
+        }
+
+        if (rd->reader->len > NGX_SIO_REDIS_READER_KEEP) {
+            rd->grown = 1;
         }
 
         if (rd->reader->len > NGX_SIO_REDIS_REPLY) {
@@ -152,6 +183,27 @@ ngx_sio_redis_feed(ngx_sio_redis_t *rd, u_char *p, size_t len)
     }
 
     return NGX_OK;
+}
+
+
+/* Another reader, when nothing is in this one; without memory it stays. */
+
+static void
+ngx_sio_redis_shrink(ngx_sio_redis_t *rd)
+{
+    redisReader  *reader;
+
+    if (rd->reader->ridx != -1 || rd->reader->pos != rd->reader->len) {
+        return;
+    }
+
+    reader = ngx_sio_redis_reader();
+
+    if (reader) {
+        redisReaderFree(rd->reader);
+        rd->reader = reader;
+        rd->grown = 0;
+    }
 }
 
 

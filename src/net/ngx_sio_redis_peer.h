@@ -60,6 +60,7 @@ struct ngx_sio_redis_s {
 
     ngx_peer_connection_t           peer;      /* .connection: NULL if AWAY */
     redisReader                    *reader;    /* lives with the connection */
+    ngx_uint_t                      grown;     /* its buffer is a large one */
     sio_buf_t                       out;
     size_t                          sent;      /* of out */
     ngx_queue_t                     waiting;   /* commands, oldest first */
@@ -93,6 +94,9 @@ void ngx_sio_redis_connect(ngx_sio_redis_t *rd);
  * sends the greeting.  NGX_OK; NGX_ERROR: it failed, and is handled.
  */
 ngx_int_t ngx_sio_redis_connected(ngx_sio_redis_t *rd);
+
+/* A reader of replies; NULL without memory. */
+redisReader *ngx_sio_redis_reader(void);
 
 void ngx_sio_redis_read_handler(ngx_event_t *rev);
 void ngx_sio_redis_write_handler(ngx_event_t *wev);

@@ -7,6 +7,7 @@
 #include "sio_json.h"
 #include "sio_utf8.h"
 
+#include <errno.h>
 #include <string.h>
 
 
@@ -25,6 +26,15 @@ typedef struct {
 } sio_json_scan_t;
 
 
+/* What is given to jansson. */
+
+typedef struct {
+    const unsigned char  *p;
+    const unsigned char  *last;
+    int                   nomem;
+} sio_json_source_t;
+
+
 static sio_rc_t sio_json_value(sio_json_scan_t *sc);
 static sio_rc_t sio_json_open(sio_json_scan_t *sc);
 static sio_rc_t sio_json_next(sio_json_scan_t *sc);
@@ -38,6 +48,7 @@ static const unsigned char *sio_json_behind(const unsigned char *p,
     const unsigned char *last);
 static int sio_json_hex4(const unsigned char *p, const unsigned char *last);
 
+static size_t sio_json_read(void *buf, size_t len, void *data);
 static sio_rc_t sio_json_tame(sio_buf_t *b, const unsigned char *p,
     size_t len);
 static sio_rc_t sio_json_tame_string(sio_buf_t *b, const unsigned char **pos,
@@ -466,6 +477,61 @@ sio_json_behind(const unsigned char *p, const unsigned char *last)
 }
 
 
+json_t *
+sio_json_parse(const unsigned char *p, size_t len, size_t flags, sio_rc_t *rc)
+{
+    json_t             *json;
+    sio_json_source_t   src;
+
+    src.p = p;
+    src.last = p + len;
+    src.nomem = 0;
+
+    errno = 0;
+
+    json = json_load_callback(sio_json_read, &src, flags, NULL);
+
+    if (errno == ENOMEM) {
+        src.nomem = 1;
+    }
+
+    if (src.nomem) {
+        json_decref(json);
+        json = NULL;
+    }
+
+    if (rc) {
+        *rc = json ? SIO_OK : src.nomem ? SIO_NOMEM : SIO_ERROR;
+    }
+
+    return json;
+}
+
+
+/*
+ * Gives one character at a time, so that a look at errno comes between a
+ * character that was lost and a number, which resets errno.
+ */
+
+static size_t
+sio_json_read(void *buf, size_t len, void *data)
+{
+    sio_json_source_t *src = data;
+
+    if (errno == ENOMEM) {
+        src->nomem = 1;
+    }
+
+    if (src->p == src->last || len == 0) {
+        return 0;
+    }
+
+    *(unsigned char *) buf = *src->p++;
+
+    return 1;
+}
+
+
 sio_rc_t
 sio_json_load(const unsigned char *p, size_t len, json_t **json)
 {
@@ -476,7 +542,7 @@ sio_json_load(const unsigned char *p, size_t len, json_t **json)
 
     flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
 
-    *json = json_loadb((const char *) p, len, flags, NULL);
+    *json = sio_json_parse(p, len, flags, NULL);
 
     if (*json) {
         return SIO_OK;
@@ -493,7 +559,7 @@ sio_json_load(const unsigned char *p, size_t len, json_t **json)
     rc = sio_json_tame(&b, p, len);
 
     if (rc == SIO_OK) {
-        *json = json_loadb((const char *) b.data, b.len, flags, NULL);
+        *json = sio_json_parse(b.data, b.len, flags, NULL);
     }
 
     sio_buf_free(&b);
@@ -647,7 +713,7 @@ sio_json_number_fits(const unsigned char *p, size_t len, size_t flags)
 {
     json_t  *json;
 
-    json = json_loadb((const char *) p, len, flags | JSON_DECODE_ANY, NULL);
+    json = sio_json_parse(p, len, flags | JSON_DECODE_ANY, NULL);
 
     json_decref(json);
 

@@ -48,6 +48,14 @@ sio_rc_t sio_json_check_depth(const unsigned char *p, size_t len,
 sio_rc_t sio_json_first(const sio_str_t *array, sio_str_t *value);
 
 /*
+ * Decodes a text by jansson, with flags of json_loadb().  Without memory for a
+ * character of a string jansson goes on without it: that is found out here.
+ * NULL with *rc, unless rc is NULL: SIO_ERROR (no JSON), SIO_NOMEM.
+ */
+json_t *sio_json_parse(const unsigned char *p, size_t len, size_t flags,
+    sio_rc_t *rc);
+
+/*
  * Decodes a text that sio_json_check() accepts into a new reference.  What
  * jansson cannot hold becomes the nearest that it can: a double, null for a
  * number that is none, U+FFFD.  SIO_OK, SIO_ERROR (no UTF-8), SIO_NOMEM.

@@ -42,6 +42,10 @@ ngx_sio_log_append(ngx_sio_zone_t *z, ngx_sio_append_t *a)
         return NGX_ERROR;
     }
 
+    if (ngx_sio_refused(STORE)) {
+        return NGX_AGAIN;
+    }
+
     if (ngx_sio_zone_log_lock(z) != NGX_OK) {
         return NGX_BUSY;
     }

@@ -125,6 +125,10 @@ ngx_sio_name_alloc(ngx_sio_names_t *names)
 {
     uint32_t  i;
 
+    if (ngx_sio_refused(STORE)) {
+        return 0;
+    }
+
     i = *names->free;
 
     if (i) {

@@ -53,6 +53,10 @@ ngx_sio_session_alloc_locked(ngx_sio_zone_t *z)
     ngx_sio_zone_sh_t     *sh;
     ngx_sio_session_sh_t  *ss;
 
+    if (ngx_sio_refused(STORE)) {
+        return 0;
+    }
+
     sh = z->sh;
     i = sh->free_session;
 

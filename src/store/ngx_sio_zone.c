@@ -39,6 +39,7 @@ static void ngx_sio_zone_log_recover(ngx_sio_zone_sh_t *sh);
 
 #if (NGX_SIO_FAULTS)
 void (*ngx_sio_fault_step)(const char *file, int line);
+int (*ngx_sio_fault_refuse)(unsigned what);
 #endif
 
 
@@ -394,6 +395,10 @@ ngx_sio_zone_chunk_locked(ngx_sio_zone_t *z)
     uint32_t             i;
     ngx_sio_zone_sh_t   *sh;
     ngx_sio_chunk_sh_t  *c;
+
+    if (ngx_sio_refused(STORE)) {
+        return 0;
+    }
 
     sh = z->sh;
     i = sh->free_chunk;

@@ -615,7 +615,8 @@ uint64_t ngx_sio_zone_now(void);
  * Every store to shared memory whose order matters to repair is followed by a
  * step: the compiler moves no access across it.  (What the CPU moves does not
  * matter, a dead process has executed all of its stores or none.)  In a build
- * with NGX_SIO_FAULTS a test may kill the process there.
+ * with NGX_SIO_FAULTS a test may kill the process there, and may have a record,
+ * or room in the log, refused as if there was none left.
  */
 
 #if (NGX_SIO_FAULTS)
@@ -627,8 +628,15 @@ extern void (*ngx_sio_fault_step)(const char *file, int line);
             ngx_sio_fault_step(__FILE__, __LINE__);                           \
         }                                                                     \
     } while (0)
+
+#define NGX_SIO_REFUSE_POOL   0x2      /* what the faults of tests know */
+#define NGX_SIO_REFUSE_STORE  0x4
+extern int (*ngx_sio_fault_refuse)(unsigned what);
+#define ngx_sio_refused(what)                                                 \
+    (ngx_sio_fault_refuse && ngx_sio_fault_refuse(NGX_SIO_REFUSE_##what))
 #else
 #define ngx_sio_step()        __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#define ngx_sio_refused(what)  0
 #endif
 
 /* Atomic accesses with the ordering that the protocols above ask for. */
