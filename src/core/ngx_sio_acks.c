@@ -42,7 +42,6 @@ struct ngx_sio_acks_s {
 static ngx_uint_t ngx_sio_acks_pending(ngx_sio_gateway_t *gw, uint64_t id);
 static void ngx_sio_acks_forget(ngx_sio_acks_t *acks, ngx_uint_t i);
 static uint64_t ngx_sio_acks_id(const sio_str_t *text);
-static ngx_int_t ngx_sio_acks_sid(ngx_sio_client_t *sc, u_char *sid);
 static ngx_int_t ngx_sio_acks_first(ngx_sio_acks_asked_t *asked,
     uint64_t hash, ngx_log_t *log);
 static ngx_int_t ngx_sio_acks_grow(ngx_sio_acks_asked_t *asked,
@@ -201,7 +200,7 @@ ngx_sio_acks_answer(ngx_sio_client_t *sc, const sio_packet_t *pk)
     gw = sc->gateway;
     id = ngx_sio_acks_id(&pk->id);
 
-    if (!ngx_sio_acks_pending(gw, id) || ngx_sio_acks_sid(sc, sid) != NGX_OK) {
+    if (!ngx_sio_acks_pending(gw, id) || ngx_sio_post_sid(sc, sid) != NGX_OK) {
         ngx_sio_gateway_stat(gw, ACKS_IGNORED, 1);
         return;
     }
@@ -246,42 +245,6 @@ ngx_sio_acks_id(const sio_str_t *text)
     }
 
     return id;
-}
-
-
-/* A client that posts has no session of its own to look at. */
-
-static ngx_int_t
-ngx_sio_acks_sid(ngx_sio_client_t *sc, u_char *sid)
-{
-    uint32_t               i;
-    ngx_int_t              rc;
-    ngx_sio_zone_t        *z;
-    ngx_sio_session_sh_t  *ss;
-
-    z = sc->gateway->zone;
-
-    if (ngx_sio_zone_lock(z) != NGX_OK) {
-        return NGX_BUSY;
-    }
-
-    rc = NGX_DECLINED;
-    i = sc->session;
-
-    if (i == 0) {
-        (void) ngx_sio_post_session_locked(sc, &i);
-    }
-
-    ss = ngx_sio_session_live_locked(z, i);
-
-    if (ss && ss->sid[0]) {
-        ngx_memcpy(sid, ss->sid, NGX_SIO_SID_LEN);
-        rc = NGX_OK;
-    }
-
-    ngx_sio_zone_unlock(z);
-
-    return rc;
 }
 
 

@@ -49,6 +49,12 @@ ngx_int_t ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from,
 ngx_sio_session_sh_t *ngx_sio_post_session_locked(ngx_sio_client_t *sc,
     uint32_t *session);
 
+/*
+ * The id of a socket, of whatever transport, in NGX_SIO_SID_LEN bytes.  NGX_OK;
+ * NGX_DECLINED: it is no socket; NGX_BUSY: the zone is locked.
+ */
+ngx_int_t ngx_sio_post_sid(ngx_sio_client_t *sc, u_char *sid);
+
 void ngx_sio_post_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
 void ngx_sio_post_pong(ngx_sio_client_t *sc);

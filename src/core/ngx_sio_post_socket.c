@@ -45,6 +45,42 @@ ngx_sio_post_session_locked(ngx_sio_client_t *sc, uint32_t *session)
 }
 
 
+/* A client that posts has no session of its own to look at. */
+
+ngx_int_t
+ngx_sio_post_sid(ngx_sio_client_t *sc, u_char *sid)
+{
+    uint32_t               i;
+    ngx_int_t              rc;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = sc->gateway->zone;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    rc = NGX_DECLINED;
+    i = sc->session;
+
+    if (i == 0) {
+        (void) ngx_sio_post_session_locked(sc, &i);
+    }
+
+    ss = ngx_sio_session_live_locked(z, i);
+
+    if (ss && ss->sid[0]) {
+        ngx_memcpy(sid, ss->sid, NGX_SIO_SID_LEN);
+        rc = NGX_OK;
+    }
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
 /* By way of the log, to whoever has the session. */
 
 void
@@ -217,24 +253,9 @@ ngx_sio_post_say(ngx_sio_client_t *sc, const u_char *sid, ngx_uint_t flags)
 void
 ngx_sio_post_kick(ngx_sio_client_t *sc, ngx_uint_t close)
 {
-    u_char                 sid[NGX_SIO_SID_LEN];
-    uint32_t               i;
-    ngx_sio_session_sh_t  *ss;
+    u_char  sid[NGX_SIO_SID_LEN];
 
-    sid[0] = '\0';
-
-    if (ngx_sio_zone_lock(sc->gateway->zone) == NGX_OK) {
-
-        ss = ngx_sio_post_session_locked(sc, &i);
-
-        if (ss) {
-            ngx_memcpy(sid, ss->sid, NGX_SIO_SID_LEN);
-        }
-
-        ngx_sio_zone_unlock(sc->gateway->zone);
-    }
-
-    if (sid[0]) {
+    if (ngx_sio_post_sid(sc, sid) == NGX_OK) {
         (void) ngx_sio_post_say(sc, sid, close ? SIO_RECORD_CLOSE : 0);
     }
 }
