@@ -175,7 +175,27 @@ ngx_sio_branch_claim(ngx_sio_client_t *carrier)
 }
 
 
-/* Who had the transport before has lost what is left to him of it. */
+/*
+ * Who had the transport before has lost what is left to him of it.
+ *
+ * The transport was claimed in an earlier section of the lock, and anything may
+ * have happened in between; but here it is ours, or nothing is done.  So a
+ * branch follows its transport, and needs no owner until then:
+ *
+ *   this worker dies     its transport is parked or ends, and sheds: a branch
+ *   before               that is nobody's is parked with it, one that somebody
+ *                        has is for him to end
+ *   or amid the walk     so do those that it has claimed, each from where it
+ *                        stands; or, if the transport is another's by then,
+ *                        they are let go, for him to claim
+ *   another one takes    the ticket is no good here, and he takes all of them;
+ *   the transport        a poll is answered with all of its sockets or none, so
+ *                        those that are still ours hand nothing out
+ *   somebody comes back  it has left the transport under the lock
+ *   for a branch
+ *   a POST makes a new   the record that tells of it makes the owner of the
+ *   one                  transport come here again
+ */
 
 static ngx_int_t
 ngx_sio_branch_claim_locked(ngx_sio_client_t *carrier)

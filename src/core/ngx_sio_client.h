@@ -268,7 +268,7 @@ ngx_int_t ngx_sio_client_enter(ngx_sio_client_t *sc);
 
 /*
  * Says in the session that it moves with this worker's cursor: when all that is
- * before the cursor has been handed out.
+ * before the cursor has been handed out.  May close the client.
  */
 void ngx_sio_client_at_cursor(ngx_sio_client_t *sc);
 

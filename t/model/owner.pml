@@ -209,10 +209,15 @@ inline go_to_cursor()
 inline arrives(first, behind)
 {
     if
-    :: polling == wanted && polling && asked == me && behind > got ->
+    :: polling == wanted && polling && asked == me ->
        assert(first <= got + 1);
        assert(streaming || first == got + 1);
-       got = behind
+
+       if
+       :: behind > got -> got = behind
+       :: else
+       fi
+
     :: else
     fi
 }
