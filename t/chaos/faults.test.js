@@ -100,7 +100,8 @@ test(`${ROUNDS} times death at a random step`, { skip }, async (t) => {
     main: { env: 'SIO_FAULTS' },
     block: { zone: '16m', log: '4m', recovery: `${RECOVERY}s`, drain: '1s' },
     location: {
-      socketio_ping_interval: '1s', socketio_ping_timeout: `${SLOW}s`,
+      socketio_ping_interval: `${SLOW}s`,
+      socketio_ping_timeout: `${2 * SLOW}s`,
     },
     setup: (it) => { faults = new Faults(it.dir); },
   });

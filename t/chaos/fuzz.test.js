@@ -28,7 +28,6 @@ const SEED = Number(process.env.SEED || crypto.randomInt(2 ** 32));
 async function rest(gw) {
   let last;
 
-  // A worker that has just begun may not know yet how to leave.
   await gw.live();
   await feedPair(gw);
   await gw.nginx.reload();
