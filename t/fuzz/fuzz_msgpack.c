@@ -115,7 +115,7 @@ same_bytes(const msgpack_object_bin *bin, const json_t *json)
 }
 
 
-static void  same_map(const msgpack_object_map *map, const json_t *json);
+static void same_map(const msgpack_object_map *map, const json_t *json);
 
 
 /* What msgpack-c and jansson say of a value and its text is the same. */
@@ -132,7 +132,8 @@ same_value(const msgpack_object *o, const json_t *json)
         break;
 
     case MSGPACK_OBJECT_BOOLEAN:
-        fuzz_check(json_is_boolean(json) && json_is_true(json) == o->via.boolean);
+        fuzz_check(json_is_boolean(json)
+                   && json_is_true(json) == o->via.boolean);
         break;
 
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
