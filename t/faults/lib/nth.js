@@ -36,11 +36,12 @@ async function count(site, scenario, plan) {
 
 /**
  * options: those of Shim.arm(); rounds: how many calls fail in the short form,
- * one in each round, or else all that there are; ends: it may end a client.
+ * one in each round, or else all that there are; ends: it may end a client;
+ * gap: the feed may be down at the end of it, and it takes long.
  * What came of it: { calls, rounds, ended }.
  */
 async function eachNth(site, scenario,
-                       { rounds = 12, ends = true, ...plan } = {}) {
+                       { rounds = 12, ends = true, gap = false, ...plan } = {}) {
   const { gw, shim } = site;
   const options = { spared: [gw.nginx.pid], ...plan };
   const calls = await count(site, scenario, options);
@@ -64,8 +65,11 @@ async function eachNth(site, scenario,
       if (failure && (given === 0 || !ends || !isClean(failure))) {
         throw failure;
       }
+      if (gap) {
+        await site.paired();
+      }
       await site.undisturbed();
-      if (given > 0) {
+      if (given > 0 && !gap) {
         await scenario(site);
         site.forget();
       }

@@ -114,18 +114,22 @@ class Site {
     await this.check();
   }
 
-  /**
-   * Waits until all workers have their connections to Redis, and two of them
-   * read the feed, so that nothing is lost when one of these gets no memory
-   * for what it reads.
-   */
-  async paired() {
+  /** Waits until all workers have their connections to Redis. */
+  async connected() {
     const { redis, nginx } = this.gw;
 
     // One for commands of each worker, two for the feed, and that of the test.
     await until(async () => (
       (await redis.connections()).length >= nginx.workers().length + 3),
                 'all connections to Redis', 20000);
+  }
+
+  /**
+   * The same, and two of them read the feed, so that nothing is lost when one
+   * of these gets no memory for what it reads.
+   */
+  async paired() {
+    await this.connected();
     await until(async () => {
       // The page may be the one that gets no memory.
       const { status, body } = await this.page().catch(() => ({}));
