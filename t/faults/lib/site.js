@@ -185,7 +185,7 @@ class Site {
     await until(async () => {
       now = await this.#state();
       return isDeepStrictEqual(now, this.before);
-    }, 'all is as before', 20000).catch(() => {});
+    }, 'all is as before', 40000).catch(() => {});
     assert.deepEqual(now, this.before);
   }
 
