@@ -107,7 +107,7 @@ async function main() {
         socketio_ping_interval: '300s', socketio_ping_timeout: '300s',
       },
       '= /status': { socketio: null, socketio_status: 'mew' },
-      '/plain/': { socketio: null, alias: '/dev/shm/' },
+      '/plain/': { socketio: null, alias: '/dev/shm/', sendfile: 'off' },
     },
     setup: async () => {},
   });

@@ -113,3 +113,42 @@ test('clients that go while the list is on its way', async (t) => {
   const last = await listed(gw, 'last');
   assertComplete(last.view);
 });
+
+test('a full zone: those who are in are right, and it empties', async (t) => {
+  const gw = await gateway(t, {
+    redis: false,
+    block: {
+      zone: '1m', log: '512k', presence: 'on', presence_linger: '1s',
+    },
+    locations: {
+      '/socket.io/': { socketio_user_room: 'off' },
+      '= /status': { socketio: null, socketio_status: 'mew' },
+    },
+  });
+  const status = async () => (await fetch(`${gw.url}/status`)).json();
+  const witness = await listed(gw, 'witness');
+  const before = await status();
+  const name = (i) => `${i}-${'x'.repeat(505)}`;
+
+  for (let round = 0; round < 2; round++) {
+    const clients = [];
+    for (;;) {
+      const it = await gw.rawClient({ user: name(clients.length) });
+      await until(() => it.received('ready').length > 0 || it.closed,
+                  'in, or not');
+      if (it.closed) {
+        break;
+      }
+      clients.push(it);
+    }
+    assert.ok(clients.length > 20, `${clients.length} were in`);
+    await witness.view.shows(['witness', ...clients.map((_, i) => name(i))]);
+
+    clients.forEach((it) => it.close());
+    await witness.view.shows(['witness']);
+    assert.deepEqual((await status()).zone.users, before.zone.users);
+    assert.deepEqual((await status()).zone.chunks, before.zone.chunks);
+  }
+  assert.deepEqual(witness.view.faults, []);
+  assert.equal(witness.view.doubled, 0);
+});
