@@ -9,6 +9,7 @@
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_owned.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_wire.h"
 
 #include <ngx_sio_replay.h>
@@ -355,23 +356,25 @@ ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
 
     rc = ngx_sio_arrive_replay(sc, rp);
 
-    sio_buf_free(&rp->refs);
-
     if (rc != NGX_OK || sc->state == NGX_SIO_CLIENT_CLOSED) {
-        return NGX_ERROR;
+        rc = NGX_ERROR;
+
+    } else if (rp->left == sc->gateway->cursor) {
+        rc = ngx_sio_arrive_enter(sc, rp->socket);
+
+        if (rc == NGX_OK) {
+            ngx_sio_refresh_missed(sc, &rp->touched);
+
+        } else {
+            sc->broken = 1;
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        }
     }
 
-    if (rp->left < sc->gateway->cursor) {
-        return NGX_OK;
-    }
+    sio_buf_free(&rp->refs);
+    sio_buf_free(&rp->touched);
 
-    if (ngx_sio_arrive_enter(sc, rp->socket) != NGX_OK) {
-        sc->broken = 1;
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return rc;
 }
 
 

@@ -38,6 +38,7 @@
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
  *   acks       events that ask clients for an answer
+ *   refresh    room sets are read again
  *   drain      a worker that leaves
  *   feed       from Redis to the log
  */
@@ -48,6 +49,7 @@ typedef struct ngx_sio_rooms_s    ngx_sio_rooms_t;
 typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
 typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
 typedef struct ngx_sio_acks_s     ngx_sio_acks_t;
+typedef struct ngx_sio_refreshes_s  ngx_sio_refreshes_t;
 
 
 struct ngx_sio_gateway_s {
@@ -82,6 +84,8 @@ struct ngx_sio_gateway_s {
     ngx_event_t               answer;          /*   answers them */
     ngx_sio_owned_t          *owned;           /* clients by Engine.IO id */
     ngx_sio_acks_t           *acks;            /* answers that are asked for */
+    ngx_sio_refreshes_t      *refreshes;       /* room sets that are being read
+                                                  again */
 
     ngx_queue_t               slow;            /* by out->link: clients that
                                                   are behind */

@@ -42,9 +42,11 @@ typedef enum {
     SIO_RECORD_SESSION,         /* for the owner of the session whose Engine.IO
                                    id is the only room; parts: packets of
                                    Engine.IO, all of them text */
-    SIO_RECORD_ACK              /* the socket whose id is the only room has
+    SIO_RECORD_ACK,             /* the socket whose id is the only room has
                                    answered the event with ack id "arg"; parts:
                                    the JSON array of the answer */
+    SIO_RECORD_REFRESH          /* the room sets of the addressed are read
+                                   again */
 } sio_record_type_e;
 
 

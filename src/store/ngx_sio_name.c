@@ -341,6 +341,33 @@ ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
 }
 
 
+u_char *
+ngx_sio_name_text(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n, u_char *p)
+{
+    size_t    at, size;
+    uint32_t  c;
+
+    size = ngx_min(n->len, NGX_SIO_NAME_HEAD);
+    p = ngx_cpymem(p, n->name, size);
+
+    c = n->ext;
+
+    for (at = size; at < n->len; at += size) {
+
+        if (c == 0 || c > z->sh->nchunks) {
+            break;
+        }
+
+        size = ngx_min(n->len - at, NGX_SIO_NAME_TEXT);
+        p = ngx_cpymem(p, z->chunks[c].u.text, size);
+
+        c = z->chunks[c].next;
+    }
+
+    return p;
+}
+
+
 void
 ngx_sio_name_worker(ngx_sio_name_sh_t *n, ngx_uint_t slot, ngx_uint_t on)
 {

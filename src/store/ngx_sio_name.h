@@ -63,6 +63,13 @@ void ngx_sio_name_unref_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
 ngx_uint_t ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
     uint16_t nsp, const u_char *data, size_t len);
 
+/*
+ * Writes the name of a referenced record to p, where there is room for
+ * SIO_ROOM_LEN bytes; returns the end.
+ */
+u_char *ngx_sio_name_text(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
+    u_char *p);
+
 /* Sets or clears the mark that a worker has members of a referenced room. */
 void ngx_sio_name_worker(ngx_sio_name_sh_t *n, ngx_uint_t slot,
     ngx_uint_t on);

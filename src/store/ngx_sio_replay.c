@@ -24,6 +24,7 @@ typedef struct {
     u_char                   sid[NGX_SIO_SID_LEN];
     ngx_uint_t               socket;     /* events and commands count */
     ngx_uint_t               replies;    /* references to CONNECTED records */
+    ngx_uint_t               refresh;    /* a REFRESH was met */
 
     sio_buf_t                image;      /* tables and names of a record */
     uint64_t                 loaded;     /*   which is this one, 0: none */
@@ -43,6 +44,7 @@ static ngx_int_t ngx_sio_replay_emit(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_command(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
+static ngx_int_t ngx_sio_replay_refresh(ngx_sio_replay_walk_t *w);
 static ngx_int_t ngx_sio_replay_change(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_session(ngx_sio_replay_walk_t *w,
@@ -70,6 +72,7 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
     ngx_sio_replay_walk_t  w;
 
     rp->refs.len = 0;
+    rp->touched.len = 0;
     rp->left = cursor;
     rp->disconnect = 0;
     rp->close = 0;
@@ -256,6 +259,7 @@ ngx_sio_replay_record(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
     case SIO_RECORD_JOIN:
     case SIO_RECORD_LEAVE:
     case SIO_RECORD_DISCONNECT:
+    case SIO_RECORD_REFRESH:
 
         if (!w->socket
             || rec->nsp != w->rooms.nsp
@@ -320,6 +324,10 @@ ngx_sio_replay_command(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
         return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
+    if (rec->type == SIO_RECORD_REFRESH) {
+        return ngx_sio_replay_refresh(w);
+    }
+
     if (rec->type != SIO_RECORD_DISCONNECT) {
         return ngx_sio_replay_change(w, rec);
     }
@@ -341,6 +349,23 @@ ngx_sio_replay_command(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
     w->socket = 0;
 
     return NGX_OK;
+}
+
+
+/* Whoever has the session then reads its room sets. */
+
+static ngx_int_t
+ngx_sio_replay_refresh(ngx_sio_replay_walk_t *w)
+{
+    ngx_int_t  rc;
+
+    w->refresh = 1;
+    w->replay->touched.len = 0;
+
+    rc = ngx_sio_session_refresh(w->zone, w->replay->session,
+                                 w->replay->owner, 1);
+
+    return (rc == NGX_BUSY) ? NGX_ERROR : rc;
 }
 
 
@@ -366,6 +391,13 @@ ngx_sio_replay_change(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 
         hash = sio_record_hashes(image)[i];
         name = sio_record_name(image, i);
+
+        if (w->refresh
+            && sio_buf_append(&w->replay->touched, &hash, sizeof(uint64_t))
+               != SIO_OK)
+        {
+            return NGX_ERROR;
+        }
 
         if (rec->type == SIO_RECORD_JOIN) {
             rc = ngx_sio_replay_rooms_join(&w->rooms, hash, &name, end);

@@ -106,6 +106,9 @@ _Static_assert(sizeof(ngx_sio_member_sh_t) == 16, "size of a membership");
 
 
 #define NGX_SIO_LEFT           0x80000000      /* bit of room: it has ended */
+#define NGX_SIO_SET            1               /* bit of since, whose offset is
+                                                  a multiple of the alignment:
+                                                  it came from a room set */
 
 #define NGX_SIO_INLINE         6               /* memberships in the session */
 #define NGX_SIO_CHUNK          7               /* memberships in a chunk */
@@ -176,6 +179,8 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
                                                   0 then */
 #define NGX_SIO_BRANCHED       0x1000          /* a transport that has, or had,
                                                   branches */
+#define NGX_SIO_REFRESH        0x2000          /* its room sets are to be read
+                                                  again, by whoever has it */
 
 
 /*
