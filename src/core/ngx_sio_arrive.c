@@ -10,6 +10,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_owned.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_wire.h"
 
 #include <ngx_sio_replay.h>
@@ -24,6 +25,8 @@ static void ngx_sio_arrive_branches(ngx_sio_client_t *sc,
 static size_t ngx_sio_arrive_branch(ngx_sio_client_t *sc, size_t limit);
 static ngx_int_t ngx_sio_arrive_socket(ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp, size_t limit);
+static ngx_int_t ngx_sio_arrive_here(ngx_sio_client_t *sc,
+    ngx_sio_replay_t *rp);
 static ngx_int_t ngx_sio_arrive_replay(ngx_sio_client_t *sc,
     ngx_sio_replay_t *rp);
 static void ngx_sio_arrive_kicked(ngx_sio_client_t *sc,
@@ -350,22 +353,35 @@ ngx_sio_arrive_socket(ngx_sio_client_t *sc, ngx_sio_replay_t *rp, size_t limit)
 
     rc = ngx_sio_arrive_replay(sc, rp);
 
-    sio_buf_free(&rp->refs);
-
     if (rc != NGX_OK || sc->state == NGX_SIO_CLIENT_CLOSED) {
-        return NGX_ERROR;
-    }
+        rc = NGX_ERROR;
 
-    if (rp->left < sc->gateway->cursor) {
+    } else if (rp->left < sc->gateway->cursor) {
         sc->partly = rp->socket;
-        return NGX_OK;
+
+    } else {
+        rc = ngx_sio_arrive_here(sc, rp);
     }
 
+    sio_buf_free(&rp->refs);
+    sio_buf_free(&rp->touched);
+
+    return rc;
+}
+
+
+/* All that it missed up to the cursor is handed out. */
+
+static ngx_int_t
+ngx_sio_arrive_here(ngx_sio_client_t *sc, ngx_sio_replay_t *rp)
+{
     if (ngx_sio_arrive_enter(sc, rp->socket) != NGX_OK) {
         sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return NGX_ERROR;
     }
+
+    ngx_sio_refresh_missed(sc, &rp->touched);
 
     if (sc->transport->kind == SIO_EIO_WEBSOCKET) {
         /* a poll has to be answered first */

@@ -11,6 +11,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_partial.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_share.h"
 
@@ -290,6 +291,7 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
 
     if (m == NULL && ngx_sio_rooms_enter(rooms, sc) == NGX_OK) {
         sc->state = NGX_SIO_CLIENT_CONNECTED;
+        ngx_sio_refresh_entered(sc);
         return NGX_OK;
     }
 
@@ -336,6 +338,8 @@ ngx_sio_client_exit(ngx_sio_client_t *sc)
     gw = sc->gateway;
     ss = ngx_sio_client_session(sc);
     ref = NGX_SIO_NO_MEMBER;
+
+    ngx_sio_refresh_cancel(sc);
 
     while (sc->nrooms
            && ngx_sio_session_mine(gw->zone, sc->session, sc->owner)

@@ -64,6 +64,7 @@ extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 typedef struct ngx_sio_connect_s    ngx_sio_connect_t;
 typedef struct ngx_sio_partial_s    ngx_sio_partial_t;
 typedef struct ngx_sio_probe_s      ngx_sio_probe_t;
+typedef struct ngx_sio_refresh_s    ngx_sio_refresh_t;
 typedef struct ngx_sio_transport_s  ngx_sio_transport_t;
 typedef struct ngx_sio_share_s      ngx_sio_share_t;
 
@@ -144,6 +145,8 @@ struct ngx_sio_client_s {
                                                   the next one */
     ngx_sio_partial_t        *partial;         /* a packet whose attachments
                                                   have yet to come; or NULL */
+    ngx_sio_refresh_t        *refresh;         /* its room sets are being read
+                                                  again */
     ngx_str_t                *bearer;          /* heap; token of its request */
     ngx_log_t                *log;             /* of its connection, while there
                                                   is one */

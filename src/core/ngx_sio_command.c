@@ -6,6 +6,7 @@
 
 #include "ngx_sio_command.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 
 
@@ -45,6 +46,10 @@ ngx_sio_command_run(ngx_sio_gateway_t *gw, const sio_record_t *rec)
             /* it goes on elsewhere */
             ngx_sio_client_close(sc[i], NGX_SIO_CLOSE_TRANSPORT_CLOSE);
             continue;
+        }
+
+        if (sc[i]->refresh) {
+            ngx_sio_refresh_touch(sc[i], rec);
         }
 
         switch (rec->type) {
@@ -94,7 +99,6 @@ ngx_sio_command_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     const sio_record_t *rec)
 {
     unsigned         i;
-    ngx_int_t        rc;
     sio_str_t        name;
     ngx_sio_room_t   room;
 
@@ -105,35 +109,54 @@ ngx_sio_command_join(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         room.hash = sio_record_hashes(rec)[i];
         room.name.data = (u_char *) name.data;
         room.name.len = name.len;
+        room.set = 0;
 
-        rc = ngx_sio_session_join(gw->zone, sc->session, sc->owner, &room,
-                                  rec->offset + rec->size);
-
-        if (rc == NGX_DONE) {
-            continue;
-        }
-
-        if (rc == NGX_DECLINED && !ngx_sio_zone_lost(gw->zone)) {
-            ngx_sio_gateway_full(gw);
-        }
-
-        if (rc == NGX_OK
-            && ngx_sio_rooms_join(gw->rooms, sc, room.hash, room.room,
-                                  room.member)
-               != NGX_OK)
+        if (ngx_sio_command_enter(sc, &room, rec->offset + rec->size)
+            != NGX_OK)
         {
-            (void) ngx_sio_session_leave(gw->zone, sc->session, sc->owner,
-                                         room.member, 0);
-            rc = NGX_ERROR;
-        }
-
-        if (rc != NGX_OK) {
-            /* better to come again than to miss a room */
-            sc->broken = 1;
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
             return;
         }
     }
+}
+
+
+ngx_int_t
+ngx_sio_command_enter(ngx_sio_client_t *sc, ngx_sio_room_t *room,
+    uint64_t since)
+{
+    ngx_int_t           rc;
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    rc = ngx_sio_session_join(gw->zone, sc->session, sc->owner, room, since);
+
+    if (rc == NGX_DONE) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED && !ngx_sio_zone_lost(gw->zone)) {
+        ngx_sio_gateway_full(gw);
+    }
+
+    if (rc == NGX_OK
+        && ngx_sio_rooms_join(gw->rooms, sc, room->hash, room->room,
+                              room->member)
+           != NGX_OK)
+    {
+        (void) ngx_sio_session_leave(gw->zone, sc->session, sc->owner,
+                                     room->member, 0);
+        rc = NGX_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        /* better to come again than to miss a room */
+        sc->broken = 1;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -170,15 +193,29 @@ ngx_sio_command_leave(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
             continue;
         }
 
-        ngx_sio_rooms_leave(gw->rooms, sc, ref);
-
-        if (ngx_sio_session_leave(gw->zone, sc->session, sc->owner, ref,
-                                  rec->offset + rec->size)
-            != NGX_OK)
-        {
-            sc->broken = 1;
-            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        if (ngx_sio_command_exit(sc, ref, rec->offset + rec->size) != NGX_OK) {
             return;
         }
     }
+}
+
+
+ngx_int_t
+ngx_sio_command_exit(ngx_sio_client_t *sc, uint32_t member, uint64_t until)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = sc->gateway;
+
+    ngx_sio_rooms_leave(gw->rooms, sc, member);
+
+    if (ngx_sio_session_leave(gw->zone, sc->session, sc->owner, member, until)
+        != NGX_OK)
+    {
+        sc->broken = 1;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }

@@ -11,6 +11,7 @@
 #include "ngx_sio_joining.h"
 #include "ngx_sio_presence.h"
 #include "ngx_sio_recover.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
@@ -18,10 +19,6 @@
 #include <ngx_sio_lease.h>
 #include <sio_packet.h>
 #include <sio_utf8.h>
-
-
-#define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
-#define NGX_SIO_CONNECT_ROOMS  50000      /* most rooms of a client */
 
 
 struct ngx_sio_connect_s {
@@ -64,7 +61,6 @@ static ngx_int_t ngx_sio_connect_sets(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_set(void *data, redisReply *reply);
 static ngx_int_t ngx_sio_connect_add_names(ngx_sio_connect_t *cn,
     redisReply *reply);
-static ngx_uint_t ngx_sio_connect_is_name(redisReply *item);
 static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
@@ -590,7 +586,7 @@ ngx_sio_connect_add_names(ngx_sio_connect_t *cn, redisReply *reply)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_sio_connect_is_name(redisReply *item)
 {
     uint32_t  state;
@@ -710,11 +706,15 @@ static ngx_int_t
 ngx_sio_connect_complete(ngx_sio_connect_t *cn)
 {
     ngx_int_t           rc;
+    ngx_uint_t          known;
     ngx_sio_gateway_t  *gw;
 
     gw = cn->client->gateway;
+    known = ngx_sio_refresh_possible(cn->client->conf) ? cn->known
+                                                       : cn->names.nelts;
 
-    if (ngx_sio_joining_rooms(&cn->joining, &cn->names, cn->pool) != NGX_OK
+    if (ngx_sio_joining_rooms(&cn->joining, &cn->names, known, cn->pool)
+        != NGX_OK
         || ngx_sio_joining_apply(&cn->joining, gw, cn->since) != NGX_OK)
     {
         return NGX_ERROR;
@@ -753,6 +753,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
     socket.rooms = cn->joining.rooms.elts;
     socket.nrooms = cn->joining.rooms.nelts;
     socket.since = gw->cursor;
+    socket.refresh = cn->joining.refresh;
 
     reply.data = buf;
     reply.len = ngx_sio_welcome_reply(sc, buf, cn->joining.sid,

@@ -12,6 +12,7 @@
 #include "ngx_sio_owned.h"
 #include "ngx_sio_pack.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_slow.h"
 #include "ngx_sio_wire.h"
@@ -354,6 +355,14 @@ ngx_sio_dispatch_record(ngx_sio_gateway_t *gw, uint64_t off, sio_record_t *rec)
 
         ngx_sio_connect_command(gw, image);
         ngx_sio_command_run(gw, image);
+
+        return NGX_OK;
+
+    case SIO_RECORD_REFRESH:
+        ngx_sio_dispatch_segment(gw);
+
+        ngx_sio_connect_command(gw, image);
+        ngx_sio_refresh_run(gw, image);
 
         return NGX_OK;
 

@@ -17,6 +17,7 @@
 #include "ngx_sio_part.h"
 #include "ngx_sio_poll.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 
 #include <sio_eio.h>
@@ -351,10 +352,11 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
     gw->rooms = ngx_sio_rooms_create(gw);
     gw->owned = ngx_sio_owned_create(gw);
     gw->acks = ngx_sio_acks_create(gw);
+    gw->refreshes = ngx_sio_refresh_create(gw);
     gw->dispatch = ngx_sio_dispatch_create(gw);
 
     if (gw->rooms == NULL || gw->owned == NULL || gw->acks == NULL
-        || gw->dispatch == NULL)
+        || gw->refreshes == NULL || gw->dispatch == NULL)
     {
         return NGX_ERROR;
     }
@@ -703,6 +705,7 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
 
         if (gw->sweeps++ % NGX_SIO_GATEWAY_CHECK == 0) {
             ngx_sio_owned_check(gw);
+            ngx_sio_refresh_again(gw);
         }
     }
 

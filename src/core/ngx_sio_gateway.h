@@ -40,6 +40,7 @@
  *   forward    events for the backend
  *   acks       events that ask clients for an answer
  *   presence   who is online, and telling them of each other
+ *   refresh    room sets are read again
  *   drain      a worker that leaves
  *   feed       from Redis to the log
  */
@@ -51,6 +52,7 @@ typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
 typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
 typedef struct ngx_sio_acks_s     ngx_sio_acks_t;
 typedef struct ngx_sio_presence_s ngx_sio_presence_t;
+typedef struct ngx_sio_refreshes_s  ngx_sio_refreshes_t;
 
 
 struct ngx_sio_gateway_s {
@@ -86,6 +88,8 @@ struct ngx_sio_gateway_s {
     ngx_sio_owned_t          *owned;           /* clients by Engine.IO id */
     ngx_sio_acks_t           *acks;            /* answers that are asked for */
     ngx_sio_presence_t       *presence;        /* NULL: off */
+    ngx_sio_refreshes_t      *refreshes;       /* room sets that are being read
+                                                  again */
 
     ngx_queue_t               slow;            /* by out->link: clients that
                                                   are behind */

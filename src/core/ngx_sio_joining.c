@@ -32,13 +32,15 @@ static ngx_sio_room_t *ngx_sio_joining_find(ngx_sio_joining_t *j,
 
 ngx_int_t
 ngx_sio_joining_rooms(ngx_sio_joining_t *j, ngx_array_t *names,
-    ngx_pool_t *pool)
+    ngx_uint_t known, ngx_pool_t *pool)
 {
-    uint64_t    hash;
-    ngx_str_t  *name;
-    ngx_uint_t  i;
+    uint64_t         hash;
+    ngx_str_t       *name;
+    ngx_uint_t       i, n;
+    ngx_sio_room_t  *room;
 
     j->kicked = 0;
+    j->refresh = 0;
     j->pool = pool;
     j->used = 0;
 
@@ -60,11 +62,17 @@ ngx_sio_joining_rooms(ngx_sio_joining_t *j, ngx_array_t *names,
 
     for (i = 0; i < names->nelts; i++) {
         hash = sio_hash(j->seed, name[i].data, name[i].len);
+        n = j->rooms.nelts;
 
         if (ngx_sio_joining_add(j, hash, name[i].data, name[i].len)
             != NGX_OK)
         {
             return NGX_ERROR;
+        }
+
+        if (i >= known && j->rooms.nelts > n) {
+            room = j->rooms.elts;
+            room[n].set = 1;
         }
     }
 
@@ -106,6 +114,11 @@ ngx_sio_joining_command(ngx_sio_joining_t *j, const sio_record_t *rec)
     uint64_t   hash;
     unsigned   i;
     sio_str_t  name;
+
+    if (rec->type == SIO_RECORD_REFRESH) {
+        j->refresh = 1;
+        return NGX_OK;
+    }
 
     if (rec->type == SIO_RECORD_DISCONNECT) {
         j->kicked = (rec->flags & SIO_RECORD_CLOSE) ? 2 : 1;
@@ -184,6 +197,7 @@ ngx_sio_joining_add(ngx_sio_joining_t *j, uint64_t hash, const u_char *name,
     room->hash = hash;
     room->name.data = (u_char *) name;
     room->name.len = len;
+    room->set = 0;
 
     ngx_sio_joining_index(j, j->rooms.nelts - 1);
 

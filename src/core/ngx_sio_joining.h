@@ -32,17 +32,19 @@ typedef struct {
     uint64_t           seed;         /* of the zone's hashes */
     ngx_uint_t         kicked;       /* disconnected meanwhile: 1, with its
                                         transport: 2 */
+    ngx_uint_t         refresh;      /* its room sets are to be read again */
     uint16_t           nsp;
     u_char             sid[NGX_SIO_SID_LEN];
 } ngx_sio_joining_t;
 
 
 /*
- * Makes the list from names (ngx_str_t), which must outlive it; seed, nsp and
- * sid are set by the caller.  NGX_OK or NGX_ERROR (memory).
+ * Makes the list from names (ngx_str_t), which must outlive it; those behind
+ * the first so many are marked as from room sets.  seed, nsp and sid are set by
+ * the caller.  NGX_OK or NGX_ERROR (memory).
  */
 ngx_int_t ngx_sio_joining_rooms(ngx_sio_joining_t *j, ngx_array_t *names,
-    ngx_pool_t *pool);
+    ngx_uint_t known, ngx_pool_t *pool);
 
 /*
  * Does to the list what the commands from offset since on say, in order; each

@@ -93,6 +93,7 @@ static void ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left,
     uint64_t met);
 static void ngx_sio_poll_stay(ngx_sio_client_t *sc);
 static void ngx_sio_poll_post(ngx_sio_poll_t *p);
+static ngx_uint_t ngx_sio_poll_is_held(ngx_sio_client_t *sc);
 static void ngx_sio_poll_answer(ngx_sio_poll_t *p);
 static void ngx_sio_poll_leave_index(ngx_sio_client_t *sc,
     ngx_uint_t arrived);
@@ -664,23 +665,59 @@ ngx_sio_poll_branch_arrived(ngx_sio_client_t *sc, uint64_t left, uint64_t met)
 void
 ngx_sio_poll_handler(ngx_event_t *ev)
 {
-    ngx_queue_t        *q;
+    ngx_queue_t        *q, held;
     ngx_sio_poll_t     *p;
     ngx_sio_gateway_t  *gw;
 
     gw = ngx_queue_data(ev, ngx_sio_gateway_t, answer);
+
+    ngx_queue_init(&held);
 
     while (!ngx_queue_empty(&gw->answers)) {
         q = ngx_queue_head(&gw->answers);
         p = ngx_queue_data(q, ngx_sio_poll_t, answer);
 
         ngx_queue_remove(q);
+
+        if (ngx_sio_poll_is_held(ngx_sio_poll_client(p))) {
+            ngx_queue_insert_tail(&held, q);
+            continue;
+        }
+
         q->next = NULL;
 
         if (ngx_sio_poll_client(p)->state != NGX_SIO_CLIENT_CLOSED) {
             ngx_sio_poll_answer(p);
         }
     }
+
+    if (!ngx_queue_empty(&held)) {
+        ngx_queue_add(&gw->answers, &held);
+    }
+}
+
+
+/*
+ * Who is answered at every poll would never have its room sets read: the
+ * session is this worker's only until the answer.
+ */
+
+static ngx_uint_t
+ngx_sio_poll_is_held(ngx_sio_client_t *sc)
+{
+    ngx_sio_client_t  *branch;
+
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return 0;
+    }
+
+    for (branch = sc->branches; branch; branch = branch->branches) {
+        if (branch->refresh) {
+            return 1;
+        }
+    }
+
+    return sc->refresh != NULL;
 }
 
 

@@ -9,6 +9,7 @@
 #include "ngx_sio_part.h"
 #include "ngx_sio_post.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
 
@@ -299,6 +300,7 @@ ngx_sio_recover_replay(ngx_sio_recover_t *rv, ngx_sio_client_t *sc)
     }
 
     sio_buf_free(&rp.refs);
+    sio_buf_free(&rp.touched);
 
     return rc;
 }
@@ -341,6 +343,7 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
         return NGX_ERROR;
     }
 
+    ngx_sio_refresh_missed(sc, &rp->touched);
     ngx_sio_client_send(sc, reply.data, reply.len);
 
     if (ngx_sio_wire_missed(gw, sc, (uint64_t *) rp->refs.data,

@@ -75,7 +75,10 @@ static const sio_command_op_t  sio_command_ops[] = {
     { sio_string("ack"), SIO_RECORD_EMIT,
       sio_command_bit(OP) | sio_command_bit(NSP) | sio_command_bit(SID)
       | sio_command_bit(ID) | sio_command_bit(ARGS),
-      sio_command_ack }
+      sio_command_ack },
+
+    { sio_string("refresh"), SIO_RECORD_REFRESH, SIO_COMMAND_WHO,
+      sio_command_addressed }
 };
 
 #define SIO_COMMAND_OPS                                                       \

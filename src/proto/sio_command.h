@@ -61,10 +61,11 @@ sio_rc_t sio_command_open(sio_command_t *c, const unsigned char *p,
 /*
  * Decodes the next command.
  *
- *   SIO_OK        *m is an EMIT, JOIN, LEAVE or DISCONNECT, whose views live
- *                 until the next call, and as long as the text; m->nsp is left
- *                 to the caller: the name is in c->nsp.  An acknowledgement is
- *                 an EMIT, BARE, with the socket's id as its only room
+ *   SIO_OK        *m is an EMIT, JOIN, LEAVE, DISCONNECT or REFRESH, whose
+ *                 views live until the next call, and as long as the text;
+ *                 m->nsp is left to the caller: the name is in c->nsp.  An
+ *                 acknowledgement is an EMIT, BARE, with the socket's id as its
+ *                 only room
  *   SIO_AGAIN     there are no more
  *   SIO_ERROR     not a command; *error, which lives as long, names the member,
  *                 and in an array the number of the command, from 1.  It may

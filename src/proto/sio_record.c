@@ -91,6 +91,9 @@ sio_record_kind(const sio_record_t *rec)
     case SIO_RECORD_PARTIAL:
         return rec->rooms == 1 && rec->except == 0 && rec->args == 0;
 
+    case SIO_RECORD_REFRESH:
+        return rec->args == 0 && rec->parts == 0;
+
     default:
         return rec->type < SIO_RECORD_SESSION;
     }

@@ -45,9 +45,11 @@ typedef enum {
     SIO_RECORD_ACK,             /* the socket whose id is the only room has
                                    answered the event with ack id "arg"; parts:
                                    the JSON array of the answer */
-    SIO_RECORD_PARTIAL          /* for nobody: a packet, attachments of which
+    SIO_RECORD_PARTIAL,         /* for nobody: a packet, attachments of which
                                    are yet to come, kept for the session whose
                                    Engine.IO id is the only room */
+    SIO_RECORD_REFRESH          /* the room sets of the addressed are read
+                                   again */
 } sio_record_type_e;
 
 

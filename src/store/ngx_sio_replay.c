@@ -37,6 +37,7 @@ typedef struct {
     ngx_uint_t               listens;    /* it is told who is online, but of */
     uint64_t                 user_hash;  /*   its own user */
     ngx_uint_t               replies;    /* references to CONNECTED records */
+    ngx_uint_t               refresh;    /* a REFRESH was met */
 
     sio_buf_t                image;      /* tables and names of a record */
     uint64_t                 loaded;     /*   which is this one, 0: none */
@@ -57,6 +58,7 @@ static ngx_int_t ngx_sio_replay_presence(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_command(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
+static ngx_int_t ngx_sio_replay_refresh(ngx_sio_replay_walk_t *w);
 static ngx_int_t ngx_sio_replay_change(ngx_sio_replay_walk_t *w,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_replay_session(ngx_sio_replay_walk_t *w,
@@ -84,6 +86,7 @@ ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor, ngx_sio_replay_t *rp)
     ngx_sio_replay_walk_t  w;
 
     rp->refs.len = 0;
+    rp->touched.len = 0;
     rp->left = cursor;
     rp->met = cursor;
     rp->ready = 0;
@@ -361,6 +364,7 @@ ngx_sio_replay_record(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
     case SIO_RECORD_JOIN:
     case SIO_RECORD_LEAVE:
     case SIO_RECORD_DISCONNECT:
+    case SIO_RECORD_REFRESH:
 
         if (!w->socket
             || rec->nsp != w->rooms.nsp
@@ -443,6 +447,10 @@ ngx_sio_replay_command(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
         return (rc == NGX_DONE) ? NGX_OK : rc;
     }
 
+    if (rec->type == SIO_RECORD_REFRESH) {
+        return ngx_sio_replay_refresh(w);
+    }
+
     if (rec->type != SIO_RECORD_DISCONNECT) {
         return ngx_sio_replay_change(w, rec);
     }
@@ -464,6 +472,23 @@ ngx_sio_replay_command(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
     w->socket = 0;
 
     return NGX_OK;
+}
+
+
+/* Whoever has the session then reads its room sets. */
+
+static ngx_int_t
+ngx_sio_replay_refresh(ngx_sio_replay_walk_t *w)
+{
+    ngx_int_t  rc;
+
+    w->refresh = 1;
+    w->replay->touched.len = 0;
+
+    rc = ngx_sio_session_refresh(w->zone, w->replay->session,
+                                 w->replay->owner, 1);
+
+    return (rc == NGX_BUSY) ? NGX_ERROR : rc;
 }
 
 
@@ -489,6 +514,13 @@ ngx_sio_replay_change(ngx_sio_replay_walk_t *w, const sio_record_t *rec)
 
         hash = sio_record_hashes(image)[i];
         name = sio_record_name(image, i);
+
+        if (w->refresh
+            && sio_buf_append(&w->replay->touched, &hash, sizeof(uint64_t))
+               != SIO_OK)
+        {
+            return NGX_ERROR;
+        }
 
         if (rec->type == SIO_RECORD_JOIN) {
             rc = ngx_sio_replay_rooms_join(&w->rooms, hash, &name, end);

@@ -67,6 +67,9 @@ typedef struct {
                                         EMIT and SESSION records, in order; of
                                         the latter those with parts, or with
                                         CONNECTED, which come first */
+    sio_buf_t            touched;    /* out, heap: uint64_t each; hashes of the
+                                        rooms that commands have named behind
+                                        the last REFRESH that was met */
     ngx_uint_t           socket;     /* out: it was a socket, and told so, as
                                         the call began */
     ngx_uint_t           disconnect; /* out: a DISCONNECT was met, after which
@@ -81,17 +84,17 @@ typedef struct {
 
 /*
  * Goes through the log from the oldest of the three offsets to the cursor, or
- * to what is beyond the limit, as if the cursor were there.
- * Those that matter must have been checked by ngx_sio_replay_valid(): without
- * a socket only "seen" does, without an Engine.IO id it does not.  refs must be
- * a valid buffer; it is emptied first.  Nothing is written to the positions in
+ * to what is beyond the limit, as if the cursor were there. Those that matter
+ * must have been checked by ngx_sio_replay_valid(): without a socket only
+ * "seen" does, without an Engine.IO id it does not. refs and touched must be
+ * valid buffers; they are emptied first. Nothing is written to the positions in
  * the session's record.
  *
- * NGX_OK.  NGX_DECLINED: it cannot be done: the log has gone on; or with
+ * NGX_OK. NGX_DECLINED: it cannot be done: the log has gone on; or with
  * recover, there was a gap or a DISCONNECT, or rooms of that time are no longer
- * known (NGX_SIO_FLOOR); or the ticket no longer holds.  NGX_ERROR: no memory,
- * or the zone is full or locked; the rooms may lack something.  The caller
- * frees refs in any case.
+ * known (NGX_SIO_FLOOR); or the ticket no longer holds. NGX_ERROR: no memory,
+ * or the zone is full or locked; the rooms may lack something. The caller frees
+ * both in any case.
  */
 ngx_int_t ngx_sio_replay_run(ngx_sio_zone_t *z, uint64_t cursor,
     ngx_sio_replay_t *rp);

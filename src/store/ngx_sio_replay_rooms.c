@@ -252,6 +252,7 @@ ngx_sio_replay_rooms_join(ngx_sio_replay_rooms_t *r, uint64_t hash,
     room.hash = hash;
     room.name.data = (u_char *) name->data;
     room.name.len = name->len;
+    room.set = 0;
 
     members = ngx_sio_replay_rooms_session(r)->members;
 

@@ -46,6 +46,7 @@ typedef struct {
     ngx_str_t            name;
     uint32_t             member;     /* out: the reference */
     uint32_t             room;       /* out: index of the room record */
+    ngx_uint_t           set;        /* it comes from a room set */
 } ngx_sio_room_t;
 
 
@@ -231,6 +232,7 @@ typedef struct {
     ngx_sio_room_t      *rooms;      /* no name twice */
     ngx_uint_t           nrooms;
     uint64_t             since;      /* they hold from this offset on */
+    ngx_uint_t           refresh;    /* the room sets are to be read again */
 } ngx_sio_session_socket_t;
 
 /*
@@ -263,6 +265,13 @@ ngx_int_t ngx_sio_session_join(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
  */
 ngx_int_t ngx_sio_session_leave(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint32_t member, uint64_t until);
+
+/*
+ * Notes that the room sets of a socket are to be read again, or that they have
+ * been.  NGX_OK; NGX_DECLINED.
+ */
+ngx_int_t ngx_sio_session_refresh(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t owner, ngx_uint_t due);
 
 /*
  * Takes away socket id, user and rooms: the transport goes on without a
@@ -368,10 +377,11 @@ ngx_sio_member_sh_t *ngx_sio_session_walk(ngx_sio_zone_t *z,
 ngx_sio_member_sh_t *ngx_sio_session_walk_all(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss, uint32_t *ref);
 
-/* The room of a membership, ended or not; the end of one that has ended. */
+/* The room of a membership, ended or not; its begin; the end if it has. */
 #define ngx_sio_member_room(m)  ((m)->room & ~NGX_SIO_LEFT)
+#define ngx_sio_member_since(m)  ((m)->since & ~(uint64_t) NGX_SIO_SET)
 #define ngx_sio_member_end(m)                                                 \
-    ((m)->since + (uint64_t) (m)->pos * SIO_RECORD_ALIGN)
+    (ngx_sio_member_since(m) + (uint64_t) (m)->pos * SIO_RECORD_ALIGN)
 
 /* True if it covers an offset. */
 ngx_uint_t ngx_sio_member_covers(const ngx_sio_member_sh_t *m, uint64_t off);

@@ -136,7 +136,7 @@ ngx_sio_session_add_locked(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
     m = ngx_sio_session_member(z, ss, room->member);
 
     m->pos = 0;
-    m->since = since;
+    m->since = room->set ? since | NGX_SIO_SET : since;
 
     ngx_sio_step();
 
@@ -218,7 +218,7 @@ ngx_sio_session_leave(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     }
 
     if ((ss->flags & NGX_SIO_RECOVERABLE)
-        && until > m->since
+        && until > ngx_sio_member_since(m)
         && until > ngx_sio_log_tail(z))
     {
         ngx_sio_session_keep(z, ss, m, until);
@@ -233,6 +233,37 @@ ngx_sio_session_leave(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     }
 
 done:
+
+    ngx_sio_zone_unlock(z);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_sio_session_refresh(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    ngx_uint_t due)
+{
+    ngx_int_t              rc;
+    ngx_sio_session_sh_t  *ss;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    rc = NGX_DECLINED;
+    ss = ngx_sio_session_mine_locked(z, i, owner);
+
+    if (ss && ss->sid[0]) {
+        rc = NGX_OK;
+
+        if (due) {
+            ss->flags |= NGX_SIO_REFRESH;
+
+        } else {
+            ss->flags &= ~NGX_SIO_REFRESH;
+        }
+    }
 
     ngx_sio_zone_unlock(z);
 
@@ -283,7 +314,8 @@ ngx_sio_session_keep(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
         (void) ngx_sio_session_forget(z, ss, oldest, &oldest);
     }
 
-    units = (until - m->since + SIO_RECORD_ALIGN - 1) / SIO_RECORD_ALIGN;
+    units = (until - ngx_sio_member_since(m) + SIO_RECORD_ALIGN - 1)
+            / SIO_RECORD_ALIGN;
 
     if (units > NGX_SIO_MAX_UNITS) {
         units = NGX_SIO_MAX_UNITS;

@@ -93,9 +93,11 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ss->base_last = socket->since;
     ss->base_from = socket->since;
 
-    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING);
+    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING
+                          |NGX_SIO_REFRESH);
 
-    ss->flags = flags | (socket->recoverable ? NGX_SIO_RECOVERABLE : 0);
+    ss->flags = flags | (socket->recoverable ? NGX_SIO_RECOVERABLE : 0)
+                      | (socket->refresh ? NGX_SIO_REFRESH : 0);
 
     ngx_sio_step();
 
@@ -432,7 +434,7 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
 {
     uint32_t  flags;
 
-    flags = NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR;
+    flags = NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_REFRESH;
 
     to->flags &= ~(flags|NGX_SIO_LISTING);
     to->flags |= from->flags & flags;

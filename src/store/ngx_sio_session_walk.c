@@ -95,7 +95,7 @@ ngx_sio_session_walk_all(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
 ngx_uint_t
 ngx_sio_member_covers(const ngx_sio_member_sh_t *m, uint64_t off)
 {
-    if (m->room == 0 || off < m->since) {
+    if (m->room == 0 || off < ngx_sio_member_since(m)) {
         return 0;
     }
 

@@ -132,6 +132,9 @@ _Static_assert(sizeof(ngx_sio_member_sh_t) == 16, "size of a membership");
 
 
 #define NGX_SIO_LEFT           0x80000000      /* bit of room: it has ended */
+#define NGX_SIO_SET            1               /* bit of since, whose offset is
+                                                  a multiple of the alignment:
+                                                  it came from a room set */
 
 #define NGX_SIO_INLINE         6               /* memberships in the session */
 #define NGX_SIO_CHUNK          7               /* memberships in a chunk */
@@ -221,6 +224,8 @@ _Static_assert(sizeof(ngx_sio_chunk_sh_t) == 128, "size of a chunk");
                                                   parked */
 #define NGX_SIO_LISTING        0x4000          /* the list of those who are
                                                   online is due */
+#define NGX_SIO_REFRESH        0x8000          /* its room sets are to be read
+                                                  again, by whoever has it */
 
 
 /*

@@ -78,7 +78,8 @@ check_message(const sio_message_t *m, sio_str_t nsp)
 
     } else {
         fuzz_check(m->parts == 0);
-        fuzz_check((m->type == SIO_RECORD_DISCONNECT) == (m->args == 0));
+        fuzz_check((m->type == SIO_RECORD_DISCONNECT
+                    || m->type == SIO_RECORD_REFRESH) == (m->args == 0));
     }
 
     memset(&b, 0, sizeof(sio_buf_t));

@@ -41,7 +41,7 @@ check_head(const uint8_t *p, size_t len)
                && rec.size % SIO_RECORD_ALIGN == 0);
     fuzz_check(sio_record_names(&rec) <= SIO_RECORD_NAMES
                && rec.parts <= SIO_RECORD_PARTS
-               && rec.type <= SIO_RECORD_ACK);
+               && rec.type <= SIO_RECORD_REFRESH);
     fuzz_check(rec.names_len >= sio_record_names(&rec)
                && rec.names_len <= sio_record_names(&rec) * SIO_ROOM_LEN);
     fuzz_check(sio_record_parts_at(&rec) + rec.parts_len <= rec.size);
@@ -76,7 +76,7 @@ build(sio_message_t *m, const uint8_t *p, const uint8_t *last)
 {
     unsigned  i;
 
-    m->type = take(&p, last) % (SIO_RECORD_ACK + 2);
+    m->type = take(&p, last) % (SIO_RECORD_REFRESH + 2);
     m->flags = take(&p, last);
     m->nsp = take(&p, last);
     m->rooms = take(&p, last) % (NAMES / 3 + 1);

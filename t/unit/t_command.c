@@ -84,6 +84,10 @@ t_command_show(sio_buf_t *b, const sio_message_t *m)
         type = (m->flags == SIO_RECORD_CLOSE) ? "close " : "disconnect ";
         break;
 
+    case SIO_RECORD_REFRESH:
+        type = "refresh ";
+        break;
+
     default:
         type = "? ";
     }
@@ -205,6 +209,9 @@ t_command_ops(void **state)
         { "{\"op\":\"ack\",\"sid\":\"s\",\"nsp\":\"/n\","
           "\"ack\":9007199254740991,\"args\":[]}",
           "bare /n to=s 43/n,9007199254740991[]" },
+        { "{\"op\":\"refresh\",\"to\":[\"a\",\"b\"],\"except\":\"c\"}",
+          "refresh / to=a,b except=c" },
+        { "{\"op\":\"refresh\",\"all\":true}", "refresh /" },
         { "[]", "" },
         { "[{\"event\":\"a\"}]", "emit / 42[\"a\"]" },
         { " [ {\"event\":\"a\",\"to\":\"1\"} , "
@@ -358,6 +365,10 @@ t_command_errors(void **state)
           "\"close\" must be true or false" },
         { "{\"op\":\"disconnect\",\"to\":\"a\",\"args\":[]}",
           "\"args\" is unknown to \"disconnect\"" },
+
+        { "{\"op\":\"refresh\"}", "\"to\" is missing, or \"all\":true" },
+        { "{\"op\":\"refresh\",\"to\":\"a\",\"rooms\":\"b\"}",
+          "\"rooms\" is unknown to \"refresh\"" },
 
         { "{\"op\":\"ack\",\"ack\":1}", "\"sid\" must be a string" },
         { "{\"op\":\"ack\",\"sid\":[\"s\"],\"ack\":1}",

@@ -317,7 +317,7 @@ test_session(void **state)
     assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_ERROR);
 
     m.rooms = 1;
-    m.type = SIO_RECORD_ACK + 1;
+    m.type = SIO_RECORD_REFRESH + 1;
     assert_int_equal(sio_record_encode(&b, &m, SEED, MAX), SIO_ERROR);
 
     assert_int_equal(b.len, 0);

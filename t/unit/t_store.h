@@ -240,6 +240,7 @@ t_store_room(ngx_sio_zone_t *z, ngx_sio_room_t *room, u_char *buf,
     room->hash = sio_hash(z->sh->seed, buf, len);
     room->member = 0;
     room->room = 0;
+    room->set = 0;
 }
 
 
@@ -307,6 +308,7 @@ t_store_connect_as(ngx_sio_zone_t *z, uint32_t i, uint64_t n,
     socket.rooms = rooms;
     socket.nrooms = nrooms;
     socket.since = since;
+    socket.refresh = 0;
 
     return ngx_sio_session_connect(z, i, t_store_ticket(z, i), &socket);
 }

@@ -113,6 +113,7 @@ t_replay_name(t_replay_t *t, ngx_uint_t n)
     room->name.data = t->names[n];
     room->name.len = NGX_SIO_SID_LEN;
     room->hash = sio_hash(t->z.sh->seed, t->names[n], NGX_SIO_SID_LEN);
+    room->set = 0;
 }
 
 

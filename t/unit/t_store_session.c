@@ -45,6 +45,7 @@ t_session_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t n, uint16_t nsp,
     socket.rooms = rooms;
     socket.nrooms = nrooms;
     socket.since = 100 + n;
+    socket.refresh = 0;
 
     return ngx_sio_session_connect(z, i, t_store_ticket(z, i), &socket);
 }

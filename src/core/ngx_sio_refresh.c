@@ -1,0 +1,807 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#include "ngx_sio_refresh.h"
+#include "ngx_sio_auth.h"
+#include "ngx_sio_command.h"
+#include "ngx_sio_connect.h"
+#include "ngx_sio_dispatch.h"
+
+#include <ngx_sio_name.h>
+
+
+/* The room sets of one user, as they are read, and who waits for them. */
+
+typedef struct {
+    ngx_str_node_t            sn;          /* by offset and keys; first */
+    ngx_sio_gateway_t        *gateway;
+    ngx_pool_t               *pool;        /* of all of this */
+    ngx_array_t               keys;        /* ngx_str_t */
+    ngx_queue_t               waiters;     /* ngx_sio_refresh_t */
+    redisReply              **reply;       /* of each key */
+    ngx_uint_t                replies;
+    ngx_uint_t                waiting;     /* replies to come */
+    ngx_uint_t                lost;        /* of them will not */
+    ngx_array_t               rooms;       /* ngx_sio_room_t, of all names */
+    uint32_t                 *table;       /* by hash: index plus one */
+    ngx_uint_t                mask;
+} ngx_sio_refresh_job_t;
+
+
+/* A client that waits; on the heap. */
+
+struct ngx_sio_refresh_s {
+    ngx_queue_t               link;        /* job->waiters */
+    ngx_sio_client_t         *client;
+    sio_buf_t                 touched;     /* uint64_t: hashes of the rooms that
+                                              commands have named meanwhile */
+    ngx_uint_t                once_more;   /* there was another REFRESH */
+    size_t                    before;      /*   with so many bytes of touched
+                                                before it */
+};
+
+
+struct ngx_sio_refreshes_s {
+    ngx_rbtree_t              jobs;
+    ngx_rbtree_node_t         sentinel;
+    ngx_uint_t                missed;      /* somebody has to try again */
+};
+
+
+static void ngx_sio_refresh_addressed(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, void *data);
+static ngx_int_t ngx_sio_refresh_start(ngx_sio_client_t *sc, uint64_t at);
+static ngx_int_t ngx_sio_refresh_keys(ngx_sio_client_t *sc, uint64_t at,
+    ngx_array_t *keys, ngx_str_t *id, ngx_pool_t *pool);
+static ngx_sio_refresh_job_t *ngx_sio_refresh_job(ngx_sio_gateway_t *gw,
+    ngx_pool_t *pool, ngx_array_t *keys, ngx_str_t *id);
+static ngx_int_t ngx_sio_refresh_read(ngx_sio_refresh_job_t *job);
+static ngx_int_t ngx_sio_refresh_reply(void *data, redisReply *reply);
+static void ngx_sio_refresh_done(ngx_sio_refresh_job_t *job);
+static ngx_int_t ngx_sio_refresh_rooms(ngx_sio_refresh_job_t *job);
+static ngx_int_t ngx_sio_refresh_table(ngx_sio_refresh_job_t *job,
+    size_t n);
+static void ngx_sio_refresh_client(ngx_sio_refresh_job_t *job,
+    ngx_sio_refresh_t *rf);
+static void ngx_sio_refresh_once_more(ngx_sio_refresh_t *rf);
+static ngx_int_t ngx_sio_refresh_leave(ngx_sio_refresh_job_t *job,
+    ngx_sio_refresh_t *rf);
+static ngx_int_t ngx_sio_refresh_join(ngx_sio_refresh_job_t *job,
+    ngx_sio_refresh_t *rf);
+static ngx_uint_t ngx_sio_refresh_has(ngx_sio_refresh_job_t *job,
+    ngx_sio_name_sh_t *name);
+static ngx_uint_t ngx_sio_refresh_touched(ngx_sio_refresh_t *rf,
+    uint64_t hash);
+static void ngx_sio_refresh_free(ngx_sio_refresh_t *rf);
+static void ngx_sio_refresh_end(ngx_sio_refresh_job_t *job);
+
+
+ngx_sio_refreshes_t *
+ngx_sio_refresh_create(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_refreshes_t  *rs;
+
+    rs = ngx_calloc(sizeof(ngx_sio_refreshes_t), gw->log);
+    if (rs == NULL) {
+        return NULL;
+    }
+
+    ngx_rbtree_init(&rs->jobs, &rs->sentinel, ngx_str_rbtree_insert_value);
+
+    return rs;
+}
+
+
+ngx_uint_t
+ngx_sio_refresh_possible(ngx_sio_loc_conf_t *slcf)
+{
+    ngx_uint_t               i, k;
+    ngx_sio_piece_t         *piece;
+    ngx_sio_rooms_source_t  *source;
+
+    source = slcf->rooms ? slcf->rooms->elts : NULL;
+
+    for (i = 0; source && i < slcf->rooms->nelts; i++) {
+
+        if (source[i].redis == NULL) {
+            continue;
+        }
+
+        piece = source[i].redis->pieces.elts;
+
+        for (k = 0; k < source[i].redis->pieces.nelts; k++) {
+            if (piece[k].type == NGX_SIO_PIECE_CLAIM) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_sio_refresh_run(ngx_sio_gateway_t *gw, const sio_record_t *rec)
+{
+    ngx_sio_dispatch_addressed(gw, rec, ngx_sio_refresh_addressed,
+                               (void *) rec);
+}
+
+
+static void
+ngx_sio_refresh_addressed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    void *data)
+{
+    const sio_record_t *rec = data;
+
+    if (ngx_sio_session_refresh(gw->zone, sc->session, sc->owner, 1)
+        != NGX_OK)
+    {
+        /* it goes on elsewhere, and comes by the record there */
+        sc->broken = 1;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    if (sc->refresh) {
+        /* what is being read may be older than the record */
+        sc->refresh->once_more = 1;
+        sc->refresh->before = sc->refresh->touched.len;
+        return;
+    }
+
+    if (ngx_sio_refresh_start(sc, rec->offset + rec->size) != NGX_OK) {
+        gw->refreshes->missed = 1;
+    }
+}
+
+
+void
+ngx_sio_refresh_entered(ngx_sio_client_t *sc)
+{
+    if ((ngx_sio_client_session(sc)->flags & NGX_SIO_REFRESH)
+        && ngx_sio_refresh_start(sc, sc->gateway->cursor) != NGX_OK)
+    {
+        sc->gateway->refreshes->missed = 1;
+    }
+}
+
+
+void
+ngx_sio_refresh_again(ngx_sio_gateway_t *gw)
+{
+    ngx_queue_t       *q;
+    ngx_sio_client_t  *sc;
+
+    if (!gw->refreshes->missed
+        || gw->redis == NULL || !ngx_sio_redis_ready(gw->redis))
+    {
+        return;
+    }
+
+    gw->refreshes->missed = 0;
+
+    for (q = ngx_queue_head(&gw->clients);
+         q != ngx_queue_sentinel(&gw->clients);
+         q = ngx_queue_next(q))
+    {
+        sc = ngx_queue_data(q, ngx_sio_client_t, link);
+
+        if (sc->in_everyone && sc->refresh == NULL) {
+            ngx_sio_refresh_entered(sc);
+        }
+    }
+}
+
+
+/* NGX_OK, also if there is nothing to read; NGX_ERROR: not now. */
+
+static ngx_int_t
+ngx_sio_refresh_start(ngx_sio_client_t *sc, uint64_t at)
+{
+    ngx_str_t               id;
+    ngx_pool_t             *pool;
+    ngx_array_t             keys;
+    ngx_sio_refresh_t      *rf;
+    ngx_sio_gateway_t      *gw;
+    ngx_sio_refresh_job_t  *job;
+
+    gw = sc->gateway;
+
+    pool = ngx_create_pool(1024, gw->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_sio_refresh_keys(sc, at, &keys, &id, pool) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    if (keys.nelts == 0 || gw->redis == NULL) {
+        ngx_destroy_pool(pool);
+        (void) ngx_sio_session_refresh(gw->zone, sc->session, sc->owner, 0);
+        return NGX_OK;
+    }
+
+    rf = ngx_calloc(sizeof(ngx_sio_refresh_t), gw->log);
+    if (rf == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    job = ngx_sio_refresh_job(gw, pool, &keys, &id);
+
+    if (job == NULL) {
+        ngx_free(rf);
+        return NGX_ERROR;
+    }
+
+    rf->client = sc;
+    sc->refresh = rf;
+
+    ngx_queue_insert_tail(&job->waiters, &rf->link);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The keys for a session, and a text for them and an offset: a read that began
+ * where the log was there has seen all that was published before.
+ */
+
+static ngx_int_t
+ngx_sio_refresh_keys(ngx_sio_client_t *sc, uint64_t at, ngx_array_t *keys,
+    ngx_str_t *id, ngx_pool_t *pool)
+{
+    u_char                   user[SIO_ROOM_LEN], *p;
+    size_t                   len;
+    ngx_str_t               *key;
+    ngx_uint_t               i;
+    ngx_sio_zone_t          *z;
+    ngx_sio_identity_t       identity;
+    ngx_sio_session_sh_t    *ss;
+    ngx_sio_rooms_source_t  *source;
+
+    z = sc->gateway->zone;
+    ss = ngx_sio_client_session(sc);
+
+    ngx_memzero(&identity, sizeof(ngx_sio_identity_t));
+
+    identity.user.data = user;
+
+    if (ss->user) {
+        identity.user.len = ngx_sio_name_text(z, &z->users[ss->user],
+                                              user);
+    }
+
+    if (ngx_array_init(keys, pool, 2, sizeof(ngx_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!ngx_sio_refresh_possible(sc->conf)) {
+        return NGX_OK;
+    }
+
+    len = sizeof(uint64_t);
+    source = sc->conf->rooms ? sc->conf->rooms->elts : NULL;
+
+    for (i = 0; source && i < sc->conf->rooms->nelts; i++) {
+
+        if (source[i].redis == NULL) {
+            continue;
+        }
+
+        key = ngx_array_push(keys);
+
+        if (key == NULL
+            || ngx_sio_auth_expand(source[i].redis, &identity, key, pool)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        len += key->len + 1;
+    }
+
+    id->data = ngx_pnalloc(pool, len);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(id->data, &at, sizeof(uint64_t));
+    key = keys->elts;
+
+    for (i = 0; i < keys->nelts; i++) {
+        p = ngx_cpymem(p, key[i].data, key[i].len);
+        *p++ = '\n';
+    }
+
+    id->len = p - id->data;
+
+    return NGX_OK;
+}
+
+
+/* The job with this id, which is begun if need be; takes the pool. */
+
+static ngx_sio_refresh_job_t *
+ngx_sio_refresh_job(ngx_sio_gateway_t *gw, ngx_pool_t *pool,
+    ngx_array_t *keys, ngx_str_t *id)
+{
+    uint32_t                hash;
+    ngx_sio_refresh_job_t  *job;
+
+    hash = ngx_crc32_short(id->data, id->len);
+
+    job = (ngx_sio_refresh_job_t *)
+              ngx_str_rbtree_lookup(&gw->refreshes->jobs, id, hash);
+
+    if (job) {
+        ngx_destroy_pool(pool);
+        return job;
+    }
+
+    job = ngx_pcalloc(pool, sizeof(ngx_sio_refresh_job_t));
+
+    if (job) {
+        job->sn.node.key = hash;
+        job->sn.str = *id;
+        job->gateway = gw;
+        job->pool = pool;
+        job->keys = *keys;
+        ngx_queue_init(&job->waiters);
+
+        job->reply = ngx_pcalloc(pool, keys->nelts * sizeof(redisReply *));
+    }
+
+    if (job == NULL || job->reply == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    ngx_rbtree_insert(&gw->refreshes->jobs, &job->sn.node);
+
+    if (ngx_sio_refresh_read(job) != NGX_OK) {
+
+        /* those that were asked for keep the job until they come */
+
+        job->lost = 1;
+
+        if (job->waiting == 0) {
+            ngx_sio_refresh_end(job);
+            return NULL;
+        }
+    }
+
+    return job;
+}
+
+
+static ngx_int_t
+ngx_sio_refresh_read(ngx_sio_refresh_job_t *job)
+{
+    size_t       len[2];
+    ngx_str_t   *key;
+    ngx_uint_t   i;
+    const char  *argv[2];
+
+    key = job->keys.elts;
+
+    argv[0] = "SMEMBERS";
+    len[0] = 8;
+
+    for (i = 0; i < job->keys.nelts; i++) {
+
+        argv[1] = (char *) key[i].data;
+        len[1] = key[i].len;
+
+        if (ngx_sio_redis_command(job->gateway->redis, 2, argv, len,
+                                  NGX_SIO_CONNECT_LIMIT,
+                                  ngx_sio_refresh_reply, job)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        job->waiting++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_refresh_reply(void *data, redisReply *reply)
+{
+    ngx_sio_refresh_job_t *job = data;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, job->gateway->log, 0,
+                   "socketio refresh, %ui sets to come", job->waiting - 1);
+
+    if (reply) {
+        job->reply[job->replies++] = reply;
+
+    } else {
+        job->lost = 1;
+    }
+
+    if (--job->waiting == 0) {
+        ngx_sio_refresh_done(job);
+    }
+
+    return reply ? NGX_DONE : NGX_OK;
+}
+
+
+static void
+ngx_sio_refresh_done(ngx_sio_refresh_job_t *job)
+{
+    ngx_int_t           rc;
+    ngx_queue_t        *q;
+    ngx_sio_gateway_t  *gw;
+    ngx_sio_refresh_t  *rf;
+
+    gw = job->gateway;
+    rc = job->lost ? NGX_ERROR : ngx_sio_refresh_rooms(job);
+
+    while (!ngx_queue_empty(&job->waiters)) {
+        q = ngx_queue_head(&job->waiters);
+        rf = ngx_queue_data(q, ngx_sio_refresh_t, link);
+
+        switch (rc) {
+
+        case NGX_OK:
+            ngx_sio_refresh_client(job, rf);
+            break;
+
+        case NGX_DECLINED:
+            (void) ngx_sio_session_refresh(gw->zone, rf->client->session,
+                                           rf->client->owner, 0);
+            ngx_sio_refresh_free(rf);
+            break;
+
+        default:
+            gw->refreshes->missed = 1;
+            ngx_sio_refresh_free(rf);
+        }
+    }
+
+    ngx_sio_refresh_end(job);
+
+    /* polls that were held */
+
+    if (!ngx_queue_empty(&gw->answers)) {
+        ngx_post_event(&gw->answer, &ngx_posted_events);
+    }
+}
+
+
+/* NGX_OK; NGX_DECLINED: what is in Redis is no list of rooms; NGX_ERROR. */
+
+static ngx_int_t
+ngx_sio_refresh_rooms(ngx_sio_refresh_job_t *job)
+{
+    size_t           n, total;
+    redisReply      *reply, *item;
+    ngx_uint_t       i;
+    ngx_sio_room_t  *room;
+
+    total = 0;
+
+    for (i = 0; i < job->replies; i++) {
+        reply = job->reply[i];
+
+        if (reply->type != REDIS_REPLY_ARRAY
+            || (total += reply->elements) > NGX_SIO_CONNECT_ROOMS)
+        {
+            ngx_log_error(NGX_LOG_ERR, job->gateway->log, 0,
+                          "socketio room set cannot be read again: %s",
+                          reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                  : "no set, or too large");
+            return NGX_DECLINED;
+        }
+    }
+
+    if (ngx_array_init(&job->rooms, job->pool, total + 1,
+                       sizeof(ngx_sio_room_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < job->replies; i++) {
+        for (n = 0; n < job->reply[i]->elements; n++) {
+
+            item = job->reply[i]->element[n];
+
+            if (!ngx_sio_connect_is_name(item)) {
+                continue;
+            }
+
+            room = ngx_array_push(&job->rooms);
+
+            if (room == NULL) {
+                return NGX_ERROR;
+            }
+
+            room->name.data = (u_char *) item->str;
+            room->name.len = item->len;
+            room->hash = sio_hash(job->gateway->zone->sh->seed,
+                                  room->name.data, room->name.len);
+            room->set = 1;
+        }
+    }
+
+    return ngx_sio_refresh_table(job, total);
+}
+
+
+static ngx_int_t
+ngx_sio_refresh_table(ngx_sio_refresh_job_t *job, size_t n)
+{
+    ngx_uint_t       i, k, size;
+    ngx_sio_room_t  *room;
+
+    for (size = 16; size < n * 2; size *= 2) {
+        /* void */
+    }
+
+    job->mask = size - 1;
+    job->table = ngx_pcalloc(job->pool, size * sizeof(uint32_t));
+    if (job->table == NULL) {
+        return NGX_ERROR;
+    }
+
+    room = job->rooms.elts;
+
+    for (i = 0; i < job->rooms.nelts; i++) {
+
+        k = room[i].hash & job->mask;
+
+        while (job->table[k]) {
+            k = (k + 1) & job->mask;
+        }
+
+        job->table[k] = (uint32_t) i + 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/* As of the cursor, which is the one that others see: no turn is under way. */
+
+static void
+ngx_sio_refresh_client(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
+{
+    ngx_sio_client_t  *sc;
+
+    sc = rf->client;
+
+    if (sc->state == NGX_SIO_CLIENT_CLOSED
+        || !ngx_sio_session_mine(job->gateway->zone, sc->session, sc->owner)
+        || ngx_sio_refresh_leave(job, rf) != NGX_OK
+        || ngx_sio_refresh_join(job, rf) != NGX_OK)
+    {
+        ngx_sio_refresh_free(rf);
+        return;
+    }
+
+    if (rf->once_more) {
+        ngx_sio_refresh_once_more(rf);
+        return;
+    }
+
+    ngx_sio_refresh_free(rf);
+
+    (void) ngx_sio_session_refresh(job->gateway->zone, sc->session, sc->owner,
+                                   0);
+}
+
+
+/* What commands behind the later REFRESH have named still counts. */
+
+static void
+ngx_sio_refresh_once_more(ngx_sio_refresh_t *rf)
+{
+    sio_buf_t          touched;
+    ngx_sio_client_t  *sc;
+
+    sc = rf->client;
+    touched = rf->touched;
+
+    touched.len -= rf->before;
+
+    if (touched.len) {
+        ngx_memmove(touched.data, touched.data + rf->before, touched.len);
+    }
+
+    ngx_memzero(&rf->touched, sizeof(sio_buf_t));
+
+    ngx_sio_refresh_free(rf);
+    ngx_sio_refresh_entered(sc);
+    ngx_sio_refresh_missed(sc, &touched);
+
+    sio_buf_free(&touched);
+}
+
+
+static ngx_int_t
+ngx_sio_refresh_leave(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
+{
+    uint32_t               ref, last;
+    ngx_sio_zone_t        *z;
+    ngx_sio_client_t      *sc;
+    ngx_sio_name_sh_t     *name;
+    ngx_sio_member_sh_t   *m;
+    ngx_sio_session_sh_t  *ss;
+
+    z = job->gateway->zone;
+    sc = rf->client;
+    ss = ngx_sio_client_session(sc);
+    last = NGX_SIO_NO_MEMBER;
+
+    for ( ;; ) {
+        ref = last;
+        m = ngx_sio_session_walk(z, ss, &ref);
+
+        if (m == NULL) {
+            return NGX_OK;
+        }
+
+        name = &z->rooms[m->room];
+
+        if (!(m->since & NGX_SIO_SET)
+            || ngx_sio_refresh_touched(rf, name->hash)
+            || ngx_sio_refresh_has(job, name))
+        {
+            last = ref;
+            continue;
+        }
+
+        /* the next one is looked for from the last that has stayed */
+
+        if (ngx_sio_command_exit(sc, ref, job->gateway->cursor) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_sio_refresh_join(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
+{
+    ngx_uint_t       i;
+    ngx_sio_room_t  *room;
+
+    room = job->rooms.elts;
+
+    for (i = 0; i < job->rooms.nelts; i++) {
+
+        if (ngx_sio_refresh_touched(rf, room[i].hash)) {
+            continue;
+        }
+
+        if (ngx_sio_command_enter(rf->client, &room[i], job->gateway->cursor)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_sio_refresh_has(ngx_sio_refresh_job_t *job, ngx_sio_name_sh_t *name)
+{
+    ngx_uint_t       k;
+    ngx_sio_room_t  *room;
+
+    for (k = name->hash & job->mask;
+         job->table[k];
+         k = (k + 1) & job->mask)
+    {
+        room = (ngx_sio_room_t *) job->rooms.elts + job->table[k] - 1;
+
+        if (room->hash == name->hash
+            && ngx_sio_name_equal(job->gateway->zone, name, name->nsp,
+                                  room->name.data, room->name.len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_sio_refresh_missed(ngx_sio_client_t *sc, const sio_buf_t *touched)
+{
+    if (sc->refresh
+        && sio_buf_append(&sc->refresh->touched, touched->data, touched->len)
+           != SIO_OK)
+    {
+        sc->broken = 1;
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+    }
+}
+
+
+void
+ngx_sio_refresh_touch(ngx_sio_client_t *sc, const sio_record_t *rec)
+{
+    unsigned  i;
+
+    for (i = rec->rooms + rec->except; i < sio_record_names(rec); i++) {
+
+        if (sio_buf_append(&sc->refresh->touched, &sio_record_hashes(rec)[i],
+                           sizeof(uint64_t))
+            != SIO_OK)
+        {
+            sc->broken = 1;
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_sio_refresh_touched(ngx_sio_refresh_t *rf, uint64_t hash)
+{
+    uint64_t    *touched;
+    ngx_uint_t   i;
+
+    touched = (uint64_t *) rf->touched.data;
+
+    for (i = 0; i < rf->touched.len / sizeof(uint64_t); i++) {
+        if (touched[i] == hash) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_sio_refresh_cancel(ngx_sio_client_t *sc)
+{
+    if (sc->refresh) {
+        ngx_sio_refresh_free(sc->refresh);
+    }
+}
+
+
+static void
+ngx_sio_refresh_free(ngx_sio_refresh_t *rf)
+{
+    rf->client->refresh = NULL;
+
+    ngx_queue_remove(&rf->link);
+    sio_buf_free(&rf->touched);
+    ngx_free(rf);
+}
+
+
+static void
+ngx_sio_refresh_end(ngx_sio_refresh_job_t *job)
+{
+    ngx_uint_t  i;
+
+    ngx_rbtree_delete(&job->gateway->refreshes->jobs, &job->sn.node);
+
+    for (i = 0; i < job->replies; i++) {
+        freeReplyObject(job->reply[i]);
+    }
+
+    ngx_destroy_pool(job->pool);
+}
