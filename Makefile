@@ -83,10 +83,11 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(call only,gateway clients chaos fuzz differential),, \
+	    $(if $(call only,gateway clients cluster chaos fuzz differential),, \
 	        unit-programs) \
-	    $(if $(call only,gateway clients unit fuzz differential),,faults) \
-	    $(if $(call only,gateway clients chaos unit demo),, \
+	    $(if $(call only,gateway clients cluster unit fuzz differential),, \
+	        faults) \
+	    $(if $(call only,gateway clients cluster chaos unit demo),, \
 	        fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    t/run $(T)
