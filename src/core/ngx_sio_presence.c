@@ -117,11 +117,7 @@ ngx_sio_presence_sweep(ngx_sio_gateway_t *gw)
     pr = gw->presence;
 
     if (pr == NULL) {
-
-        if (ngx_sio_load(&gw->zone->sh->presence.on) == 0) {
-            ngx_sio_online_drop(gw->zone);
-        }
-
+        ngx_sio_online_drop(gw->zone);
         return;
     }
 

@@ -619,6 +619,7 @@ ngx_sio_online_drop(ngx_sio_zone_t *z)
     ngx_uint_t  n;
 
     if (ngx_sio_load(&z->sh->presence.held) == 0
+        || ngx_sio_zone_now() < ngx_sio_load(&z->sh->presence.deadline)
         || ngx_sio_zone_lock(z) != NGX_OK)
     {
         return;

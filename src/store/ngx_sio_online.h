@@ -89,8 +89,9 @@ ngx_int_t ngx_sio_online_settle(ngx_sio_zone_t *z, uint64_t fence,
     ngx_uint_t away, sio_buf_t *records, ngx_uint_t *announced);
 
 /*
- * Presence is not configured (any more): up to so many users lose their flags
- * at a time, and nobody is told.  For anybody.
+ * Presence is not configured (any more): some users lose their flags, and
+ * nobody is told.  For anybody, now and then; while there is an actor, of
+ * workers that are about to be replaced, nothing happens.
  */
 void ngx_sio_online_drop(ngx_sio_zone_t *z);
 

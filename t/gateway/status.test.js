@@ -68,6 +68,7 @@ const WORKER = {
 };
 const SHAPE = {
   version: 'string', gateway: 'string', node: 'string', uptime: 'number',
+  presence: 'object',
   connections: BOTH,
   sessions: { live: 'number', polling: 'number', parked: 'number',
               branches: 'number', capacity: 'number' },

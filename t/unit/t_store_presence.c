@@ -753,6 +753,13 @@ t_online_drop(void **state)
     t_online_close(&t, t_online_open(&t, 3, 3));
 
     ngx_sio_online_configure(&t.z, 0);
+
+    /* not as long as there is an actor */
+
+    ngx_sio_online_drop(&t.z);
+    assert_int_equal(t.z.sh->presence.held, 2);
+
+    t.z.sh->presence.deadline = 0;
     ngx_sio_online_drop(&t.z);
 
     assert_int_equal(t.z.sh->presence.held, 0);
@@ -955,6 +962,7 @@ t_online_do_cluster(t_online_t *t)
 static void
 t_online_do_drop(t_online_t *t)
 {
+    t->z.sh->presence.deadline = 0;
     ngx_sio_online_drop(&t->z);
 }
 
