@@ -388,8 +388,9 @@ typedef struct {
     uint64_t                  expired;         /*   nodes that this one found
                                                   dead, */
     uint64_t                  refetches;       /*   lists read for a hole */
-    uint64_t                  away;            /* zone lock: ms since when it
-                                                  counts as away; 0: it is not */
+    uint64_t                  away;            /* zone lock: since when (ms) it
+                                                  counts as away; 0: it does
+                                                  not */
     uint64_t                  applied;         /* atomic: ms at which the list
                                                   here was that of Redis last */
     uint64_t                  ready;           /* atomic: epoch of the zone in

@@ -189,7 +189,7 @@ test('an actor that dies, or is stopped, with something to say', async (t) => {
   });
 });
 
-/** True if another worker than this one acts; asked of those that can answer. */
+/** True if another worker than this one acts: asks whoever can answer. */
 async function another(node, pid) {
   const page = fetch(`${node.url}/status`, { headers: { connection: 'close' } })
     .then((answer) => answer.json());
