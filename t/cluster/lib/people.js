@@ -22,7 +22,7 @@ class User {
     this.name = name;
     this.tabs = new Set();
     this.connected = 0;
-    this.gaps = [{ from: 0, to: Infinity }];
+    this.gaps = [{ from: -Infinity, to: Infinity }];
     this.left = new Map();      // by node: when a tab there was gone
   }
 
