@@ -86,10 +86,11 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(call only,gateway clients chaos faults fuzz differential),, \
-	        unit-programs) \
-	    $(if $(call only,gateway clients unit fuzz differential),,faults) \
-	    $(if $(call only,gateway clients chaos faults unit demo),, \
+	    $(if $(call only,gateway clients cluster chaos faults fuzz \
+	        differential),,unit-programs) \
+	    $(if $(call only,gateway clients cluster unit fuzz differential),, \
+	        faults) \
+	    $(if $(call only,gateway clients cluster chaos faults unit demo),, \
 	        fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    SIO_SHIM_LIBRARY=$(SHIM_SO) t/run $(T)

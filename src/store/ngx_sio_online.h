@@ -124,7 +124,7 @@ ngx_int_t ngx_sio_online_unreported(ngx_sio_zone_t *z, uint64_t fence,
     ngx_sio_online_look_t *look, ngx_sio_online_report_pt each, void *data,
     ngx_uint_t max);
 
-/* Sets REPORTED to what the refs say. */
+/* Sets REPORTED to what the refs say; who is reported is in the list, too. */
 ngx_int_t ngx_sio_online_reported(ngx_sio_zone_t *z, uint64_t fence,
     const ngx_sio_online_ref_t *refs, ngx_uint_t n);
 

@@ -135,7 +135,8 @@ ngx_sio_online_reported(ngx_sio_zone_t *z, uint64_t fence,
         flags = z->online[u].flags & ~NGX_SIO_ONLINE_REPORTED;
 
         if (refs[i].online) {
-            flags |= NGX_SIO_ONLINE_REPORTED;
+            /* and nobody else takes such a user out of the list */
+            flags |= NGX_SIO_ONLINE_REPORTED|NGX_SIO_ONLINE_CLUSTER;
         }
 
         ngx_sio_online_set_locked(z, u, flags);

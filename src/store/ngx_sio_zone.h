@@ -405,12 +405,14 @@ typedef struct {
                                                   known yet */
     uint64_t                  version;         /* zone lock: the latest in it */
     uint64_t                  users;           /* zone lock: who are online */
-    uint64_t                  transitions;     /* zone lock: these count what */
-    uint64_t                  expired;         /*   was heard, nodes found dead,
-                                                    */
+    uint64_t                  transitions;     /* zone lock: these count users
+                                                  that came or went, */
+    uint64_t                  expired;         /*   nodes that this one found
+                                                  dead, */
     uint64_t                  refetches;       /*   lists read for a hole */
-    uint64_t                  away;            /* zone lock: ms since when it
-                                                  counts as away; 0: it is not */
+    uint64_t                  away;            /* zone lock: since when (ms) it
+                                                  counts as away; 0: it does
+                                                  not */
     uint64_t                  applied;         /* atomic: ms at which the list
                                                   here was that of Redis last */
     uint64_t                  ready;           /* atomic: epoch of the zone in

@@ -290,7 +290,9 @@ t_online_full(void **state)
 static void
 t_online_report(void **state)
 {
-    uint32_t                a;
+    uint32_t                a, b;
+    ngx_str_t               user;
+    ngx_uint_t              unlisted;
     t_online_t              t;
     t_online_refs_t         refs;
     ngx_sio_online_look_t   look;
@@ -315,7 +317,8 @@ t_online_report(void **state)
     assert_int_equal(ngx_sio_online_reported(&t.z, t.fence, refs.ref, 2),
                      NGX_OK);
     assert_int_equal(t_online_flags(&t, 1),
-                     NGX_SIO_ONLINE_LOCAL|NGX_SIO_ONLINE_REPORTED);
+                     NGX_SIO_ONLINE_LOCAL|NGX_SIO_ONLINE_REPORTED
+                     |NGX_SIO_ONLINE_CLUSTER);
 
     refs.n = 0;
     assert_int_equal(ngx_sio_online_unreported(&t.z, t.fence, &look,
@@ -324,9 +327,15 @@ t_online_report(void **state)
     assert_int_equal(refs.n, 0);
     assert_true(look.looked);
 
-    /* nothing is announced that the cluster does not say */
+    /* who is reported is in the list; others come when the cluster says so */
 
+    b = t_online_open(&t, 3, 3);
+    assert_int_equal(t_online_settle(&t, 0), 2);
+    t_online_says(&t, 1, 1, 1);
+    assert_int_equal(t_online_flags(&t, 3), NGX_SIO_ONLINE_LOCAL);
+    t_online_close(&t, b);
     assert_int_equal(t_online_settle(&t, 0), 0);
+    assert_int_equal(t_online_find(&t, 3), 0);
 
     /* gone, when the linger is over */
 
@@ -343,14 +352,94 @@ t_online_report(void **state)
     refs.ref[0].hash++;
     assert_int_equal(ngx_sio_online_reported(&t.z, t.fence, refs.ref, 1),
                      NGX_OK);
-    assert_int_equal(t_online_flags(&t, 1), NGX_SIO_ONLINE_REPORTED);
+    assert_int_equal(t_online_flags(&t, 1),
+                     NGX_SIO_ONLINE_REPORTED|NGX_SIO_ONLINE_CLUSTER
+                     |NGX_SIO_ONLINE_ANNOUNCED);
     refs.ref[0].hash--;
     assert_int_equal(ngx_sio_online_reported(&t.z, t.fence, refs.ref, 1),
                      NGX_OK);
+    assert_int_equal(t_online_flags(&t, 1),
+                     NGX_SIO_ONLINE_CLUSTER|NGX_SIO_ONLINE_ANNOUNCED);
+
+    user = t_online_name(1);
+    unlisted = 0;
+    assert_int_equal(ngx_sio_online_cluster(&t.z, t.fence, &user,
+                                            (u_char *) "", 1, &unlisted, NULL),
+                     NGX_OK);
+    assert_int_equal(t_online_settle(&t, 0), 1);
+    t_online_says(&t, 1, 0, 2);
     assert_int_equal(t_online_find(&t, 1), 0);
 
     assert_int_equal(ngx_sio_online_forget(&t.z, t.fence), NGX_OK);
-    assert_int_equal(t_online_flags(&t, 2), NGX_SIO_ONLINE_LOCAL);
+    assert_int_equal(t_online_flags(&t, 2),
+                     NGX_SIO_ONLINE_LOCAL|NGX_SIO_ONLINE_CLUSTER
+                     |NGX_SIO_ONLINE_ANNOUNCED);
+
+    t_online_done(&t);
+}
+
+
+static void
+t_online_stray(void *data, const ngx_str_t *user)
+{
+    ngx_uint_t *strays = data;
+
+    (*strays)++;
+}
+
+
+/* What Redis has of this node is what was reported, whatever was thought. */
+
+static void
+t_online_own(void **state)
+{
+    ngx_str_t              users[3];
+    ngx_uint_t             strays;
+    t_online_t             t;
+    t_online_refs_t        refs;
+    ngx_sio_online_look_t  look;
+
+    t_online_setup(&t);
+    t.cluster = 1;
+    ngx_memzero(&look, sizeof(ngx_sio_online_look_t));
+
+    (void) t_online_open(&t, 1, 1);
+    (void) t_online_open(&t, 2, 2);
+    t_online_close(&t, t_online_open(&t, 3, 3));
+    assert_int_equal(t_online_settle(&t, T_ONLINE_FOREVER), 0);
+
+    users[0] = t_online_name(2);
+    users[1] = t_online_name(3);
+    users[2] = t_online_name(4);
+    strays = 0;
+
+    assert_int_equal(ngx_sio_online_own(&t.z, t.fence + 1, users, 3,
+                                        t_online_stray, &strays),
+                     NGX_DECLINED);
+    assert_int_equal(ngx_sio_online_own(&t.z, t.fence, users, 3,
+                                        t_online_stray, &strays),
+                     NGX_OK);
+    assert_int_equal(strays, 1);
+    assert_int_equal(t_online_flags(&t, 2),
+                     NGX_SIO_ONLINE_LOCAL|NGX_SIO_ONLINE_REPORTED);
+
+    /* 1 is to be told of, and 3, when the linger is over, is not there */
+
+    assert_int_equal(t_online_settle(&t, 0), 0);
+    assert_int_equal(t_online_flags(&t, 3), NGX_SIO_ONLINE_REPORTED);
+
+    refs.n = 0;
+    assert_int_equal(ngx_sio_online_unreported(&t.z, t.fence, &look,
+                                               t_online_each, &refs, 9),
+                     NGX_OK);
+    assert_int_equal(refs.n, 2);
+    assert_int_equal(refs.ref[0].online + refs.ref[1].online, 1);
+
+    assert_int_equal(ngx_sio_online_reported(&t.z, t.fence, refs.ref, 2),
+                     NGX_OK);
+    assert_int_equal(t_online_find(&t, 3), 0);
+    assert_int_equal(t_online_settle(&t, 0), 1);
+    t_online_says(&t, 1, 1, 1);
 
     t_online_done(&t);
 }
@@ -531,6 +620,7 @@ main(void)
         cmocka_unit_test(t_online_batches),
         cmocka_unit_test(t_online_full),
         cmocka_unit_test(t_online_report),
+        cmocka_unit_test(t_online_own),
         cmocka_unit_test(t_online_cluster),
         cmocka_unit_test(t_online_drop),
         cmocka_unit_test(t_online_away),

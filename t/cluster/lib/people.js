@@ -4,7 +4,9 @@
 // to be online: the model that every view is compared with.
 //
 // A user may be told to be offline only if there was a time, of nearly the
-// linger at least, in which none of the user's tabs was connected.
+// linger at least, in which none of the user's tabs was connected.  But while
+// Redis is away a node tells its own clients of all who leave it, though they
+// may be on another one.
 
 const assert = require('node:assert/strict');
 
@@ -12,13 +14,16 @@ const { until } = require('../../gateway/lib/expect');
 
 const LATE = 45000;             // ms after such a time, at most
 const PART = 0.8;               // of the linger: clients and server may differ
+const PING = 7000;              // ms until it is noticed that one is gone
+const BACK = 15000;             // ms that Redis may be away after it is back
 
 class User {
   constructor(name) {
     this.name = name;
     this.tabs = new Set();
     this.connected = 0;
-    this.gaps = [{ from: 0, to: Infinity }];
+    this.gaps = [{ from: -Infinity, to: Infinity }];
+    this.left = new Map();      // by node: when a tab there was gone
   }
 
   came() {
@@ -27,7 +32,8 @@ class User {
     }
   }
 
-  went() {
+  went(node) {
+    this.left.set(node, performance.now());
     if (--this.connected === 0) {
       this.gaps.push({ from: performance.now(), to: Infinity });
       this.gaps = this.gaps.slice(-50);
@@ -51,6 +57,24 @@ class People {
     this.faults = [];
     this.history = [];
     this.told = { online: 0, offline: 0 };
+    this.outage = { from: -Infinity, to: -Infinity };
+  }
+
+  /** Runs body while Redis is away. */
+  async alone(body) {
+    this.outage = { from: performance.now(), to: Infinity };
+    await body();
+    this.outage.to = performance.now() + BACK;
+  }
+
+  /** Whether clients of a node may be told now that a user is offline. */
+  mayBeOff(user, node) {
+    const { linger } = this.cluster;
+    const { from, to } = this.outage;
+
+    return user.mayBeOff(linger)
+      || (performance.now() < to
+          && user.left.get(node) > from - linger - PING);
   }
 
   pick(list) {
@@ -120,8 +144,8 @@ class People {
     await until(() => wrong().length === 0 || this.faults.length > 0,
                 () => this.#report(`${what}: all show ${wanted}; but ${
                   wrong().slice(0, 3).map((tab) => `${tab.user.name} on node ${
-                    tab.node}, ${tab.transport}, ${tab.here ? 'here' : 'away'}, ${
-                    shown(tab)}, told of ${
+                    tab.node}, ${tab.transport}, ${
+                    tab.here ? 'here' : 'away'}, ${shown(tab)}, told of ${
                     tab.view.updates.slice(-8).join(' ')}`).join('; ')}`), ms);
     this.check(what);
 
@@ -157,7 +181,7 @@ class People {
 
     for (const user of this.users.values()) {
       if (!users.includes(user.name)
-          && !user.mayBeOff(this.cluster.linger)) {
+          && !this.mayBeOff(user, tab.node)) {
         this.faults.push(`${user.name} is missing in a list for ${
           tab.user.name} on node ${tab.node}`);
         this.note(this.faults.at(-1));
@@ -168,7 +192,7 @@ class People {
   #told(tab, who, status) {
     this.told[status]++;
     if (status === 'offline' && this.users.has(who)
-        && !this.user(who).mayBeOff(this.cluster.linger)) {
+        && !this.mayBeOff(this.user(who), tab.node)) {
       this.faults.push(`${tab.user.name} on node ${tab.node} is told that ${
         who} is offline`);
       this.note(this.faults.at(-1));
@@ -178,7 +202,7 @@ class People {
   #leave(tab) {
     if (tab.here) {
       tab.here = false;
-      tab.user.went();
+      tab.user.went(tab.node);
     }
   }
 }

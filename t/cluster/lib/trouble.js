@@ -96,16 +96,8 @@ class Trouble {
                      this.pick(Object.keys(TRANSPORTS)));
   }
 
-  /**
-   * While Redis is away a node tells its own clients of those who leave it, so
-   * that then nobody does who is on another one.
-   */
   #close() {
-    const tab = this.pick(this.people.tabs);
-    const others = [...tab.user.tabs].filter((it) => it.node !== tab.node);
-    if (!this.alone || others.length === 0) {
-      this.people.close(tab);
-    }
+    this.people.close(this.pick(this.people.tabs));
   }
 
   #node() {
@@ -148,9 +140,8 @@ class Trouble {
   }
 
   async #stopRedis() {
-    this.alone = true;
-    await this.cluster.withoutRedis(() => delay(8000));
-    this.alone = false;
+    await this.people.alone(() => (
+      this.cluster.withoutRedis(() => delay(8000))));
   }
 
   /** What it has then: nothing, all that it had, or what it had before. */
@@ -167,11 +158,11 @@ class Trouble {
       await this.act(4);
       await delay(this.random() * 3000);
     }
-    await redis.stop('SIGKILL');
-    this.alone = true;
-    await delay(this.random() * 4000);
-    await redis.start();
-    this.alone = false;
+    await this.people.alone(async () => {
+      await redis.stop('SIGKILL');
+      await delay(this.random() * 4000);
+      await redis.start();
+    });
   }
 }
 
