@@ -475,6 +475,11 @@ ngx_sio_presence_replica_users(ngx_sio_presence_redis_t *pd, json_t *message)
 
     if (cl) {
         cl->transitions += json_array_size(message) - 2;
+
+        if (cl->epoch == pd->epoch) {
+            cl->version = ngx_max(cl->version, pd->version + 1);
+        }
+
         ngx_sio_zone_unlock(pd->gw->zone);
     }
 

@@ -119,7 +119,9 @@ class Cluster {
         presence: 'on', presence_linger: `${this.linger}ms`, ...this.block,
       },
       locations: {
-        // Who polls, and is gone without a word, is missed after these two.
+        // Who polls, and is gone without a word, is missed after these two; so
+        // is a server by an official client whose upgrade was cut off when it
+        // had paused its polling.
         '/socket.io/': {
           socketio_ping_interval: '3s', socketio_ping_timeout: '4s',
         },
