@@ -26,6 +26,7 @@ static ngx_int_t ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
 static void ngx_sio_post_list(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_post_tell(ngx_sio_client_t *sc,
     ngx_sio_session_sh_t *ss, ngx_str_t *reply, uint64_t *last);
+static void ngx_sio_post_untold_locked(ngx_sio_client_t *sc, uint32_t i);
 
 
 ngx_sio_session_sh_t *
@@ -441,19 +442,39 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
             ss->connecter = 0;
             rc = NGX_OK;
 
-        } else if (ngx_sio_session_wrest_locked(z, i, sc->gateway->slot)
-                   == NGX_OK)
-        {
-            /* without its transport the client comes back */
-            ngx_sio_session_park_locked(z, i, ss->seen, ngx_sio_zone_now()
-                                            + sc->gateway->conf->recovery);
-
         } else {
-            ss->flags |= NGX_SIO_DEAD;
+            ngx_sio_post_untold_locked(sc, i);
         }
     }
 
     ngx_sio_zone_unlock(z);
 
     return rc;
+}
+
+
+/* Without its transport the client comes back for the socket. */
+
+static void
+ngx_sio_post_untold_locked(ngx_sio_client_t *sc, uint32_t i)
+{
+    uint64_t               deadline;
+    ngx_sio_zone_t        *z;
+    ngx_sio_session_sh_t  *ss;
+
+    z = sc->gateway->zone;
+    ss = &z->sessions[i];
+    deadline = ngx_sio_zone_now() + sc->gateway->conf->recovery;
+
+    if (ngx_sio_session_wrest_locked(z, i, sc->gateway->slot) == NGX_OK) {
+        ngx_sio_session_park_locked(z, i, ss->seen, deadline);
+        return;
+    }
+
+    /* whoever has it is busy with it now, and parks it later */
+
+    ngx_sio_session_dead_locked(z, i, deadline);
+
+    ss->flags &= ~NGX_SIO_CONNECTING;
+    ss->connecter = 0;
 }

@@ -201,6 +201,13 @@ void ngx_sio_session_over_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
     uint64_t deadline);
 
 /*
+ * The same for the transport of a session, be it a branch or not, that somebody
+ * has: it becomes DEAD, and he ends it within a second or so.
+ */
+void ngx_sio_session_dead_locked(ngx_sio_zone_t *z, uint32_t i,
+    uint64_t deadline);
+
+/*
  * The offset behind the record that tells the client of its socket, as seen
  * from a cursor near by; 0: that was met, up to the ready event which is due
  * there.

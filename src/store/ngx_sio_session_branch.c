@@ -215,3 +215,24 @@ ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss, uint64_t deadline)
            && (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_CONNECTING))
               == NGX_SIO_RECOVERABLE;
 }
+
+
+void
+ngx_sio_session_dead_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t deadline)
+{
+    ngx_sio_session_sh_t  *ts;
+
+    ts = &z->sessions[i];
+
+    if (ts->eio_sid[0] == 0 && ts->kin) {
+        ts = &z->sessions[ts->kin];
+    }
+
+    ts->deadline = deadline;
+
+    ngx_sio_step();
+
+    ts->flags |= NGX_SIO_DEAD;
+
+    ngx_sio_step();
+}

@@ -417,13 +417,7 @@ ngx_sio_worker_end_marks(ngx_sio_zone_t *z, uint32_t i,
     if ((ss->flags & NGX_SIO_CONNECTING)
         && !ngx_sio_worker_is_one_of(z, t, set))
     {
-        z->sessions[t].deadline = deadline;
-
-        ngx_sio_step();
-
-        z->sessions[t].flags |= NGX_SIO_DEAD;
-
-        ngx_sio_step();
+        ngx_sio_session_dead_locked(z, i, deadline);
     }
 
     ss->connecter = 0;

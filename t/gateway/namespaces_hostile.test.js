@@ -327,14 +327,11 @@ eachWorkers([1, 4], 'a POST that is overtaken by an upgrade',
     ws.text('5');
     return { ws, finish: post.finish };
   };
-  const client = (ws) => ({ next: () => ws.next(),
-                            send: async (packet) => ws.text(packet) });
-
   await leavesNothing(gw, async () => {
     await t.test('it counts', async () => {
       const { ws, finish } = await upgraded(
         CONNECT(gw, '/admin'), CONNECT(gw, '/'));
-      await join(gw, client(ws), '/chat');
+      await join(gw, talk(ws), '/chat');
       assert.equal((await finish()).body, 'ok');
       const packets = [];
       for (let i = 0; i < 4; i++) {
@@ -368,7 +365,7 @@ eachWorkers([1, 4], 'a POST that is overtaken by an upgrade',
 
     await t.test('it leaves what the WebSocket has joined', async () => {
       const { ws, finish } = await upgraded(DISCONNECT('/admin'));
-      await join(gw, client(ws), '/admin');
+      await join(gw, talk(ws), '/admin');
       await finish();
       ws.destroy();
     });
@@ -450,7 +447,7 @@ async function feedAndOthers(gw) {
 /** Waits until a worker has read all of the log. */
 const caughtUp = (gw, pid) => until(async () => {
   const { workers } = await page(gw);
-  return workers.find((it) => it.pid === pid).lag === 0;
+  return workers.find((it) => it.pid === pid)?.lag === 0;
 }, 'the worker has read the log');
 
 /** Opens connections until one is at a certain worker. */
@@ -463,6 +460,17 @@ async function at(gw, pid, open) {
     (client.destroy || client.close).call(client);
   }
 }
+
+/** The same, for requests of a session. */
+const lineTo = (gw, pid, session) => at(gw, pid, async () => {
+  const connection = await session.connection();
+  await connection.send(request('POST', session.path(), { body: '6' }));
+  return connection;
+});
+
+/** A WebSocket as a client of connected(), and of join(). */
+const talk = (ws) => ({ next: () => ws.next(),
+                        send: async (packet) => ws.text(packet) });
 
 // A client that can come back gets nothing together with the end of its
 // session, whatever namespace it is in: it would show that twice.  One that
@@ -487,17 +495,11 @@ for (const recovery of ['20s', 'off']) {
 
 async function endAtOnce(gw, nsps, { pid, witnesses, recovers }) {
   const session = await gw.polling();
-  const client = { send: (...it) => session.send(...it),
-                   next: () => session.next() };
   const ids = [];
   for (const nsp of nsps) {
-    ids.push(await join(gw, client, nsp));
+    ids.push(await join(gw, session, nsp));
   }
-  const line = await at(gw, pid, async () => {
-    const connection = await session.connection();
-    await connection.send(request('POST', session.path(), { body: '6' }));
-    return connection;
-  });
+  const line = await lineTo(gw, pid, session);
   const poll = line.send(request('GET', session.path()));
   await until(async () => (await page(gw)).workers.find(
     (it) => it.pid === pid).connections.polling === 1, 'a pending poll');
@@ -558,10 +560,8 @@ test('a slow client in two namespaces', async (t) => {
   const { feed, others: [pid] } = await feedAndOthers(gw);
   const slow = await at(gw, pid, () => gw.socket());
   await slow.next();
-  const by = { send: async (packet) => slow.text(packet),
-               next: () => slow.next() };
-  await join(gw, by, '/');
-  await join(gw, by, '/admin');
+  await join(gw, talk(slow), '/');
+  await join(gw, talk(slow), '/admin');
   const fast = await at(
     gw, feed, () => gw.rawConnect({ user: 'fast', rooms: ['busy'] }));
   const busy = gw.emitter.to('busy');
@@ -768,58 +768,64 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
 test('the worker dies that has a CONNECT to answer', async (t) => {
   const gw = await start(t, { workers: 4, proxy: true,
                               block: { namespace: '/ /admin /chat',
-                                       recovery: '5s' } });
+                                       recovery: '20s' } });
 
   for (const [waiting, pending] of [['/admin', true], ['/admin', false],
                                     ['/', true], ['/', false]]) {
     await t.test(`${waiting}, ${pending ? 'a' : 'no'} poll is pending`, () => (
-      leavesNothing(gw, async () => {
-        const { feed } = await feedAndOthers(gw);
-        const client = await TRANSPORTS.polling(gw);
-        const { session } = client;
-        const sockets = {};
-        for (const nsp of ['/', '/admin', '/chat']) {
-          if (nsp !== waiting) {
-            sockets[nsp] = await join(gw, client, nsp);
-          }
-        }
-        const held = pending ? await session.hold() : null;
-        gw.proxy.hold('smembers');
-        const victim = gw.nginx.workers().find((pid) => pid !== feed
-          && pid !== (held && gw.workersOf([held.connection])[0]));
-        const line = await at(gw, victim, async () => {
-          const connection = await session.connection();
-          await connection.send(request('POST', session.path(),
-                                        { body: '6' }));
-          return connection;
-        });
-        assert.equal((await line.send(request('POST', session.path(), {
-          body: CONNECT(gw, waiting) }))).body, 'ok');
-        await until(() => gw.proxy.seen > 0, 'a question for rooms');
-        gw.nginx.killWorker(victim);
-        if (held) {
-          assert.equal((await held.answer).body, '1');
-        }
-        await until(async () => !await session.alive(), 'its end');
-        for (const nsp of Object.keys(sockets)) {
-          gw.emitter.of(nsp).emit('missed');
-        }
-        gw.proxy.release();
-
-        const next = await TRANSPORTS.websocket(gw);
-        for (const [nsp, { sid, pid }] of Object.entries(sockets)) {
-          await next.send(CONNECT(gw, nsp, undefined, { pid }));
-          assert.equal(await next.next(),
-                       `40${name(nsp)}${JSON.stringify({ sid, pid })}`);
-          assert.match(await next.next(), /\["missed",/);
-          assert.match(await next.next(), /\["ready",/);
-        }
-        await join(gw, next, waiting);
-        await next.send(...['/', '/chat', '/admin'].map(DISCONNECT));
-        await next.gone();
-      })));
+      leavesNothing(gw, () => dieWithConnect(gw, waiting, pending).finally(
+        () => gw.proxy.release()))));
   }
 });
+
+async function dieWithConnect(gw, waiting, pending) {
+  const { feed } = await feedAndOthers(gw);
+  const [victim, other] = gw.nginx.workers().filter((pid) => pid !== feed);
+  const witness = await at(gw, feed, () => gw.socket());
+  await witness.next();
+  await join(gw, talk(witness), '/chat', { user: 'witness' });
+  const session = await gw.polling();
+  const sockets = {};
+  for (const nsp of ['/', '/admin', '/chat'].filter((it) => it !== waiting)) {
+    sockets[nsp] = await join(gw, session, nsp);
+  }
+
+  // It takes its time to find these, so nothing waits yet.
+  const [post, get] = [await lineTo(gw, victim, session),
+                       await lineTo(gw, other, session)];
+  const held = pending ? await session.hold(get) : null;
+  gw.proxy.hold('smembers');
+  assert.equal((await post.send(request('POST', session.path(), {
+    body: CONNECT(gw, waiting) }))).body, 'ok');
+  await until(() => gw.proxy.seen > 0, 'a question for rooms');
+  gw.nginx.killWorker(victim);
+  if (held) {
+    assert.equal((await held.answer).body, '1');
+  }
+  await until(async () => !await session.alive(), 'its end');
+
+  // All of it is missed: every worker has read it when the client is back.
+  for (const nsp of Object.keys(sockets)) {
+    gw.emitter.of(nsp).emit('missed');
+  }
+  assert.match(await witness.next(), /\["missed",/);
+  await Promise.all(gw.nginx.workers().map((pid) => caughtUp(gw, pid)));
+  gw.proxy.release();
+
+  const next = await TRANSPORTS.websocket(gw);
+  for (const [nsp, { sid, pid }] of Object.entries(sockets)) {
+    await next.send(CONNECT(gw, nsp, undefined, { pid }));
+    assert.equal(await next.next(),
+                 `40${name(nsp)}${JSON.stringify({ sid, pid })}`);
+    assert.match(await next.next(), /\["missed",/);
+    assert.match(await next.next(), /\["ready",/);
+  }
+  await join(gw, next, waiting);
+  await next.send(...['/', '/chat', '/admin'].map(DISCONNECT));
+  await next.gone();
+  witness.text(DISCONNECT('/chat'));
+  witness.destroy();
+}
 
 const SIXTY = Array.from({ length: 60 }, (_, i) => `/n${i}`);
 

@@ -81,6 +81,56 @@ t_branch_closed(void **state)
 }
 
 
+/* A branch of which somebody says so takes its transport along. */
+
+static void
+t_branch_dead(void **state)
+{
+    uint32_t        t, b[4];
+    ngx_uint_t      n;
+    ngx_sio_zone_t  z;
+
+    t_branch_zone(&z);
+
+    for (n = 0; n < 2; n++) {
+
+        t = t_branch_family(&z, 1, 10, b);
+
+        assert_int_equal(ngx_sio_zone_lock(&z), NGX_OK);
+        ngx_sio_session_dead_locked(&z, n ? b[0] : t, T_BRANCH_LATER);
+        ngx_sio_zone_unlock(&z);
+
+        assert_int_equal(t_store_by_eio(&z, 10), 0);
+        assert_true(z.sessions[t].flags & NGX_SIO_DEAD);
+        assert_false(z.sessions[b[0]].flags & NGX_SIO_DEAD);
+        assert_int_equal(z.sessions[b[0]].kin, t);
+
+        /* their owner notices, and the branch has a place to go on from */
+
+        assert_int_equal(ngx_sio_session_release(&z, b[0],
+                                                 t_store_ticket(&z, b[0]),
+                                                 66000),
+                         NGX_OK);
+        assert_int_equal(ngx_sio_session_release(&z, t, t_store_ticket(&z, t),
+                                                 66064),
+                         NGX_DECLINED);
+
+        t_branch_is_parked(&z, t, 10, T_BRANCH_LATER);
+        t_branch_is_parked(&z, b[0], 11, T_BRANCH_LATER);
+        t_branch_is_parked(&z, b[1], 12, T_BRANCH_LATER);
+        assert_int_equal(z.sessions[t].applied, 66064);
+        assert_int_equal(z.sessions[b[0]].applied, 66000);
+        t_store_check(&z, "dead", n);
+
+        assert_int_equal(t_store_close(&z, t), NGX_OK);
+        assert_int_equal(t_store_close(&z, b[0]), NGX_OK);
+        assert_int_equal(t_store_close(&z, b[1]), NGX_OK);
+    }
+
+    t_branch_end(&z);
+}
+
+
 /* One that is parked leaves all of its sockets on their own. */
 
 static void
@@ -611,6 +661,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(t_branch_closed),
+        cmocka_unit_test(t_branch_dead),
         cmocka_unit_test(t_branch_parked),
         cmocka_unit_test(t_branch_shed_all),
         cmocka_unit_test(t_branch_adopted),

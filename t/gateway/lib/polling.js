@@ -72,10 +72,11 @@ class Polling {
 
   /**
    * A GET that the server has begun to handle when this returns: { answer (a
-   * promise), connection }.  It follows a POST on the same connection.
+   * promise), connection }.  It follows a POST on the same connection, a new
+   * one unless there is one for it.
    */
-  async hold() {
-    const connection = await this.connection();
+  async hold(line) {
+    const connection = line || await this.connection();
     const posted = connection.send(Buffer.concat([
       request('POST', this.path(), { headers: this.headers, body: '6' }),
       request('GET', this.path(), { headers: this.headers }),
