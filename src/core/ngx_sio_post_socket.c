@@ -431,10 +431,6 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
     if (ss && ss->sid[0] == 0
         && ngx_sio_session_adopt_locked(z, i, from, events) == NGX_OK)
     {
-        if (events < ss->last) {
-            ngx_sio_store(&ss->last, events);
-        }
-
         ngx_sio_post_list(sc, ss);
 
         if (ngx_sio_post_tell(sc, ss, reply, &last) == NGX_OK) {

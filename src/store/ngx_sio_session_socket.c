@@ -417,6 +417,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_session_move(dst, src);
 
     dst->applied = at;
+    dst->last = ngx_min(dst->last, at);
 
     ngx_sio_step();
 

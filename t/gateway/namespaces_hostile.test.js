@@ -768,7 +768,8 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
 test('the worker dies that has a CONNECT to answer', async (t) => {
   const gw = await start(t, { workers: 4, proxy: true,
                               block: { namespace: '/ /admin /chat',
-                                       recovery: '20s' } });
+                                       recovery: '20s' },
+                              location: { socketio_ping_interval: '2m' } });
 
   for (const [waiting, pending] of [['/admin', true], ['/admin', false],
                                     ['/', true], ['/', false]]) {

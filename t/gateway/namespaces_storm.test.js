@@ -33,6 +33,9 @@ function dice(seed) {
   };
 }
 
+/** Of an offset: as large as that is. */
+const bytes = (offset) => Buffer.from(offset, 'base64url');
+
 /** "42/admin,[...]": { type, nsp, json }. */
 function parse(packet) {
   const [, type, nsp, json] = /^4(\d)(\/[^,]*)?,?(.*)$/s.exec(packet);
@@ -142,7 +145,12 @@ class Actor {
   }
 
   event(nsp, socket, [event, ...args]) {
-    socket.offset = args.at(-1);
+    const offset = args.at(-1);
+    if (socket.offset
+        && Buffer.compare(bytes(offset), bytes(socket.offset)) < 0) {
+      this.faults.push(`${this.name} in ${nsp}: ${event} goes back`);
+    }
+    socket.offset = offset;
     if (event !== 'n') {
       return;
     }

@@ -670,6 +670,37 @@ test('who names no offset', async (t) => {
   });
 });
 
+// What is handed out once more moves no position: a client that has got it, but
+// not the ready event behind it, does not get it for a third time.
+test('gone between what was missed and ready', async (t) => {
+  const gw = await start(t);
+  const who = { user: 'ann' };
+  const witness = await gw.rawConnect({ user: 'witness' });
+  const client = await gw.rawConnect(who);
+  for (const value of [1, 2, 3, 4]) {
+    gw.emitter.to(client.id).emit('e', value);
+  }
+  await client.eventWith('e', 4);
+  client.close();
+  const [first, , , last] = client.received('e').map((args) => args.at(-1));
+  gw.emitter.to(witness.id).emit('e', 'for another');
+  await witness.eventWith('e', 'for another');
+
+  const again = await returning(gw, client, who, { offset: first });
+  assertRecovered(again, client);
+  await again.ready();
+  assert.deepEqual(seen(again), [2, 3, 4]);
+  assert.notEqual(again.offset, last);
+  again.close();
+
+  const third = await returning(gw, client, who, { offset: last });
+  assertRecovered(third, client);
+  await third.ready();
+  gw.emitter.to(client.id).emit('e', 5);
+  await third.eventWith('e', 5);
+  assert.deepEqual(seen(third), [5]);
+});
+
 eachWorkers([1, 4], 'one pid, several clients', async (t, workers) => {
   const gw = await start(t, workers);
   const who = { user: 'ann', rooms: ['r'] };

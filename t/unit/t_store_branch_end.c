@@ -288,6 +288,9 @@ t_branch_adopted(void **state)
     assert_int_equal(t_branch_adopt(&z, to, t, 66100), NGX_DECLINED);
     assert_true(z.sessions[u].connect_by);
 
+    /* it comes back for less than it was given */
+
+    z.sessions[b[1]].last = 66200;
     was = z.sessions[b[1]];
     owner = t_store_ticket(&z, to);
 
@@ -300,6 +303,7 @@ t_branch_adopted(void **state)
     assert_int_equal(ss->kin, u);
     assert_int_equal(ss->nsp, 2);
     assert_int_equal(ss->applied, 66100);
+    assert_int_equal(ss->last, 66100);
     assert_int_equal(ss->born, T_BRANCH_SINCE);
     assert_int_equal(ss->user, was.user);
     assert_int_equal(ss->members, T_BRANCH_ROOMS);
@@ -321,6 +325,7 @@ t_branch_adopted(void **state)
     assert_int_equal(t_branch_adopt(&z, b[0], to, NGX_SIO_AT_CURSOR), NGX_OK);
 
     assert_int_equal(t_store_by_sid(&z, 12), b[0]);
+    assert_int_equal(z.sessions[b[0]].last, 66100);
     assert_int_equal(t_store_in(&z, t, 2), b[0]);
     assert_int_equal(t_store_in(&z, u, 2), 0);
     assert_int_equal(t_store_in(&z, u, 3), other);
