@@ -51,15 +51,30 @@ async function fill(gw, users, lanes = 16) {
 const presence = async (gw) => (
   await (await fetch(`${gw.url}/status`)).json()).presence;
 
-/** Nanoseconds of the worker for each call. */
-async function cost(pid, body, n = JOINS) {
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/** Nanoseconds that the worker takes in a millisecond with nothing to do. */
+async function idle(pid) {
   const rounds = [];
   for (let round = 0; round < 5; round++) {
-    const before = cpu(pid);
+    const [before, from] = [cpu(pid), performance.now()];
+    await sleep(500);
+    rounds.push((cpu(pid) - before) / (performance.now() - from));
+  }
+  return median(rounds);
+}
+
+/** Nanoseconds of the worker for each call, without what it takes anyway. */
+async function cost(pid, body, n = JOINS) {
+  const rate = await idle(pid);
+  const rounds = [];
+  for (let round = 0; round < 5; round++) {
+    const [before, from] = [cpu(pid), performance.now()];
     for (let i = 0; i < n / 5; i++) {
       await body(round * n + i);
     }
-    rounds.push((cpu(pid) - before) / (n / 5));
+    const anyway = rate * (performance.now() - from);
+    rounds.push((cpu(pid) - before - anyway) / (n / 5));
   }
   return median(rounds);
 }
@@ -170,12 +185,12 @@ async function drop(gw, sids) {
       const before = performance.now();
       await session.send(request('GET', '/status'));
       late.push(performance.now() - before);
-      await new Promise((resolve) => { setTimeout(resolve, 5); });
+      await sleep(5);
     }
     session.destroy();
   })();
 
-  await new Promise((resolve) => { setTimeout(resolve, 2000); });
+  await sleep(2000);
   const before = [...late];
   late.length = 0;
 
