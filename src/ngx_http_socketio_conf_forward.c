@@ -85,9 +85,7 @@ ngx_http_socketio_forward_event(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf,
     if (event->len == 0
         || !ngx_http_socketio_utf8(event)
         || sio_packet_reserved(event->data, event->len)
-        || (event->data[0] == '$'
-            && ngx_strcmp(event->data, "$connect") != 0
-            && ngx_strcmp(event->data, "$disconnect") != 0))
+        || event->data[0] == '$')
     {
         (void) ngx_http_socketio_invalid(cf, event);
         return NGX_ERROR;
