@@ -16,7 +16,7 @@
 #define NGX_SIO_FORWARD_LARGEST  67108864  /* bytes of one entry */
 #define NGX_SIO_FORWARD_TIMEOUT  5000      /* ms that Redis has to confirm */
 #define NGX_SIO_FORWARD_ARGS                                                  \
-    (5 + 16 + 2 * SIO_PACKET_ATTACHMENTS)  /* of an XADD */
+    (6 + 16 + 2 * SIO_PACKET_ATTACHMENTS)  /* of an XADD */
 
 
 /* Whose event it is, as the session says. */

@@ -15,7 +15,7 @@
 
 /*
  * Events of clients for the backend: each becomes an entry of a Redis stream,
- * if "socketio_forward" of its location names it (contract in doc/backend.md).
+ * if "socketio_forward" of its location names it: see doc/directives.md.
  *
  * An event is accepted when Redis has confirmed its entry.  Entries leave on
  * the worker's command connection in the order of their events, and are never
