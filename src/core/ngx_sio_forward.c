@@ -277,7 +277,10 @@ ngx_sio_forward_create(ngx_sio_client_t *socket, ngx_sio_forward_who_t *who,
 
     fw->ack.data = p;
     fw->ack.len = pk->id.len;
-    p = ngx_cpymem(p, pk->id.data, pk->id.len);
+
+    if (pk->id.len) {
+        p = ngx_cpymem(p, pk->id.data, pk->id.len);
+    }
 
     fw->event.data = p;
     fw->event.len = name->len;
