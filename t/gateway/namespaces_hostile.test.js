@@ -667,6 +667,15 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
     }
     assert.ok((await client.next()).startsWith(`42${name(nsp)}["ready",`));
   };
+  /** Publishes, and waits until all workers are behind it. */
+  const missed = async (publish) => {
+    const { events } = await page(gw);
+    publish();
+    await until(async () => {
+      const { events: now, workers: list } = await page(gw);
+      return now.in >= events.in + nsps.length && list.every((it) => !it.lag);
+    }, 'the workers have read the log');
+  };
   /** The offset that an event carries. */
   const take = async (client, nsp, event) => {
     gw.emitter.of(nsp).emit('e', event);
@@ -687,9 +696,9 @@ eachWorkers([1, 4], 'recovered from a transport that lives',
           for (const [i, nsp] of nsps.entries()) {
             offsets[nsp] = await take(old, nsp, i);
           }
-          for (const nsp of nsps) {
+          await missed(() => nsps.forEach((nsp) => {
             gw.emitter.of(nsp).emit('e', 7);
-          }
+          }));
           const next = await TRANSPORTS[to](gw);
           for (const nsp of [first, ...nsps.filter((it) => it !== first)]) {
             await recover(next, nsp, ids[nsp], offsets[nsp], [7]);
