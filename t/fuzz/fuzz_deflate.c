@@ -159,16 +159,18 @@ slow_blocks(sio_buf_t *out, size_t room, const unsigned char *p, size_t len)
 
 /*
  * RFC 7692, 7.2.2, to the letter: four bytes are appended, and that is
- * decompressed.  If a block ends there, a final one may follow.
+ * decompressed.  If a block ends there, a final one may follow: it holds
+ * something, so that it is not taken for what an unfinished block lacks.
  */
 
 static sio_rc_t
 slow_inflate(sio_buf_t *out, const unsigned char *p, size_t len, size_t limit)
 {
-    int         rc;
+    int         rc, whole;
     sio_buf_t   bytes, more;
 
-    static const unsigned char  final[] = { 0x01, 0x00, 0x00, 0xff, 0xff };
+    static const unsigned char  final[] = { 0x01, 0x03, 0x00, 0xfc, 0xff,
+                                            'e', 'n', 'd' };
 
     rc = slow_blocks(out, limit + 1, p, len);
 
@@ -190,10 +192,16 @@ slow_inflate(sio_buf_t *out, const unsigned char *p, size_t len, size_t limit)
     fuzz_append(&bytes, final, sizeof(final));
     rc = slow_blocks(&more, limit + 16, bytes.data, bytes.len);
 
+    bytes.len = 0;
+    fuzz_append(&bytes, out->data, out->len);
+    fuzz_append(&bytes, final + 5, 3);
+
+    whole = rc == 1 && fuzz_equal(more.data, more.len, bytes.data, bytes.len);
+
     sio_buf_free(&bytes);
     sio_buf_free(&more);
 
-    return out->len > limit ? SIO_LIMIT : rc == 1 ? SIO_OK : SIO_ERROR;
+    return out->len > limit ? SIO_LIMIT : whole ? SIO_OK : SIO_ERROR;
 }
 
 

@@ -215,6 +215,7 @@ static const sample_t  samples[] = {
     { "f248cdc9c9", NULL },                    /* cut off */
     { "f248", NULL },
     { "000500faff4865", NULL },
+    { "010b00f4ff4865", NULL },                /* its tail does not fill it */
     { "000500fbff48656c6c6f00", NULL },        /* stored, wrong complement */
     { "06", NULL },                            /* blocks of no type */
     { "07", NULL },
