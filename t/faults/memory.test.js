@@ -11,19 +11,24 @@ const { test } = require('node:test');
 
 const { start } = require('./lib/site');
 const { eachNth } = require('./lib/nth');
+const { lanes, wide } = require('./lib/lanes');
 const scenarios = require('./lib/scenarios');
 
-test('an allocation fails', { skip }, async (t) => {
+const LANES = 4;
+
+async function begin(t) {
   const site = await start(t);
   await site.gw.redis.commands.sAdd('mew:rooms:guest0', ['set', 'of', 'rooms']);
+  return site;
+}
 
-  for (const [name, scenario] of Object.entries(scenarios)) {
-    await t.test(name, async (t) => {
-      const { calls, rounds, ended } = await eachNth(site, scenario);
-      t.diagnostic(`${rounds} of ${calls} allocations failed, ${
-        ended} of them ended a client`);
-    });
-  }
+test('an allocation fails', { skip, ...wide(LANES) }, async (t) => {
+  const step = (scenario) => async (site, t) => {
+    const { calls, rounds, ended } = await eachNth(site, scenario);
+    t.diagnostic(`${rounds} of ${calls} allocations failed, ${
+      ended} of them ended a client`);
+  };
 
-  await t.test('all is as before', () => site.same());
+  await lanes(t, LANES, () => begin(t), Object.fromEntries(
+    Object.entries(scenarios).map(([name, it]) => [name, step(it)])));
 });

@@ -13,9 +13,10 @@ const { start, counts, same, assertNoGap } = require('../chaos/lib/site');
 const { Ledger } = require('../chaos/lib/ledger');
 const { crowd, returns } = require('../chaos/lib/member');
 const { full } = require('./lib/nth');
+const { SLOW } = require('../gateway/lib/expect');
 
 const CLIENTS = full ? 60 : 24;
-const EVENTS = full ? 6000 : 1200;
+const EVENTS = full ? 6000 : 800;
 const RATE = 200;
 const ROOMS = 6;
 
@@ -29,9 +30,14 @@ async function begin(t) {
     workers: 4,
     block: { zone: '16m', log: '2m', recovery: '10s' },
     listen: 'reuseport sndbuf=16k',
-    location: { socketio_deflate: '1k' },
+    // A client whose handshake is not answered begins anew, and leaves a
+    // session behind that ends when a ping is not answered.
+    location: {
+      socketio_deflate: '1k',
+      socketio_ping_interval: '3s', socketio_ping_timeout: `${6 * SLOW}s`,
+    },
     setup: (it) => {
-      shim = new Shim(it.dir);
+      shim = new Shim(it);
       it.closers.push(() => shim.close());
     },
   });

@@ -9,6 +9,7 @@ const { test } = require('node:test');
 
 const { start, met } = require('./lib/site');
 const { eachNth, isClean } = require('./lib/nth');
+const { lanes, wide } = require('./lib/lanes');
 const { until } = require('../gateway/lib/expect');
 
 const OWN = /\[alert\].* socket\(\) failed \(24: /;
@@ -17,6 +18,7 @@ const CALLS = [
   { classes: ['connect'], kinds: ['EINTR'] },
   { classes: ['socket'], kinds: ['EMFILE'] },
 ];
+const LANES = 1 + CALLS.length;
 
 /** A client connects; what it is sent then may be in a gap of the feed. */
 async function enter({ gw }) {
@@ -42,22 +44,24 @@ async function outage(site) {
   }), 'a client connects', 20000);
 }
 
-test('Redis is lost and comes back', { skip }, async (t) => {
+const name = ({ classes, kinds }) => `${classes}() with ${kinds}`;
+
+async function begin(t) {
   const site = await start(t, { proxy: true });
   site.gw.nginx.expect(OWN);
+  return site;
+}
 
-  await t.test('without memory', async (t) => {
-    const { calls, rounds, ended } = await eachNth(site, outage,
-                                                   { rounds: 6, gap: true });
-    t.diagnostic(`${rounds} of ${calls} allocations failed, ${
-      ended} of them ended a client`);
-  });
-
-  for (const plan of CALLS) {
-    await t.test(`${plan.classes}() with ${plan.kinds}`, async () => {
+test('Redis is lost and comes back', { skip, ...wide(LANES) }, async (t) => {
+  await lanes(t, LANES, () => begin(t), {
+    'without memory': async (site, t) => {
+      const { calls, rounds, ended } = await eachNth(site, outage,
+                                                     { rounds: 6, gap: true });
+      t.diagnostic(`${rounds} of ${calls} allocations failed, ${
+        ended} of them ended a client`);
+    },
+    ...Object.fromEntries(CALLS.map((plan) => [name(plan), async (site) => {
       await eachNth(site, outage, { rounds: 1, gap: true, ...plan });
-    });
-  }
-
-  await t.test('all is as before', () => site.same());
+    }])),
+  });
 });

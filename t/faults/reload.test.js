@@ -53,7 +53,7 @@ for (const where of ['the master', 'a new worker']) {
         socketio_ping_interval: '3s', socketio_ping_timeout: `${4 * SLOW}s`,
       },
       setup: (it) => {
-        shim = new Shim(it.dir);
+        shim = new Shim(it);
         it.closers.push(() => shim.close());
       },
     });

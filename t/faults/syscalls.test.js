@@ -9,6 +9,7 @@ const { test } = require('node:test');
 
 const { start } = require('./lib/site');
 const { eachNth } = require('./lib/nth');
+const { lanes, wide } = require('./lib/lanes');
 const scenarios = require('./lib/scenarios');
 
 const AGAIN = ['EAGAIN', 'EINTR', SHORT];
@@ -33,46 +34,43 @@ const OTHERS = [
 
 const name = ({ classes, kinds }) => `${classes}() with ${kinds}`;
 
-test('calls for clients fail', { skip }, async (t) => {
+const LANES = 4;
+const ROUNDS = 4;
+
+const steps = (plans, step) => Object.fromEntries(
+  plans.map((plan) => [name(plan), (site, t) => step(site, t, plan)]));
+
+async function begin(t) {
   const site = await start(t);
   site.gw.nginx.expect(OWN);
+  return site;
+}
 
-  for (const plan of CLIENTS) {
-    await t.test(name(plan), async (t) => {
+test('calls for clients fail', { skip, ...wide(LANES) }, async (t) => {
+  await lanes(t, LANES, () => begin(t), {
+    ...steps(CLIENTS, async (site, t, plan) => {
       for (const it of NAMES) {
         const { calls, rounds, ended } = await eachNth(site, scenarios[it], {
-          rounds: 4, ends: false, port: site.gw.port, ...plan,
+          rounds: ROUNDS, ends: false, port: site.gw.port, ...plan,
         });
         t.diagnostic(`${it}: ${rounds} of ${calls}, ${ended} end a client`);
       }
-    });
-  }
-
-  for (const plan of OTHERS) {
-    await t.test(name(plan), async () => {
+    }),
+    ...steps(OTHERS, async (site, t, plan) => {
       await eachNth(site, scenarios.polling, {
-        rounds: 4, ends: false, ...plan,
+        rounds: ROUNDS, ends: false, ...plan,
       });
-    });
-  }
-
-  await t.test('all is as before', () => site.same());
+    }),
+  });
 });
 
-test('calls for Redis fail', { skip }, async (t) => {
-  const site = await start(t);
-  const port = site.gw.redis.port;
-
-  for (const plan of CLIENTS.map((it) => ({ ...it, ends: false }))) {
-    await t.test(name(plan), async (t) => {
-      for (const it of ['websocket', 'commands']) {
-        const { calls, rounds } = await eachNth(site, scenarios[it], {
-          rounds: 4, port, ...plan,
-        });
-        t.diagnostic(`${it}: ${rounds} of ${calls}`);
-      }
-    });
-  }
-
-  await t.test('all is as before', () => site.same());
+test('calls for Redis fail', { skip, ...wide(LANES) }, async (t) => {
+  await lanes(t, LANES, () => start(t), steps(CLIENTS, async (site, t, plan) => {
+    for (const it of ['websocket', 'commands']) {
+      const { calls, rounds } = await eachNth(site, scenarios[it], {
+        rounds: ROUNDS, port: site.gw.redis.port, ...plan, ends: false,
+      });
+      t.diagnostic(`${it}: ${rounds} of ${calls}`);
+    }
+  }));
 });

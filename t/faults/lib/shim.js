@@ -62,12 +62,12 @@ const FRAME = 30;
 const WORDS = 54;
 
 class Shim {
-  /** Makes the file, which nginx finds by its environment. */
-  constructor(dir) {
+  /** Makes the file, which the nginx of a gateway finds by its environment. */
+  constructor({ dir, nginx }) {
     this.name = path.join(dir, 'shim');
     fs.writeFileSync(this.name, Buffer.alloc(WORDS * WORD));
     this.fd = fs.openSync(this.name, 'r+');
-    process.env.SIO_SHIM = this.name;
+    nginx.env.SIO_SHIM = this.name;
   }
 
   /**

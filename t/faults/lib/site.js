@@ -69,10 +69,22 @@ class Site {
   async gather() {
     await until(async () => {
       await this.#bystander();
-      const pids = new Set(this.gw.workersOf(this.bystanders));
-      return this.bystanders.length >= FEW
-        && this.gw.nginx.workers().every((pid) => pids.has(pid));
+      return this.bystanders.length >= FEW && this.gw.nginx.workers().every(
+        (pid) => this.#workers().includes(pid));
     }, 'bystanders on all workers');
+  }
+
+  /**
+   * The pids of the workers of all bystanders.  A connection stays where it is,
+   * and it takes long to ask, among thousands that wait for their end.
+   */
+  #workers() {
+    const fresh = this.bystanders.filter((it) => !it.worker);
+
+    if (fresh.length > 0) {
+      this.gw.workersOf(fresh).forEach((it, i) => { fresh[i].worker = it; });
+    }
+    return this.bystanders.map((it) => it.worker);
   }
 
   /** Publishes the next number to them all. */
@@ -153,7 +165,7 @@ class Site {
   async #state() {
     const { sessions, users, rooms, memberships, zone } = await this.status();
     const workers = this.gw.nginx.workers();
-    const own = this.gw.workersOf(this.bystanders);
+    const own = this.#workers();
 
     // A bystander may have come back to another worker.
     return {
@@ -225,7 +237,7 @@ async function start(t, { block, location, ...options } = {}) {
       '= /status': { socketio: null, socketio_status: 'mew' },
     },
     setup: (it) => {
-      shim = new Shim(it.dir);
+      shim = new Shim(it);
       it.closers.push(() => shim.close());
     },
     ...options,

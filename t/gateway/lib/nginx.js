@@ -23,6 +23,7 @@ class Nginx {
     this.confFile = path.join(dir, 'nginx.conf');
     this.logFile = path.join(dir, 'error.log');
     this.expected = [];
+    this.env = {};              // on top of that of the tests
     this.count = 1;
   }
 
@@ -52,7 +53,10 @@ class Nginx {
   async start(port) {
     // Workers must not outlive a master, so a last signal it can pass on.
     this.program = new Program(BINARY, this.#arguments(),
-                               { lastSignal: 'SIGTERM' });
+                               {
+                                 lastSignal: 'SIGTERM',
+                                 env: { ...process.env, ...this.env },
+                               });
     try {
       await this.program.listening({ port, host: '127.0.0.1' });
       // Until then a worker looks like the master, and a reload would miss it.

@@ -1,0 +1,36 @@
+'use strict';
+
+// Subtests on several gateways at once: what they do most is wait, for Redis to
+// be asked again, for a ping, for a peer that takes over.
+
+const { full } = require('./nth');
+
+/**
+ * Runs steps, { name: async (site, t) => }, each on a gateway of begin() that
+ * is free, then what all of these end with.  The test t allows for so many
+ * lanes by its concurrency.  The full form has one gateway, for one step after
+ * the other.
+ */
+async function lanes(t, count, begin, steps) {
+  const sites = await Promise.all(Array.from({ length: full ? 1 : count },
+                                             begin));
+  const free = [...sites];
+
+  await Promise.all(Object.entries(steps).map(([name, step]) => (
+    t.test(name, async (t) => {
+      const site = free.pop();
+      try {
+        await step(site, t);
+      } finally {
+        free.push(site);
+      }
+    }))));
+
+  await t.test('all is as before', () => (
+    Promise.all(sites.map((site) => site.same()))));
+}
+
+/** The options of a test with so many lanes. */
+const wide = (count) => ({ concurrency: full ? 1 : count });
+
+module.exports = { lanes, wide };
