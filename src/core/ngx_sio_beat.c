@@ -22,6 +22,12 @@ static void ngx_sio_beat_expired(ngx_sio_zone_t *z, uint32_t i, void *data);
 ngx_sio_beat_e
 ngx_sio_beat_locked(ngx_sio_session_sh_t *ss, uint64_t now)
 {
+    /* who owes a pong is not there to be told anything else */
+
+    if (now >= ss->deadline && (ss->flags & NGX_SIO_PINGED)) {
+        return NGX_SIO_BEAT_TIMEOUT;
+    }
+
     /* the low bits of the time, which may have gone round */
 
     if (ss->sid[0] == 0 && ss->connect_by
@@ -33,10 +39,6 @@ ngx_sio_beat_locked(ngx_sio_session_sh_t *ss, uint64_t now)
 
     if (now < ss->deadline) {
         return NGX_SIO_BEAT_NONE;
-    }
-
-    if (ss->flags & NGX_SIO_PINGED) {
-        return NGX_SIO_BEAT_TIMEOUT;
     }
 
     ss->flags |= NGX_SIO_PINGED|NGX_SIO_PING_DUE;

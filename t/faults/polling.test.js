@@ -3,7 +3,8 @@
 // What a client that polls is sent, or sends, is lost with its connection.  No
 // session ends with that: the client may send its next request on another one.
 // A client that does not know, or has given up, is missed at its next ping, and
-// then nothing is left of it.
+// then nothing is left of it; also if it is too late for a CONNECT by then, as
+// it is with the defaults, which a client that polls would be told.
 
 const { skip, Shim } = require('./lib/shim');
 
@@ -44,6 +45,7 @@ test('what a client that polls needs is lost', { skip }, async (t) => {
     workers: 2,
     location: {
       socketio_ping_interval: '2s', socketio_ping_timeout: `${2 * SLOW}s`,
+      socketio_connect_timeout: `${2 + 2 * SLOW}s`,
     },
     setup: (it) => {
       shim = new Shim(it);

@@ -35,7 +35,7 @@ const OTHERS = [
 const name = ({ classes, kinds }) => `${classes}() with ${kinds}`;
 
 const LANES = 4;
-const ROUNDS = 4;
+const ROUNDS = 3;
 
 const steps = (plans, step) => Object.fromEntries(
   plans.map((plan) => [name(plan), (site, t) => step(site, t, plan)]));
