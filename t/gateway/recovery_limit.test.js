@@ -166,7 +166,7 @@ for (const [kicked, behind] of [['/', '/admin'], ['/admin', '/']]) {
     for (let i = 0; i < COUNT; i++) {
       gw.emitter.of(behind).emit('e', i, 'x'.repeat(SIZE));
     }
-    gw.emitter.of(kicked).disconnectSockets(true);
+    gw.emitter.of(kicked).in('user:ann').disconnectSockets(true);
     await gw.settle(await gw.connect({ user: 'witness' }));
 
     const packets = await session.rest();
