@@ -282,7 +282,13 @@ test('Redis is away', async (t) => {
 
 // The owner dies in between: the next one does it.
 test('a worker is killed', async (t) => {
-  const gw = await start(t, 3, { block: { recovery: '20s' } });
+  const gw = await start(t, 3, {
+    block: { recovery: '20s' },
+    locations: {
+      '/socket.io/': {},
+      '= /status': { socketio: null, socketio_status: 'mew' },
+    },
+  });
   const clients = await parallel(
     Array.from({ length: 9 }, (_, i) => i), 9, (i) => (
       gw.connect({ user: `u${i}` })));
@@ -292,6 +298,10 @@ test('a worker is killed', async (t) => {
   for (let i = 0; i < 9; i++) {
     await gw.redis.commands.sAdd(key(`u${i}`), ['a', 'b', 'c'][i % 3]);
   }
+  // Without a standby what Redis has just published may go with the worker.
+  await until(async () => (
+    (await (await fetch(`${gw.url}/status`)).json()).redis.standby),
+  'a worker that stands by');
   await command(gw, { op: 'refresh', all: true });
   gw.nginx.killWorker(pids[0]);
 
