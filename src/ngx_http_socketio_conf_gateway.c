@@ -52,6 +52,8 @@ static char *ngx_http_socketio_gateway_add_namespace(ngx_conf_t *cf,
     ngx_array_t *namespaces, ngx_str_t *name);
 static char *ngx_http_socketio_gateway_recovery(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
+static char *ngx_http_socketio_gateway_time(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_msec_t *msec);
 static char *ngx_http_socketio_gateway_drain(ngx_conf_t *cf,
     ngx_http_socketio_block_t *b, ngx_str_t *value);
 static char *ngx_http_socketio_gateway_presence(ngx_conf_t *cf,
@@ -436,27 +438,17 @@ static char *
 ngx_http_socketio_gateway_recovery(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
     ngx_str_t *value)
 {
-    ngx_int_t  ms;
-
     if (ngx_strcmp(value->data, "off") == 0) {
         return NGX_CONF_OK;
     }
 
-    ms = ngx_http_socketio_time(value);
-
-    if (ms == NGX_ERROR) {
-        return ngx_http_socketio_invalid(cf, value);
-    }
-
-    b->gateway->recovery = ms;
-
-    return NGX_CONF_OK;
+    return ngx_http_socketio_gateway_time(cf, value, &b->gateway->recovery);
 }
 
 
 static char *
-ngx_http_socketio_gateway_drain(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
-    ngx_str_t *value)
+ngx_http_socketio_gateway_time(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_msec_t *msec)
 {
     ngx_int_t  ms;
 
@@ -466,9 +458,17 @@ ngx_http_socketio_gateway_drain(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
         return ngx_http_socketio_invalid(cf, value);
     }
 
-    b->gateway->drain = ms;
+    *msec = ms;
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_socketio_gateway_drain(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
+    ngx_str_t *value)
+{
+    return ngx_http_socketio_gateway_time(cf, value, &b->gateway->drain);
 }
 
 
@@ -491,17 +491,8 @@ static char *
 ngx_http_socketio_gateway_linger(ngx_conf_t *cf, ngx_http_socketio_block_t *b,
     ngx_str_t *value)
 {
-    ngx_int_t  ms;
-
-    ms = ngx_http_socketio_time(value);
-
-    if (ms == NGX_ERROR) {
-        return ngx_http_socketio_invalid(cf, value);
-    }
-
-    b->gateway->presence_linger = ms;
-
-    return NGX_CONF_OK;
+    return ngx_http_socketio_gateway_time(cf, value,
+                                          &b->gateway->presence_linger);
 }
 
 

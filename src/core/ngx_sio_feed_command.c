@@ -10,8 +10,6 @@
 
 static sio_rc_t ngx_sio_feed_command_all(ngx_sio_gateway_t *gw,
     sio_command_t *c, sio_buf_t *b, ngx_uint_t *events, const char **error);
-static ngx_int_t ngx_sio_feed_command_nsp(ngx_sio_gateway_t *gw,
-    sio_str_t *name, uint16_t *nsp);
 
 
 sio_rc_t
@@ -62,7 +60,7 @@ ngx_sio_feed_command_all(ngx_sio_gateway_t *gw, sio_command_t *c,
             return rc;
         }
 
-        if (ngx_sio_feed_command_nsp(gw, &c->nsp, &m.nsp) != NGX_OK
+        if (ngx_sio_gateway_nsp(gw, &c->nsp, &m.nsp) != NGX_OK
             || ((m.flags & SIO_RECORD_BARE) && m.type == SIO_RECORD_EMIT
                 && ngx_sio_acks_relay(gw, &m) != NGX_OK))
         {
@@ -80,26 +78,4 @@ ngx_sio_feed_command_all(ngx_sio_gateway_t *gw, sio_command_t *c,
             (*events)++;
         }
     }
-}
-
-
-static ngx_int_t
-ngx_sio_feed_command_nsp(ngx_sio_gateway_t *gw, sio_str_t *name, uint16_t *nsp)
-{
-    ngx_uint_t            i;
-    ngx_sio_namespace_t  *ns;
-
-    ns = gw->conf->namespaces.elts;
-
-    for (i = 0; i < gw->conf->namespaces.nelts; i++) {
-
-        if (ns[i].name.len == name->len
-            && ngx_memcmp(ns[i].name.data, name->data, name->len) == 0)
-        {
-            *nsp = ns[i].nsp;
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DECLINED;
 }
