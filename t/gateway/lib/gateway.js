@@ -218,7 +218,8 @@ class Gateway {
   async settle(...clients) {
     const id = `m${++this.markers}`;
     this.emitter.emit('marker', id);
-    await Promise.all(clients.flat().map((c) => c.eventWith('marker', id)));
+    await Promise.all(clients.flat().map(
+      (c) => c.eventWith('marker', id, 20000)));
   }
 
   /** The same for a bare WebSocket: returns the messages before the marker. */
