@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_session.h"
+#include "ngx_sio_farewell.h"
 #include "ngx_sio_log.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
@@ -93,7 +94,11 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ss->base_last = socket->since;
     ss->base_from = socket->since;
 
-    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING);
+    ss->farewell = (uint8_t) socket->farewell;
+    ss->reason = 0;
+
+    flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING
+                          |NGX_SIO_FAREWELL);
 
     ss->flags = flags | (socket->recoverable ? NGX_SIO_RECOVERABLE : 0);
 
@@ -269,7 +274,8 @@ ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
     ngx_sio_session_empty_locked(z, i);
 
     ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LEAVING
-                   |NGX_SIO_LISTING);
+                   |NGX_SIO_LISTING|NGX_SIO_FAREWELL);
+    ss->reason = 0;
 
     ngx_sio_step();
 }
@@ -283,6 +289,7 @@ ngx_sio_session_empty_locked(ngx_sio_zone_t *z, uint32_t i)
     ss = &z->sessions[i];
 
     if (ss->sid[0]) {
+        ngx_sio_farewell_leave_locked(z, ss);
         ngx_sio_session_unlink_sid(z, i);
 
         ss->sid[0] = 0;
@@ -398,9 +405,14 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
         || src == NULL || src->sid[0] == 0 || (src->flags & NGX_SIO_DEAD)
         || dst->nsp != src->nsp)
     {
+        if (dst && dst->sid[0] == 0) {
+            dst->farewell = 0;
+        }
+
         return NGX_DECLINED;
     }
 
+    ngx_sio_farewell_leave_locked(z, src);
     ngx_sio_session_floor_locked(z, src);
     ngx_sio_online_leave_locked(z, src);
 
@@ -434,8 +446,9 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
 
     flags = NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR;
 
-    to->flags &= ~(flags|NGX_SIO_LISTING);
+    to->flags &= ~(flags|NGX_SIO_LISTING|NGX_SIO_FAREWELL);
     to->flags |= from->flags & flags;
+    to->reason = 0;
     to->born = from->born;
     to->last = from->last;
     to->base_last = from->base_last;

@@ -142,6 +142,17 @@ eachWorkers([1, 3], 'binary arguments arrive intact', async (t, workers) => {
     });
   }
 
+  await t.test('as many as there may be', async () => {
+    await gw.redis.commands.del('up');
+    const client = await gw.connect({ user: 'ten' });
+    const parts = Array.from({ length: 10 }, (_, i) => bytes(10 + i, i));
+    client.socket.emit('message/create', ...parts);
+    const [entry] = await filled(gw, 1);
+    parts.forEach((part, i) => assert.ok(part.equals(entry[`bin${i}`]),
+                                         `bin${i}`));
+    client.close();
+  });
+
   await t.test('though they come in several POSTs', async () => {
     await gw.redis.commands.del('up');
     const client = await gw.pollingConnect({ user: 'posts' });
