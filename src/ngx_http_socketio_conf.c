@@ -6,6 +6,7 @@
 
 #include "ngx_http_socketio_conf.h"
 
+#include <ngx_sio_forward.h>
 #include <sio_eio.h>
 
 
@@ -16,6 +17,8 @@
     (1 << SIO_EIO_POLLING | 1 << SIO_EIO_WEBSOCKET)
 
 
+static ngx_int_t ngx_http_socketio_sockets(ngx_conf_t *cf,
+    ngx_sio_loc_conf_t *slcf);
 static ngx_int_t ngx_http_socketio_check(ngx_conf_t *cf,
     ngx_sio_loc_conf_t *slcf);
 static ngx_int_t ngx_http_socketio_auth_off(ngx_conf_t *cf,
@@ -376,6 +379,45 @@ ngx_http_socketio_postconfiguration(ngx_conf_t *cf)
 }
 
 
+/* Who is told of sockets that come and go. */
+
+static ngx_int_t
+ngx_http_socketio_sockets(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
+{
+    ngx_sio_forward_rule_t  **rule;
+
+    slcf->greet = ngx_sio_forward_rule(slcf->forward, (u_char *) "$connect",
+                                       sizeof("$connect") - 1);
+    slcf->farewell = ngx_sio_forward_rule(slcf->forward,
+                                          (u_char *) "$disconnect",
+                                          sizeof("$disconnect") - 1);
+
+    if (slcf->farewell == NULL) {
+        return NGX_OK;
+    }
+
+    if (slcf->farewell->stream.len > NGX_SIO_STREAM_LEN
+        || slcf->farewell->maxlen.len > NGX_SIO_MAXLEN_LEN)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"socketio_forward %V\" for location \"%V\" has a "
+                      "stream that is too long for \"$disconnect\" in "
+                      "%s:%ui", &slcf->farewell->event, &slcf->location,
+                      slcf->farewell->place.file, slcf->farewell->place.line);
+        return NGX_ERROR;
+    }
+
+    rule = ngx_array_push(&slcf->gateway->farewells);
+    if (rule == NULL) {
+        return NGX_ERROR;
+    }
+
+    *rule = slcf->farewell;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_socketio_check(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
 {
@@ -399,6 +441,10 @@ ngx_http_socketio_check(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
                       "\"redis\" in gateway \"%V\" in %s:%ui",
                       &rule->event, &slcf->location, &slcf->gateway->name,
                       rule->place.file, rule->place.line);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_socketio_sockets(cf, slcf) != NGX_OK) {
         return NGX_ERROR;
     }
 

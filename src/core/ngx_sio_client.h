@@ -58,6 +58,10 @@ typedef enum {
     NGX_SIO_CLOSE_REASONS
 } ngx_sio_close_e;
 
+#define NGX_SIO_CLOSE_CLIENT  NGX_SIO_CLOSE_REASONS
+                                   /* not of a client: its socket has left the
+                                      namespace */
+
 extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 
 
@@ -285,8 +289,8 @@ void ngx_sio_client_exit(ngx_sio_client_t *sc);
 void ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close);
 
 /*
- * Ends the socket in the namespace: its rooms, its id; the transport stays, a
- * branch goes.  Sends nothing.
+ * Ends the socket in the namespace, which the client has left: its rooms, its
+ * id; the transport stays, a branch goes.  Sends nothing.
  */
 void ngx_sio_client_disconnect(ngx_sio_client_t *sc);
 

@@ -41,6 +41,10 @@ typedef enum {
 ngx_uint_t ngx_sio_forward_wanted(ngx_sio_loc_conf_t *slcf,
     const sio_buf_t *name, ngx_sio_forward_rule_t **rule);
 
+/* The rule of that name, or of "*"; NULL: there is none. */
+ngx_sio_forward_rule_t *ngx_sio_forward_rule(ngx_array_t *rules,
+    const u_char *name, size_t len);
+
 /*
  * Forwards an event of a connected socket, which may be a branch, if it is
  * wanted: what is not, is for nobody.  A refusal is told to the socket.

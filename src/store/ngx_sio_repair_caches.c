@@ -38,6 +38,7 @@ ngx_sio_repair_caches(ngx_sio_zone_t *z)
     ngx_sio_repair_cache_names(&names);
 
     ngx_sio_repair_cache_chunks(z);
+    ngx_sio_repair_cache_farewells(z);
 }
 
 

@@ -139,6 +139,8 @@ ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
  * if a position is up to there.
  *
  * place: "pos" of a membership.
+ *
+ * reason: why the caller is about to end it; what the first one said counts.
  */
 void ngx_sio_session_handed(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t from, uint64_t last);
@@ -148,6 +150,8 @@ void ngx_sio_session_told_done(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at);
 void ngx_sio_session_place(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint32_t member, uint32_t pos);
+void ngx_sio_session_reason(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    ngx_uint_t reason);
 
 /*
  * All that the caller's cursor has passed is handed out, and the session moves
@@ -222,9 +226,11 @@ ngx_uint_t ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss,
  * Gives the socket of one session, which is closed, to another that has none:
  * id, user, rooms, and all positions but "seen"; "applied" becomes at, and so
  * does a "last" beyond that: what is handed out again begins there.  References
- * stay the same.  The caller has a ticket of the one that gives; the other may
- * be anybody's, who is told by a record.  NGX_OK, or NGX_DECLINED if one of
- * them is not what it should be, or they are of different namespaces.
+ * stay the same.  The one that gives leaves a farewell if none was left; the
+ * "farewell" of the other is for the caller to set before.  He has a ticket of
+ * the one that gives; the other may be anybody's, who is told by a record.
+ * NGX_OK, or NGX_DECLINED if one of them is not what it should be, or they are
+ * of different namespaces.
  */
 ngx_int_t ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to,
     uint32_t from, uint64_t at);
@@ -236,6 +242,7 @@ typedef struct {
     const u_char        *sid;
     uint16_t             nsp;
     ngx_uint_t           recoverable;
+    ngx_uint_t           farewell;   /* number of a stream; 0: none */
     ngx_str_t           *user;       /* NULL or len 0: none */
     ngx_sio_room_t      *rooms;      /* no name twice */
     ngx_uint_t           nrooms;

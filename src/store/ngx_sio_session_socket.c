@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_session.h"
+#include "ngx_sio_farewell.h"
 #include "ngx_sio_log.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
@@ -92,6 +93,9 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ss->last = socket->since;
     ss->base_last = socket->since;
     ss->base_from = socket->since;
+
+    ss->farewell = (uint8_t) socket->farewell;
+    ss->reason = 0;
 
     flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING
                           |NGX_SIO_REFRESH);
@@ -272,6 +276,7 @@ ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
 
     ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LEAVING
                    |NGX_SIO_LISTING);
+    ss->reason = 0;
 
     ngx_sio_step();
 }
@@ -285,9 +290,14 @@ ngx_sio_session_empty_locked(ngx_sio_zone_t *z, uint32_t i)
     ss = &z->sessions[i];
 
     if (ss->sid[0]) {
+        ngx_sio_farewell_leave_locked(z, ss);
         ngx_sio_session_unlink_sid(z, i);
 
         ss->sid[0] = 0;
+
+        ngx_sio_step();
+
+        ss->farewell = 0;
 
         ngx_sio_step();
     }
@@ -400,9 +410,14 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
         || src == NULL || src->sid[0] == 0 || (src->flags & NGX_SIO_DEAD)
         || dst->nsp != src->nsp)
     {
+        if (dst && dst->sid[0] == 0) {
+            dst->farewell = 0;
+        }
+
         return NGX_DECLINED;
     }
 
+    ngx_sio_farewell_leave_locked(z, src);
     ngx_sio_session_floor_locked(z, src);
     ngx_sio_online_leave_locked(z, src);
 
@@ -439,6 +454,7 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
 
     to->flags &= ~(flags|NGX_SIO_LISTING);
     to->flags |= from->flags & flags;
+    to->reason = 0;
     to->born = from->born;
     to->last = from->last;
     to->base_last = from->base_last;

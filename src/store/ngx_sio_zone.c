@@ -106,6 +106,9 @@ ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size, size_t log_size,
     sh->nsps[0].name[0] = '/';
     sh->nnsps = 1;
 
+    /* 0 is none */
+    sh->farewells.nstreams = 1;
+
     sh->tail = log_size;
     sh->head = log_size;
     sh->floor = log_size;
@@ -230,6 +233,7 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     z->seen = 0;
     z->stuck = NULL;
     z->stuck_until = 0;
+    z->slot = 0;
 
     return off + NGX_SIO_GUARD_SIZE;
 }

@@ -304,6 +304,7 @@ t_store_connect_as(ngx_sio_zone_t *z, uint32_t i, uint64_t n,
     socket.sid = sid;
     socket.nsp = (i && i <= z->sh->nsessions) ? z->sessions[i].nsp : 0;
     socket.recoverable = recoverable;
+    socket.farewell = 0;
     socket.user = user;
     socket.rooms = rooms;
     socket.nrooms = nrooms;

@@ -41,6 +41,7 @@ t_session_connect(ngx_sio_zone_t *z, uint32_t i, uint64_t n, uint16_t nsp,
     socket.sid = sid;
     socket.nsp = nsp;
     socket.recoverable = 0;
+    socket.farewell = 0;
     socket.user = &name;
     socket.rooms = rooms;
     socket.nrooms = nrooms;
