@@ -575,6 +575,13 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
     ngx_sio_status_number(st, o, "accepted", stats[NGX_SIO_STAT_FORWARDED]);
     ngx_sio_status_number(st, o, "refused", stats[NGX_SIO_STAT_REFUSED]);
 
+    o = ngx_sio_status_section(st, root, "limits");
+
+    ngx_sio_status_number(st, o, "limited", stats[NGX_SIO_STAT_LIMITED]);
+    ngx_sio_status_number(st, o, "closed", stats[NGX_SIO_STAT_LIMIT_CLOSED]);
+    ngx_sio_status_number(st, o, "refused",
+                          stats[NGX_SIO_STAT_LIMIT_REFUSED]);
+
     o = ngx_sio_status_section(st, root, "sockets");
 
     ngx_sio_status_number(st, o, "connected", stats[NGX_SIO_STAT_CONNECTED]);
