@@ -43,7 +43,9 @@ static const ngx_http_socketio_limit_t  ngx_http_socketio_limits[] = {
 };
 
 
-/* off | [connections_per_user=n] [connections_per_ip=n] [events=n/s [burst=n]] */
+/*
+ * off | [connections_per_user=n] [connections_per_ip=n] [events=n/s [burst=n]]
+ */
 
 char *
 ngx_http_socketio_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

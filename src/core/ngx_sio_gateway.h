@@ -38,6 +38,7 @@
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
  *   forward    events for the backend
+ *   quota      how many connections and events clients may have
  *   acks       events that ask clients for an answer
  *   presence   who is online, and telling them of each other
  *   drain      a worker that leaves

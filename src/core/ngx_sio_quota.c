@@ -12,6 +12,7 @@
 #include <ngx_sio_limit.h>
 
 
+#define NGX_SIO_QUOTA_RETRY    "10"    /* s, before another handshake */
 #define NGX_SIO_QUOTA_AT_ONCE  2       /* connections closed for one that came:
                                           a limit that was lowered gets true */
 #define NGX_SIO_QUOTA_POLICY   1008    /* RFC 6455, 7.4.1 */
@@ -36,6 +37,8 @@ static ngx_int_t ngx_sio_quota_oldest(ngx_sio_client_t *sc,
 static ngx_int_t ngx_sio_quota_oldest_locked(ngx_sio_client_t *sc,
     ngx_sio_quota_socket_t *socket);
 static ngx_int_t ngx_sio_quota_evict(ngx_sio_gateway_t *gw,
+    ngx_sio_quota_socket_t *socket);
+static void ngx_sio_quota_restore(ngx_sio_gateway_t *gw,
     ngx_sio_quota_socket_t *socket);
 static ngx_int_t ngx_sio_quota_tell(ngx_sio_gateway_t *gw,
     ngx_sio_quota_socket_t *socket);
@@ -126,12 +129,16 @@ ngx_sio_quota_connected(ngx_sio_client_t *sc)
 
         rc = ngx_sio_quota_oldest(sc, &socket);
 
-        if (rc == NGX_OK) {
-            rc = ngx_sio_quota_evict(sc->gateway, &socket);
-        }
-
         if (rc == NGX_DECLINED) {
             return;
+        }
+
+        if (rc == NGX_OK) {
+            rc = ngx_sio_quota_evict(sc->gateway, &socket);
+
+            if (rc != NGX_OK) {
+                ngx_sio_quota_restore(sc->gateway, &socket);
+            }
         }
 
         if (rc != NGX_OK) {
@@ -230,6 +237,30 @@ ngx_sio_quota_evict(ngx_sio_gateway_t *gw, ngx_sio_quota_socket_t *socket)
                   "socketio client closed: too many connections of its user");
 
     return NGX_OK;
+}
+
+
+/* It stays, and so it counts; as the latest, which it is not, but it may. */
+
+static void
+ngx_sio_quota_restore(ngx_sio_gateway_t *gw, ngx_sio_quota_socket_t *socket)
+{
+    uint32_t         i;
+    ngx_sio_zone_t  *z;
+
+    z = gw->zone;
+
+    if (ngx_sio_zone_lock(z) != NGX_OK) {
+        return;
+    }
+
+    i = ngx_sio_session_by_sid_locked(z, socket->sid);
+
+    if (i) {
+        ngx_sio_limit_come_locked(z, &z->sessions[i]);
+    }
+
+    ngx_sio_zone_unlock(z);
 }
 
 

@@ -18,10 +18,6 @@
  */
 
 
-/* Seconds of the Retry-After header. */
-#define NGX_SIO_QUOTA_RETRY  "10"
-
-
 /*
  * The key of the address that a request comes from, as nginx has it by now; 0
  * if that is none of IP.

@@ -8,18 +8,13 @@
 #include "ngx_sio_session.h"
 
 
-static uint32_t *ngx_sio_limit_bucket(ngx_sio_zone_t *z, uint64_t key);
-static uint32_t ngx_sio_limit_find(ngx_sio_zone_t *z, uint64_t key);
 static uint32_t ngx_sio_limit_get_locked(ngx_sio_zone_t *z, uint64_t key);
 static void ngx_sio_limit_release_locked(ngx_sio_zone_t *z, uint32_t k);
 static uint32_t ngx_sio_limit_transport(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
-static void ngx_sio_limit_link(ngx_sio_zone_t *z, uint32_t i);
-static ngx_uint_t ngx_sio_limit_has_socket(ngx_sio_zone_t *z, uint32_t i);
 static void ngx_sio_limit_drop_user_locked(ngx_sio_zone_t *z, uint32_t i);
 static ngx_uint_t ngx_sio_limit_take(uint64_t *bucket, uint64_t now,
     uint64_t interval, uint64_t capacity);
-static void ngx_sio_limit_repair_session(ngx_sio_zone_t *z, uint32_t i);
 
 
 uint64_t
@@ -40,14 +35,14 @@ ngx_sio_limit_user_key(ngx_sio_zone_t *z, uint64_t hash)
 }
 
 
-static uint32_t *
+uint32_t *
 ngx_sio_limit_bucket(ngx_sio_zone_t *z, uint64_t key)
 {
     return &z->key_table[key & (z->sh->session_buckets - 1)];
 }
 
 
-static uint32_t
+uint32_t
 ngx_sio_limit_find(ngx_sio_zone_t *z, uint64_t key)
 {
     uint32_t  k;
@@ -192,8 +187,8 @@ ngx_sio_limit_address_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t key)
 void
 ngx_sio_limit_come_locked(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 {
-    uint32_t              i, k;
-    ngx_sio_limit_sh_t   *lm;
+    uint32_t             i, k;
+    ngx_sio_limit_sh_t  *lm;
 
     i = ngx_sio_limit_transport(z, ss);
     lm = &z->limits[i];
@@ -223,9 +218,7 @@ ngx_sio_limit_come_locked(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 }
 
 
-/* The latest is the first. */
-
-static void
+void
 ngx_sio_limit_link(ngx_sio_zone_t *z, uint32_t i)
 {
     ngx_sio_key_sh_t    *key;
@@ -259,7 +252,7 @@ ngx_sio_limit_leave_locked(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_sio_limit_has_socket(ngx_sio_zone_t *z, uint32_t i)
 {
     uint32_t  branch;
@@ -431,193 +424,4 @@ ngx_sio_limit_take(uint64_t *bucket, uint64_t now, uint64_t interval,
     __atomic_store_n(bucket, full + interval, __ATOMIC_RELAXED);
 
     return 1;
-}
-
-
-/* Sessions are FREE or LIVE here. */
-
-void
-ngx_sio_limit_repair(ngx_sio_zone_t *z)
-{
-    uint32_t            i, k, *bucket;
-    ngx_sio_zone_sh_t  *sh;
-
-    sh = z->sh;
-
-    sh->top_key = ngx_min(sh->top_key, sh->nkeys);
-    sh->free_key = 0;
-
-    ngx_memzero(z->key_table, sh->session_buckets * sizeof(uint32_t));
-
-    for (k = 1; k <= sh->top_key; k++) {
-        z->keys[k].count = 0;
-        z->keys[k].first = 0;
-    }
-
-    ngx_sio_step();
-
-    for (i = 1; i <= sh->top_session; i++) {
-        ngx_sio_limit_repair_session(z, i);
-    }
-
-    ngx_sio_step();
-
-    for (k = sh->top_key; k; k--) {
-
-        if (z->keys[k].count == 0) {
-            z->keys[k].key = 0;
-            z->keys[k].next = sh->free_key;
-            sh->free_key = k;
-            continue;
-        }
-
-        bucket = ngx_sio_limit_bucket(z, z->keys[k].key);
-        z->keys[k].next = *bucket;
-        *bucket = k;
-    }
-
-    ngx_sio_step();
-}
-
-
-/* An interrupted end of a socket has left its transport with the user. */
-
-static void
-ngx_sio_limit_repair_session(ngx_sio_zone_t *z, uint32_t i)
-{
-    uint32_t             top;
-    ngx_sio_limit_sh_t  *lm;
-
-    lm = &z->limits[i];
-    top = z->sh->top_key;
-
-    if (z->sessions[i].state != NGX_SIO_LIVE
-        || z->sessions[i].eio_sid[0] == 0)
-    {
-        lm->address = 0;
-        lm->user = 0;
-        return;
-    }
-
-    if (lm->address > top || z->keys[lm->address].key == 0) {
-        lm->address = 0;
-    }
-
-    if (lm->user > top || z->keys[lm->user].key == 0
-        || !ngx_sio_limit_has_socket(z, i))
-    {
-        lm->user = 0;
-    }
-
-    if (lm->address) {
-        z->keys[lm->address].count++;
-    }
-
-    if (lm->user) {
-        ngx_sio_limit_link(z, i);
-    }
-}
-
-
-/* With memory of its own, and no look at what repair relies on. */
-
-ngx_uint_t
-ngx_sio_limit_check(ngx_sio_zone_t *z, char *text, size_t size)
-{
-    uint32_t             i, k, n, top, *count, *listed;
-    const char          *what;
-    ngx_sio_limit_sh_t  *lm;
-
-    top = z->sh->top_key;
-    what = NULL;
-
-    if (top > z->sh->nkeys) {
-        (void) snprintf(text, size, "top of keys is behind the end");
-        return 1;
-    }
-
-    count = calloc(2 * ((size_t) top + 1), sizeof(uint32_t));
-    if (count == NULL) {
-        (void) snprintf(text, size, "no memory for the check");
-        return 1;
-    }
-
-    listed = count + top + 1;
-
-    for (i = 1; i <= z->sh->top_session; i++) {
-
-        lm = &z->limits[i];
-
-        if (z->sessions[i].state != NGX_SIO_LIVE
-            || z->sessions[i].eio_sid[0] == 0)
-        {
-            what = (lm->address || lm->user) ? "no transport, but it counts"
-                                             : what;
-            continue;
-        }
-
-        if (lm->address > top || lm->user > top) {
-            what = "session counts for no key";
-            continue;
-        }
-
-        count[lm->address]++;
-        count[lm->user]++;
-    }
-
-    for (k = 1; k <= top; k++) {
-
-        if (z->keys[k].key == 0) {
-            what = count[k] ? "key of sessions is free" : what;
-            continue;
-        }
-
-        if (z->keys[k].count != count[k] || count[k] == 0) {
-            what = "key miscounts its sessions";
-        }
-
-        if (ngx_sio_limit_find(z, z->keys[k].key) != k) {
-            what = "key is not found";
-        }
-
-        n = 0;
-
-        for (i = z->keys[k].first; i && n <= count[k]; n++) {
-            lm = &z->limits[i];
-
-            if (lm->user != k
-                || (lm->older && z->limits[lm->older].newer != i))
-            {
-                what = "bad list of a user's transports";
-            }
-
-            i = lm->older;
-        }
-
-        if (z->keys[k].first && n != count[k]) {
-            what = "list of a user's transports is not all of them";
-        }
-    }
-
-    for (k = z->sh->free_key; k; k = z->keys[k].next) {
-        if (k > top || z->keys[k].key || listed[k]++) {
-            what = "bad list of free keys";
-            break;
-        }
-    }
-
-    for (k = 1; k <= top; k++) {
-        if (z->keys[k].key == 0 && listed[k] != 1) {
-            what = "free key is not listed";
-        }
-    }
-
-    free(count);
-
-    if (what) {
-        (void) snprintf(text, size, "%s", what);
-        return 1;
-    }
-
-    return 0;
 }

@@ -38,8 +38,10 @@ typedef enum {
 #define NGX_SIO_LIMIT_BURSTS  10     /* refused events that are too many */
 
 
-/* Keys: of an address, its bytes as they are on the wire; of a user's name, by
- * the hash that it has anyway.  Never 0. */
+/*
+ * Keys, never 0: of an address, its bytes as they are on the wire; of a user,
+ * whose name has its hash anyway.
+ */
 uint64_t ngx_sio_limit_address_key(ngx_sio_zone_t *z, const u_char *p,
     size_t len);
 uint64_t ngx_sio_limit_user_key(ngx_sio_zone_t *z, uint64_t hash);
@@ -88,9 +90,15 @@ ngx_sio_limit_e ngx_sio_limit_event(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t rate, ngx_uint_t burst);
 
 
-/* The part of repair, and that of its check: the number of violations. */
-void ngx_sio_limit_repair(ngx_sio_zone_t *z);
-ngx_uint_t ngx_sio_limit_check(ngx_sio_zone_t *z, char *text, size_t size);
+/*
+ * What the above is made of, for repair: the chain of a key; the key's record,
+ * or 0; a transport into the list of its user, as the latest, and counted; true
+ * if a transport has a socket.
+ */
+uint32_t *ngx_sio_limit_bucket(ngx_sio_zone_t *z, uint64_t key);
+uint32_t ngx_sio_limit_find(ngx_sio_zone_t *z, uint64_t key);
+void ngx_sio_limit_link(ngx_sio_zone_t *z, uint32_t i);
+ngx_uint_t ngx_sio_limit_has_socket(ngx_sio_zone_t *z, uint32_t i);
 
 
 #endif /* _NGX_SIO_LIMIT_H_INCLUDED_ */

@@ -5,7 +5,6 @@
 
 
 #include "ngx_sio_repair.h"
-#include "ngx_sio_limit.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_session.h"
 
@@ -39,7 +38,7 @@ ngx_sio_repair_caches(ngx_sio_zone_t *z)
     ngx_sio_repair_cache_names(&names);
 
     ngx_sio_repair_cache_chunks(z);
-    ngx_sio_limit_repair(z);
+    ngx_sio_repair_limits(z);
 }
 
 

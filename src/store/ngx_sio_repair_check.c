@@ -5,7 +5,6 @@
 
 
 #include "ngx_sio_repair.h"
-#include "ngx_sio_limit.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
 #include "ngx_sio_session.h"
@@ -147,8 +146,9 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
     ngx_sio_repair_check_names(ck, &users, &ck->users);
     ngx_sio_repair_check_chunks(ck);
 
-    ck->errors += ngx_sio_limit_check(ck->z, ck->errors ? NULL : ck->text,
-                                      ck->errors ? 0 : ck->size);
+    ck->errors += ngx_sio_repair_check_limits(ck->z,
+                                              ck->errors ? NULL : ck->text,
+                                              ck->errors ? 0 : ck->size);
 
     return ck->errors;
 }

@@ -57,7 +57,7 @@ typedef struct {
     uint32_t             ping_interval;       /* ms */
     uint32_t             ping_timeout;        /* ms */
     uint32_t             connect_timeout;     /* ms; 0: none */
-    uint64_t             address;    /* key, see limit.h; 0: it counts for none */
+    uint64_t             address;    /* key, see limit.h; 0: none */
     uint32_t             most;       /* transports of that address; 0: any */
     ngx_uint_t           limited;    /* out: it would have been one more */
 } ngx_sio_session_new_t;

@@ -318,10 +318,10 @@ typedef struct {
                                                   */
     uint64_t                  refused;         /* atomic: the same of refused
                                                   ones */
-    uint32_t                  address;         /* zone lock: keys for which a */
-    uint32_t                  user;            /*   transport counts, or 0 */
-    uint32_t                  newer;           /* zone lock: the transports of */
-    uint32_t                  older;           /*   a user; caches */
+    uint32_t                  address;         /* zone lock: keys for which */
+    uint32_t                  user;            /*   this transport counts; 0 */
+    uint32_t                  newer;           /* zone lock: the list of a */
+    uint32_t                  older;           /*   user's transports; caches */
 } ngx_sio_limit_sh_t;
 
 _Static_assert(sizeof(ngx_sio_limit_sh_t) == 40, "size of a limit");
@@ -438,8 +438,9 @@ typedef struct {
     uint64_t                  expired;         /*   was heard, nodes found dead,
                                                     */
     uint64_t                  refetches;       /*   lists read for a hole */
-    uint64_t                  away;            /* zone lock: ms since when it
-                                                  counts as away; 0: it is not */
+    uint64_t                  away;            /* zone lock: since when (ms) it
+                                                  counts as away; 0: it does
+                                                  not */
     uint64_t                  applied;         /* atomic: ms at which the list
                                                   here was that of Redis last */
     uint64_t                  ready;           /* atomic: epoch of the zone in

@@ -301,9 +301,10 @@ t_limit_prepare(t_kill_t *t)
 static void
 t_limit_after(t_kill_t *t)
 {
-    uint32_t   i, addresses, users;
-    uint64_t   n[4] = { 40, 50, 60, 70 };
+    uint32_t    i, addresses, users;
     ngx_uint_t  k;
+
+    static const uint64_t  n[] = { 40, 50, 60, 70 };
 
     addresses = 0;
     users = 0;
