@@ -183,6 +183,16 @@ eachWorkers([1, 3], 'connections of a user', async (t, workers) => {
     await gw.settle(second);
   });
 
+  await t.test('one that does not poll at the moment', async () => {
+    const session = await gw.polled({ user: 'p' });
+    const second = await gw.connect({ user: 'p' });
+    const third = await gw.connect({ user: 'p' });
+    const packets = await session.rest();
+    assert.deepEqual(packets.slice(0, 2), [
+      '42["error",{"message":"Too many connections"}]', '41']);
+    await gw.settle(second, third);
+  });
+
   await t.test('in a storm the last ones stay', async () => {
     const all = Array.from({ length: 30 }, () => gw.client({ user: 's' }));
     const connected = () => all.filter(({ socket }) => socket.connected);
@@ -196,7 +206,7 @@ eachWorkers([1, 3], 'connections of a user', async (t, workers) => {
 
   await t.test('is counted', async () => {
     const { limits } = await status(gw);
-    assert.equal(limits.closed, 3 * 3 + 1 + 1 + 28);
+    assert.equal(limits.closed, 3 * 3 + 1 + 1 + 1 + 28);
     assert.deepEqual([limits.limited, limits.refused], [0, 0]);
   });
 });
