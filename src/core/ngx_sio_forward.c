@@ -313,11 +313,19 @@ ngx_sio_forward_create(ngx_sio_client_t *socket, ngx_sio_forward_who_t *who,
 
     fw->ack.data = p;
     fw->ack.len = pk->id.len;
-    p = ngx_cpymem(p, pk->id.data, pk->id.len);
+
+    /* what is empty may be nowhere */
+
+    if (pk->id.len) {
+        p = ngx_cpymem(p, pk->id.data, pk->id.len);
+    }
 
     fw->event.data = p;
     fw->event.len = name->len;
-    ngx_memcpy(p, name->data, name->len);
+
+    if (name->len) {
+        ngx_memcpy(p, name->data, name->len);
+    }
 
     return fw;
 }
