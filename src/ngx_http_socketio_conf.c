@@ -134,6 +134,13 @@ ngx_command_t  ngx_http_socketio_commands[] = {
       0,
       NULL },
 
+    { ngx_string("socketio_limit"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1234,
+      ngx_http_socketio_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("socketio_ping_interval"),
       NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1,
       ngx_http_socketio_msec,
@@ -303,6 +310,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
     slcf->user_room = NGX_CONF_UNSET_PTR;
     slcf->rooms = NGX_CONF_UNSET_PTR;
     slcf->forward = NGX_CONF_UNSET_PTR;
+    slcf->limit = NGX_CONF_UNSET_PTR;
     slcf->ping_interval = NGX_CONF_UNSET_MSEC;
     slcf->ping_timeout = NGX_CONF_UNSET_MSEC;
     slcf->upgrade_timeout = NGX_CONF_UNSET_MSEC;
@@ -335,6 +343,7 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                              &ngx_http_socketio_default_room);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
     ngx_conf_merge_ptr_value(conf->forward, prev->forward, NULL);
+    ngx_conf_merge_ptr_value(conf->limit, prev->limit, NULL);
     ngx_conf_merge_str_value(conf->ready, prev->ready, "");
     ngx_conf_merge_str_value(conf->ready_data, prev->ready_data, "");
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 25000);

@@ -40,7 +40,8 @@ const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS] = {
     "server namespace disconnect",
     "server shutting down",
     "too slow",
-    "temporarily unavailable"
+    "temporarily unavailable",
+    "rate limit exceeded"
 };
 
 

@@ -142,6 +142,16 @@ typedef struct {
 } ngx_sio_rooms_source_t;
 
 
+/* socketio_limit; 0: there is none */
+
+typedef struct {
+    ngx_uint_t                per_user;        /* connections, */
+    ngx_uint_t                per_ip;
+    ngx_uint_t                events;          /* per second, */
+    ngx_uint_t                burst;           /*   and that many at once */
+} ngx_sio_limit_conf_t;
+
+
 /* socketio_auth_token: where a token may stand. */
 
 #define NGX_SIO_TOKEN_PAYLOAD  0x01       /* of the CONNECT packet */
@@ -175,6 +185,7 @@ typedef struct {
                                                   no event is for the backend */
     ngx_sio_forward_rule_t   *greet;           /* of $connect; or NULL */
     ngx_sio_forward_rule_t   *farewell;        /* of $disconnect; or NULL */
+    ngx_sio_limit_conf_t     *limit;           /* NULL: none */
     ngx_str_t                 ready;           /* event; empty: off */
     ngx_str_t                 ready_data;      /* ["<ready>"], made once */
 

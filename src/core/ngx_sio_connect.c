@@ -11,6 +11,7 @@
 #include "ngx_sio_greet.h"
 #include "ngx_sio_joining.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_quota.h"
 #include "ngx_sio_recover.h"
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
@@ -849,6 +850,7 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
     }
 
     ngx_sio_connect_trim(gw);
+    ngx_sio_quota_connected(sc);
 
     if (kicked) {
         sc->transport->kick(sc, kicked == 2);

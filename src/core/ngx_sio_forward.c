@@ -65,7 +65,8 @@ static const struct {
     const char  *message;
 } ngx_sio_forward_refusals[] = {
     { "unavailable", "Service temporarily unavailable" },
-    { "too_large", "Event too large" }
+    { "too_large", "Event too large" },
+    { "rate_limited", "Rate limit exceeded" }
 };
 
 
@@ -175,6 +176,41 @@ ngx_sio_forward_event(ngx_sio_client_t *socket, const sio_packet_t *pk,
 }
 
 
+void
+ngx_sio_forward_limited(ngx_sio_client_t *socket, const sio_packet_t *pk)
+{
+    sio_buf_t               b, *name;
+    sio_str_t               args;
+    ngx_sio_forward_t      *fw;
+    ngx_sio_forward_who_t   who;
+
+    name = &ngx_sio_forward_name;
+    name->len = 0;
+
+    if (sio_event_read(&pk->data, name, &args) != SIO_OK) {
+        /* no name: it would have been ignored */
+        return;
+    }
+
+    fw = (ngx_sio_forward_who(socket, &who) == NGX_OK)
+         ? ngx_sio_forward_create(socket, &who, pk, name) : NULL;
+
+    ngx_memzero(&b, sizeof(sio_buf_t));
+
+    if (fw == NULL
+        || ngx_sio_forward_refusal(fw, &b, NGX_SIO_REFUSE_LIMITED) != SIO_OK)
+    {
+        ngx_sio_client_close(socket, NGX_SIO_CLOSE_UNAVAILABLE);
+
+    } else {
+        ngx_sio_client_send(socket, b.data, b.len);
+    }
+
+    sio_buf_free(&b);
+    ngx_free(fw);
+}
+
+
 /* NGX_OK; or NGX_ERROR: locked, or its session is gone. */
 
 static ngx_int_t
@@ -268,13 +304,18 @@ ngx_sio_forward_create(ngx_sio_client_t *socket, ngx_sio_forward_who_t *who,
     fw->ack.data = p;
     fw->ack.len = pk->id.len;
 
+    /* what is empty may be nowhere */
+
     if (pk->id.len) {
         p = ngx_cpymem(p, pk->id.data, pk->id.len);
     }
 
     fw->event.data = p;
     fw->event.len = name->len;
-    ngx_memcpy(p, name->data, name->len);
+
+    if (name->len) {
+        ngx_memcpy(p, name->data, name->len);
+    }
 
     return fw;
 }

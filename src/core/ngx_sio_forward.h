@@ -30,7 +30,8 @@
 
 typedef enum {
     NGX_SIO_REFUSE_UNAVAILABLE,    /* Redis is away, slow, or full */
-    NGX_SIO_REFUSE_LARGE           /* more than the queue may hold */
+    NGX_SIO_REFUSE_LARGE,          /* more than the queue may hold */
+    NGX_SIO_REFUSE_LIMITED         /* too many events */
 } ngx_sio_refuse_e;
 
 
@@ -52,6 +53,13 @@ ngx_sio_forward_rule_t *ngx_sio_forward_rule(ngx_array_t *rules,
  */
 void ngx_sio_forward_event(ngx_sio_client_t *socket, const sio_packet_t *pk,
     const sio_str_t *attachment);
+
+/*
+ * Refuses an event of a connected socket because there are too many of them; it
+ * need not be one for the backend.  A WebSocket is answered at once, and not by
+ * way of the log, which others would have to read.
+ */
+void ngx_sio_forward_limited(ngx_sio_client_t *socket, const sio_packet_t *pk);
 
 
 #endif /* _NGX_SIO_FORWARD_H_INCLUDED_ */

@@ -39,6 +39,7 @@
  *   beat       heartbeats of sessions that poll
  *   forward    events for the backend; entry: what they become
  *   greet      the backend is told of sockets that come; leavings: that go
+ *   quota      how many connections and events clients may have
  *   acks       events that ask clients for an answer
  *   presence   who is online, and telling them of each other
  *   refresh    room sets are read again

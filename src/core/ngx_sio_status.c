@@ -581,6 +581,13 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
     ngx_sio_status_number(st, o, "lost",
                           ngx_sio_load(&st->sh->farewells.lost));
 
+    o = ngx_sio_status_section(st, root, "limits");
+
+    ngx_sio_status_number(st, o, "limited", stats[NGX_SIO_STAT_LIMITED]);
+    ngx_sio_status_number(st, o, "closed", stats[NGX_SIO_STAT_LIMIT_CLOSED]);
+    ngx_sio_status_number(st, o, "refused",
+                          stats[NGX_SIO_STAT_LIMIT_REFUSED]);
+
     o = ngx_sio_status_section(st, root, "sockets");
 
     ngx_sio_status_number(st, o, "connected", stats[NGX_SIO_STAT_CONNECTED]);

@@ -56,6 +56,15 @@ ngx_int_t ngx_sio_repair_farewells(ngx_sio_zone_t *z);
 void ngx_sio_repair_cache_farewells(ngx_sio_zone_t *z);
 
 /*
+ * The part of limits, which are caches but for the keys that sessions name; and
+ * what the check has to say of them: the number of violations, the first of
+ * which is described in text.
+ */
+void ngx_sio_repair_limits(ngx_sio_zone_t *z);
+ngx_uint_t ngx_sio_repair_check_limits(ngx_sio_zone_t *z, char *text,
+    size_t size);
+
+/*
  * Checks every invariant, with the zone lock held, changing nothing.  Returns
  * the number of violations; the first is described in text (size bytes).
  */

@@ -150,6 +150,10 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
     ngx_sio_repair_check_names(ck, &users, &ck->users);
     ngx_sio_repair_check_chunks(ck);
 
+    ck->errors += ngx_sio_repair_check_limits(ck->z,
+                                              ck->errors ? NULL : ck->text,
+                                              ck->errors ? 0 : ck->size);
+
     return ck->errors;
 }
 

@@ -58,17 +58,21 @@ typedef struct {
     uint32_t             ping_interval;       /* ms */
     uint32_t             ping_timeout;        /* ms */
     uint32_t             connect_timeout;     /* ms; 0: none */
+    uint64_t             address;    /* key, see limit.h; 0: none */
+    uint32_t             most;       /* transports of that address; 0: any */
+    ngx_uint_t           limited;    /* out: it would have been one more */
 } ngx_sio_session_new_t;
 
 
 /*
  * Makes a session.  slot: its owner, whose cursor it moves with; 0: nobody's,
  * then it starts at the head of the log and its deadline is one ping_interval
- * from now.  *owner is the ticket.  Returns its index, or 0 if the zone is full
- * or locked; sh->refused is counted.
+ * from now.  *owner is the ticket.  Returns its index; or 0 if its address has
+ * enough of them, with new->limited; or 0 if the zone is full or locked, and
+ * sh->refused is counted.
  */
 uint32_t ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
-    const ngx_sio_session_new_t *new, uint64_t *owner);
+    ngx_sio_session_new_t *new, uint64_t *owner);
 
 /* A number for a session while it has a certain owner. */
 #define ngx_sio_session_tag(i, ticket)                                        \

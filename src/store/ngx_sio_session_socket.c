@@ -6,6 +6,7 @@
 
 #include "ngx_sio_session.h"
 #include "ngx_sio_farewell.h"
+#include "ngx_sio_limit.h"
 #include "ngx_sio_log.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
@@ -108,6 +109,7 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_session_link_sid(z, i, socket->sid);
     ngx_sio_session_in_time(z, ss);
     ngx_sio_online_come_locked(z, ss);
+    ngx_sio_limit_come_locked(z, ss);
 
     return NGX_OK;
 }
@@ -300,6 +302,8 @@ ngx_sio_session_empty_locked(ngx_sio_zone_t *z, uint32_t i)
         ss->farewell = 0;
 
         ngx_sio_step();
+
+        ngx_sio_limit_leave_locked(z, ss);
     }
 
     ngx_sio_session_clear(z, ss);
@@ -430,6 +434,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_step();
 
     ngx_sio_session_move(dst, src);
+    ngx_sio_limit_move_locked(z, to, from);
 
     dst->applied = at;
     dst->last = ngx_min(dst->last, at);
@@ -439,6 +444,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_session_link_sid(z, to, sid);
     ngx_sio_session_in_time(z, dst);
     ngx_sio_online_come_locked(z, dst);
+    ngx_sio_limit_come_locked(z, dst);
     ngx_sio_session_free_locked(z, from);
 
     return NGX_OK;

@@ -44,7 +44,7 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    5               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    6               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
@@ -343,6 +343,40 @@ _Static_assert(sizeof(ngx_sio_session_sh_t) == 256, "size of a session");
 _Static_assert(NGX_SIO_WORKERS < 256, "a slot fits into a byte");
 
 
+/* Beside a session: what its client may do.  40 bytes; see limit.h. */
+
+typedef struct {
+    uint64_t                  since;           /* zone lock: order in which
+                                                  transports came to their
+                                                  users */
+    uint64_t                  events;          /* atomic: when all tokens for
+                                                  events are back, microseconds
+                                                  */
+    uint64_t                  refused;         /* atomic: the same of refused
+                                                  ones */
+    uint32_t                  address;         /* zone lock: keys for which */
+    uint32_t                  user;            /*   this transport counts; 0 */
+    uint32_t                  newer;           /* zone lock: the list of a */
+    uint32_t                  older;           /*   user's transports; caches */
+} ngx_sio_limit_sh_t;
+
+_Static_assert(sizeof(ngx_sio_limit_sh_t) == 40, "size of a limit");
+
+
+/* An address or a user, with its transports.  24 bytes. */
+
+typedef struct {
+    uint64_t                  key;             /* zone lock: a hash; 0: free */
+    uint32_t                  count;           /* zone lock; a cache */
+    uint32_t                  first;           /* zone lock: of a user's; a
+                                                  cache */
+    uint32_t                  next;            /* zone lock: chain, free list */
+    uint32_t                  reserved;
+} ngx_sio_key_sh_t;
+
+_Static_assert(sizeof(ngx_sio_key_sh_t) == 24, "size of a key");
+
+
 #define NGX_SIO_STATS          48              /* counters of a worker */
 
 #define NGX_SIO_WORKER_LIVE    1
@@ -540,6 +574,11 @@ typedef struct {
     uint32_t                  live_branches;
     uint64_t                  live_members;
 
+    uint32_t                  nkeys;           /* see limit.h: keys, */
+    uint32_t                  top_key;         /* zone lock: those ever used, */
+    uint32_t                  free_key;        /*   the free list */
+    uint64_t                  limit_serial;    /* zone lock: last "since" */
+
     uint32_t                  emptying;        /* zone lock: repair has given
                                                   all records up */
 
@@ -607,6 +646,10 @@ typedef struct {
     ngx_sio_name_sh_t        *users;
     ngx_sio_online_sh_t      *online;          /* of the user with this index */
     ngx_sio_chunk_sh_t       *chunks;
+    ngx_sio_limit_sh_t       *limits;          /* of the session with this
+                                                  index */
+    ngx_sio_key_sh_t         *keys;
+    uint32_t                 *key_table;
     uint32_t                 *eio_table;
     uint32_t                 *sid_table;
     uint32_t                 *room_table;

@@ -278,6 +278,7 @@ t_store_open(ngx_sio_zone_t *z, ngx_uint_t slot, uint64_t n)
     ngx_sio_session_new_t  new;
 
     t_store_sid(sid, 'e', n);
+    ngx_memzero(&new, sizeof(ngx_sio_session_new_t));
 
     new.eio_sid = sid;
     new.transport = slot ? SIO_EIO_WEBSOCKET : SIO_EIO_POLLING;
