@@ -6,6 +6,7 @@
 
 #include "ngx_http_socketio_conf.h"
 
+#include <ngx_sio_forward.h>
 #include <sio_eio.h>
 
 
@@ -16,6 +17,8 @@
     (1 << SIO_EIO_POLLING | 1 << SIO_EIO_WEBSOCKET)
 
 
+static ngx_int_t ngx_http_socketio_sockets(ngx_conf_t *cf,
+    ngx_sio_loc_conf_t *slcf);
 static ngx_int_t ngx_http_socketio_check(ngx_conf_t *cf,
     ngx_sio_loc_conf_t *slcf);
 static ngx_int_t ngx_http_socketio_auth_off(ngx_conf_t *cf,
@@ -127,6 +130,13 @@ ngx_command_t  ngx_http_socketio_commands[] = {
     { ngx_string("socketio_forward"),
       NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE23,
       ngx_http_socketio_forward,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("socketio_limit"),
+      NGX_HTTP_SOCKETIO_ANY_CONF|NGX_CONF_TAKE1234,
+      ngx_http_socketio_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -300,6 +310,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
     slcf->user_room = NGX_CONF_UNSET_PTR;
     slcf->rooms = NGX_CONF_UNSET_PTR;
     slcf->forward = NGX_CONF_UNSET_PTR;
+    slcf->limit = NGX_CONF_UNSET_PTR;
     slcf->ping_interval = NGX_CONF_UNSET_MSEC;
     slcf->ping_timeout = NGX_CONF_UNSET_MSEC;
     slcf->upgrade_timeout = NGX_CONF_UNSET_MSEC;
@@ -332,6 +343,7 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                              &ngx_http_socketio_default_room);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
     ngx_conf_merge_ptr_value(conf->forward, prev->forward, NULL);
+    ngx_conf_merge_ptr_value(conf->limit, prev->limit, NULL);
     ngx_conf_merge_str_value(conf->ready, prev->ready, "");
     ngx_conf_merge_str_value(conf->ready_data, prev->ready_data, "");
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 25000);
@@ -376,6 +388,45 @@ ngx_http_socketio_postconfiguration(ngx_conf_t *cf)
 }
 
 
+/* Who is told of sockets that come and go. */
+
+static ngx_int_t
+ngx_http_socketio_sockets(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
+{
+    ngx_sio_forward_rule_t  **rule;
+
+    slcf->greet = ngx_sio_forward_rule(slcf->forward, (u_char *) "$connect",
+                                       sizeof("$connect") - 1);
+    slcf->farewell = ngx_sio_forward_rule(slcf->forward,
+                                          (u_char *) "$disconnect",
+                                          sizeof("$disconnect") - 1);
+
+    if (slcf->farewell == NULL) {
+        return NGX_OK;
+    }
+
+    if (slcf->farewell->stream.len > NGX_SIO_STREAM_LEN
+        || slcf->farewell->maxlen.len > NGX_SIO_MAXLEN_LEN)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"socketio_forward %V\" for location \"%V\" has a "
+                      "stream that is too long for \"$disconnect\" in "
+                      "%s:%ui", &slcf->farewell->event, &slcf->location,
+                      slcf->farewell->place.file, slcf->farewell->place.line);
+        return NGX_ERROR;
+    }
+
+    rule = ngx_array_push(&slcf->gateway->farewells);
+    if (rule == NULL) {
+        return NGX_ERROR;
+    }
+
+    *rule = slcf->farewell;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_socketio_check(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
 {
@@ -399,6 +450,10 @@ ngx_http_socketio_check(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf)
                       "\"redis\" in gateway \"%V\" in %s:%ui",
                       &rule->event, &slcf->location, &slcf->gateway->name,
                       rule->place.file, rule->place.line);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_socketio_sockets(cf, slcf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -22,6 +22,7 @@
  *   conf_redis.c     the URL in it
  *   conf_key.c       socketio_jwt_key
  *   conf_forward.c   socketio_forward
+ *   conf_limit.c     socketio_limit
  *
  * Every wrong value is logged with its file and line, and quoted, unless it
  * may be a secret.
@@ -67,6 +68,7 @@ char *ngx_http_socketio_user_room(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_socketio_rooms(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_forward(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_socketio_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_ready(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_socketio_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

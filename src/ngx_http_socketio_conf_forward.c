@@ -73,7 +73,10 @@ ngx_http_socketio_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* A name that begins with "$" is none that a client's event is forwarded by. */
+/*
+ * A name that begins with "$" is none of a client's event; two are those of
+ * sockets that come and go.
+ */
 
 static ngx_int_t
 ngx_http_socketio_forward_event(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf,
@@ -85,7 +88,9 @@ ngx_http_socketio_forward_event(ngx_conf_t *cf, ngx_sio_loc_conf_t *slcf,
     if (event->len == 0
         || !ngx_http_socketio_utf8(event)
         || sio_packet_reserved(event->data, event->len)
-        || event->data[0] == '$')
+        || (event->data[0] == '$'
+            && ngx_strcmp(event->data, "$connect") != 0
+            && ngx_strcmp(event->data, "$disconnect") != 0))
     {
         (void) ngx_http_socketio_invalid(cf, event);
         return NGX_ERROR;

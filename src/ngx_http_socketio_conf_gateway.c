@@ -121,7 +121,10 @@ ngx_http_socketio_gateway(ngx_conf_t *cf, ngx_str_t *name)
 
     if (ngx_array_init(&gateway->namespaces, cf->pool, 1,
                        sizeof(ngx_sio_namespace_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&gateway->farewells, cf->pool, 1,
+                          sizeof(ngx_sio_forward_rule_t *))
+           != NGX_OK)
     {
         return NULL;
     }

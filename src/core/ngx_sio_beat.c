@@ -142,6 +142,7 @@ ngx_sio_beat_end_locked(ngx_sio_gateway_t *gw, uint32_t i, ngx_uint_t reason,
     }
 
     if (deferred && !ngx_sio_client_parks(reason)) {
+        ss->reason = (uint8_t) reason;
         ngx_sio_beat_disconnect_locked(z, i);
     }
 
@@ -172,6 +173,7 @@ ngx_sio_beat_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
 
     for (branch = ngx_sio_session_first_locked(z, i); branch; branch = next) {
         next = ngx_sio_session_next_locked(z, branch);
+        z->sessions[branch].reason = z->sessions[i].reason;
         ngx_sio_session_close_locked(z, branch);
     }
 
@@ -195,6 +197,10 @@ ngx_sio_beat_end_socket_locked(ngx_sio_gateway_t *gw, uint32_t i,
         /* a branch that is another worker's: it is for him to end */
         ngx_sio_session_prune_locked(z, i);
         return;
+    }
+
+    if (ss->reason == 0) {
+        ss->reason = (uint8_t) reason;
     }
 
     if (gw->conf->recovery && ngx_sio_client_parks(reason)

@@ -9,6 +9,7 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_greet.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_partial.h"
 #include "ngx_sio_refresh.h"
@@ -24,6 +25,7 @@
 static void ngx_sio_client_handed(ngx_sio_client_t *sc,
     ngx_sio_message_t *msg, ngx_uint_t n);
 static void ngx_sio_client_end_socket(ngx_sio_client_t *sc);
+static void ngx_sio_client_drop(ngx_sio_client_t *sc, ngx_uint_t reason);
 static void ngx_sio_client_mark(ngx_sio_client_t *sc, ngx_sio_close_e reason);
 static void ngx_sio_client_stay(ngx_sio_client_t *sc);
 static void ngx_sio_client_free(ngx_sio_client_t *sc);
@@ -38,7 +40,8 @@ const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS] = {
     "server namespace disconnect",
     "server shutting down",
     "too slow",
-    "temporarily unavailable"
+    "temporarily unavailable",
+    "rate limit exceeded"
 };
 
 
@@ -414,12 +417,19 @@ ngx_sio_client_end_socket(ngx_sio_client_t *sc)
     ngx_sio_dispatch_flush_client(sc->gateway, sc);
     ngx_sio_client_packet(sc, SIO_DISCONNECT, &nsp, NULL, 0);
 
-    ngx_sio_client_disconnect(sc);
+    ngx_sio_client_drop(sc, NGX_SIO_CLOSE_SERVER);
 }
 
 
 void
 ngx_sio_client_disconnect(ngx_sio_client_t *sc)
+{
+    ngx_sio_client_drop(sc, NGX_SIO_CLOSE_CLIENT);
+}
+
+
+static void
+ngx_sio_client_drop(ngx_sio_client_t *sc, ngx_uint_t reason)
 {
     ngx_sio_zone_t     *z;
     ngx_sio_gateway_t  *gw;
@@ -446,6 +456,8 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
 
     sc->partly = 0;
 
+    ngx_sio_session_reason(z, sc->session, sc->owner, reason);
+
     if (ngx_sio_session_disconnect(z, sc->session, sc->owner) != NGX_OK) {
 
         /* locked, or somebody else's by now */
@@ -453,6 +465,8 @@ ngx_sio_client_disconnect(ngx_sio_client_t *sc)
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
+
+    ngx_sio_greet_news(gw);
 
     if (sc->carrier) {
         sc->session = 0;
@@ -502,6 +516,9 @@ ngx_sio_client_part(ngx_sio_client_t *sc)
     park = sc->gateway->conf->recovery && !sc->broken
            && ngx_sio_client_parks(sc->reason)
            && ss->sid[0] && (ss->flags & NGX_SIO_RECOVERABLE);
+
+    ngx_sio_session_reason(sc->gateway->zone, sc->session, sc->owner,
+                           sc->reason);
 
     ngx_sio_part(sc->gateway, sc->session, sc->owner, park, sc->closed_at);
 

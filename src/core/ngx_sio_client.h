@@ -55,14 +55,20 @@ typedef enum {
     NGX_SIO_CLOSE_SHUTDOWN,
     NGX_SIO_CLOSE_SLOW,            /* over socketio_send_queue */
     NGX_SIO_CLOSE_UNAVAILABLE,     /* temporary trouble: it will come back */
+    NGX_SIO_CLOSE_LIMITED,         /* went on with refused events */
     NGX_SIO_CLOSE_REASONS
 } ngx_sio_close_e;
+
+#define NGX_SIO_CLOSE_CLIENT  NGX_SIO_CLOSE_REASONS
+                                   /* not of a client: its socket has left the
+                                      namespace */
 
 extern const char *const  ngx_sio_close_reasons[NGX_SIO_CLOSE_REASONS];
 
 
 typedef struct ngx_sio_connect_s    ngx_sio_connect_t;
 typedef struct ngx_sio_partial_s    ngx_sio_partial_t;
+typedef struct ngx_sio_pause_s      ngx_sio_pause_t;
 typedef struct ngx_sio_probe_s      ngx_sio_probe_t;
 typedef struct ngx_sio_refresh_s    ngx_sio_refresh_t;
 typedef struct ngx_sio_transport_s  ngx_sio_transport_t;
@@ -147,6 +153,8 @@ struct ngx_sio_client_s {
                                                   have yet to come; or NULL */
     ngx_sio_refresh_t        *refresh;         /* its room sets are being read
                                                   again */
+    ngx_sio_pause_t          *pause;           /* it is not read for a while;
+                                                  or NULL */
     ngx_str_t                *bearer;          /* heap; token of its request */
     ngx_log_t                *log;             /* of its connection, while there
                                                   is one */
@@ -285,8 +293,8 @@ void ngx_sio_client_exit(ngx_sio_client_t *sc);
 void ngx_sio_client_kick(ngx_sio_client_t *sc, ngx_uint_t close);
 
 /*
- * Ends the socket in the namespace: its rooms, its id; the transport stays, a
- * branch goes.  Sends nothing.
+ * Ends the socket in the namespace, which the client has left: its rooms, its
+ * id; the transport stays, a branch goes.  Sends nothing.
  */
 void ngx_sio_client_disconnect(ngx_sio_client_t *sc);
 

@@ -46,6 +46,19 @@ typedef struct {
 } ngx_sio_namespace_t;
 
 
+/* socketio_forward <event>|* stream=<key> [maxlen=n] */
+
+typedef struct {
+    ngx_str_t                 event;           /* "*": any */
+    ngx_str_t                 stream;          /* key */
+    ngx_str_t                 maxlen;          /* decimals; empty: unbounded */
+    ngx_uint_t                number;          /* of the stream, if it is told
+                                                  of sockets that end; known
+                                                  with the zone */
+    ngx_sio_place_t           place;
+} ngx_sio_forward_rule_t;
+
+
 /* A socketio_gateway block: what all workers share. */
 
 typedef struct {
@@ -64,6 +77,8 @@ typedef struct {
     ngx_msec_t                drain;           /* a leaving worker closes its
                                                   clients within this */
     ngx_array_t               namespaces;      /* ngx_sio_namespace_t */
+    ngx_array_t               farewells;       /* ngx_sio_forward_rule_t *, of
+                                                  its locations */
 
     ngx_shm_zone_t           *shm_zone;
     ngx_sio_zone_t            zone;            /* view, made by zone init and
@@ -127,14 +142,14 @@ typedef struct {
 } ngx_sio_rooms_source_t;
 
 
-/* socketio_forward <event>|* stream=<key> [maxlen=n] */
+/* socketio_limit; 0: there is none */
 
 typedef struct {
-    ngx_str_t                 event;           /* "*": any */
-    ngx_str_t                 stream;          /* key */
-    ngx_str_t                 maxlen;          /* decimals; empty: unbounded */
-    ngx_sio_place_t           place;
-} ngx_sio_forward_rule_t;
+    ngx_uint_t                per_user;        /* connections, */
+    ngx_uint_t                per_ip;
+    ngx_uint_t                events;          /* per second, */
+    ngx_uint_t                burst;           /*   and that many at once */
+} ngx_sio_limit_conf_t;
 
 
 /* socketio_auth_token: where a token may stand. */
@@ -168,6 +183,9 @@ typedef struct {
     ngx_array_t              *rooms;           /* ngx_sio_rooms_source_t */
     ngx_array_t              *forward;         /* ngx_sio_forward_rule_t; NULL:
                                                   no event is for the backend */
+    ngx_sio_forward_rule_t   *greet;           /* of $connect; or NULL */
+    ngx_sio_forward_rule_t   *farewell;        /* of $disconnect; or NULL */
+    ngx_sio_limit_conf_t     *limit;           /* NULL: none */
     ngx_str_t                 ready;           /* event; empty: off */
     ngx_str_t                 ready_data;      /* ["<ready>"], made once */
 

@@ -8,8 +8,10 @@
 #include "ngx_sio_auth.h"
 #include "ngx_sio_branch.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_greet.h"
 #include "ngx_sio_joining.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_quota.h"
 #include "ngx_sio_recover.h"
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
@@ -39,6 +41,8 @@ struct ngx_sio_connect_s {
     ngx_uint_t                waiting;    /* replies to come from Redis */
     ngx_uint_t                asked;      /* the room sets are read, or being
                                              read */
+    ngx_str_t                 greeting;   /* arguments of $connect */
+    ngx_sio_client_t         *held;       /* a POST that waits for $connect */
     ngx_sio_joining_t         joining;
     ngx_sio_recover_t         recover;
     u_char                    pid[NGX_SIO_SID_LEN];
@@ -49,6 +53,7 @@ static void ngx_sio_connect_timeout(ngx_sio_deadline_t *d);
 static void ngx_sio_connect_limit(ngx_sio_deadline_t *d);
 static void ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
     ngx_sio_identity_t *identity, ngx_pool_t *pool);
+static ngx_int_t ngx_sio_connect_hold(ngx_sio_connect_t *cn, json_t *auth);
 static ngx_sio_connect_t *ngx_sio_connect_get(ngx_sio_client_t *sc);
 static json_t *ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth);
 static void ngx_sio_connect_refuse(ngx_sio_client_t *sc, uint16_t nsp,
@@ -66,6 +71,7 @@ static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
 static void ngx_sio_connect_done(ngx_sio_connect_t *cn);
+static ngx_int_t ngx_sio_connect_greet(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_trim(ngx_sio_gateway_t *gw);
 
@@ -201,6 +207,11 @@ ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
 
     ngx_sio_recover_begin(&cn->recover, sc->gateway, auth);
 
+    if (sc->conf->greet && ngx_sio_connect_hold(cn, auth) != NGX_OK) {
+        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
     switch (ngx_sio_connect_begin(cn)) {
 
     case NGX_OK:
@@ -226,6 +237,35 @@ ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
         return;
     }
+}
+
+
+/*
+ * A client that posts is answered when the backend has been told of its socket:
+ * what it posts next may take another connection to Redis.
+ */
+
+static ngx_int_t
+ngx_sio_connect_hold(ngx_sio_connect_t *cn, json_t *auth)
+{
+    ngx_sio_client_t  *sc;
+
+    sc = cn->client;
+
+    if (ngx_sio_greet_args(auth, cn->pool, &cn->greeting) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (sc->carrier) {
+        sc = sc->carrier;
+    }
+
+    if (sc->transport->hold) {
+        sc->transport->hold(sc);
+        cn->held = sc;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -626,7 +666,9 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
     gw = sc->gateway;
 
     if (cn->waiting || (gw->feed && !ngx_sio_lease_is_live(gw->zone))
-        || ngx_sio_presence_pending(gw))
+        || ngx_sio_presence_pending(gw)
+        || (sc->conf->greet
+            && !ngx_sio_greet_ready(gw, cn->greeting.len)))
     {
         return;
     }
@@ -749,6 +791,7 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
     socket.sid = cn->joining.sid;
     socket.nsp = sc->nsp;
     socket.recoverable = (gw->conf->recovery != 0);
+    socket.farewell = ngx_sio_greet_farewell(sc);
     socket.user = &cn->identity.user;
     socket.rooms = cn->joining.rooms.elts;
     socket.nrooms = cn->joining.rooms.nelts;
@@ -791,6 +834,11 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
         sc->state = NGX_SIO_CLIENT_CONNECTED;
     }
 
+    if (sc->conf->greet && ngx_sio_connect_greet(cn) != NGX_OK) {
+        /* closed; the rest is dropped with it, and no earlier */
+        return;
+    }
+
     sc->connect = NULL;
 
     ngx_sio_deadline_clear(&cn->timeout);
@@ -802,12 +850,34 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
     }
 
     ngx_sio_connect_trim(gw);
+    ngx_sio_quota_connected(sc);
 
     if (kicked) {
         sc->transport->kick(sc, kicked == 2);
     }
 
     sc->transport->arrived(sc, 0, 0);
+}
+
+
+/* Also for one that was closed by its reply: its end is told as well. */
+
+static ngx_int_t
+ngx_sio_connect_greet(ngx_sio_connect_t *cn)
+{
+    ngx_sio_greet_who_t  who;
+
+    who.recovered = cn->recover.active;
+    who.sid = who.recovered ? cn->recover.sid : cn->joining.sid;
+    who.user = &cn->identity.user;
+    who.args = &cn->greeting;
+
+    if (ngx_sio_greet_connect(cn->client, &who) != NGX_OK) {
+        ngx_sio_client_close(cn->client, NGX_SIO_CLOSE_UNAVAILABLE);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -856,6 +926,8 @@ ngx_sio_connect_abort(ngx_sio_client_t *sc)
 static void
 ngx_sio_connect_release(ngx_sio_connect_t *cn)
 {
+    ngx_sio_client_t  *held;
+
     if (cn->pool == NULL) {
         return;
     }
@@ -874,6 +946,13 @@ ngx_sio_connect_release(ngx_sio_connect_t *cn)
     ngx_sio_auth_release(&cn->identity);
     ngx_destroy_pool(cn->pool);
     cn->pool = NULL;
+
+    held = cn->held;
+    cn->held = NULL;
+
+    if (held) {
+        held->transport->unhold(held);
+    }
 }
 
 

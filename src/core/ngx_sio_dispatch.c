@@ -574,7 +574,9 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
     sc = ngx_sio_owned_find(gw, sio_record_hashes(rec)[0], name.data,
                             name.len);
 
-    if (sc == NULL && rec->rooms > 1 && (rec->flags & SIO_RECORD_RELEASE)) {
+    if (sc == NULL && rec->rooms > 1
+        && (rec->flags & (SIO_RECORD_RELEASE|SIO_RECORD_CLOSE)))
+    {
 
         name = sio_record_name(rec, 1);
 

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_drain.h"
 #include "ngx_sio_client.h"
+#include "ngx_sio_greet.h"
 
 
 #define NGX_SIO_DRAIN_STEP  50        /* ms between two steps, about */
@@ -93,7 +94,9 @@ ngx_sio_drain_handler(ngx_event_t *ev)
         }
     }
 
-    if (gw->nclients == 0 && gw->forwarding == 0) {
+    if (gw->nclients == 0 && gw->forwarding == 0
+        && !ngx_sio_greet_pending(gw))
+    {
         return;
     }
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_forward.h"
+#include "ngx_sio_entry.h"
 #include "ngx_sio_post.h"
 
 #include <ngx_sio_name.h>
@@ -12,11 +13,7 @@
 #include <sio_json.h>
 
 
-#define NGX_SIO_FORWARD_QUEUE    1048576   /* bytes that are not confirmed */
 #define NGX_SIO_FORWARD_LARGEST  67108864  /* bytes of one entry */
-#define NGX_SIO_FORWARD_TIMEOUT  5000      /* ms that Redis has to confirm */
-#define NGX_SIO_FORWARD_ARGS                                                  \
-    (6 + 16 + 2 * SIO_PACKET_ATTACHMENTS)  /* of an XADD */
 
 
 /* Whose event it is, as the session says. */
@@ -42,16 +39,6 @@ typedef struct {
 } ngx_sio_forward_t;
 
 
-/* The arguments of a command while it is put together. */
-
-typedef struct {
-    ngx_uint_t            n;
-    size_t                size;
-    const char           *argv[NGX_SIO_FORWARD_ARGS];
-    size_t                len[NGX_SIO_FORWARD_ARGS];
-} ngx_sio_forward_command_t;
-
-
 static ngx_int_t ngx_sio_forward_who(ngx_sio_client_t *socket,
     ngx_sio_forward_who_t *who);
 static ngx_int_t ngx_sio_forward_who_locked(ngx_sio_client_t *socket,
@@ -63,16 +50,10 @@ static ngx_int_t ngx_sio_forward_entry(ngx_sio_client_t *socket,
     ngx_sio_forward_who_t *who, const sio_packet_t *pk,
     const sio_str_t *attachment, const sio_str_t *args);
 static ngx_int_t ngx_sio_forward_send(ngx_sio_forward_t *fw,
-    ngx_sio_forward_command_t *cmd, ngx_sio_client_t *socket);
-static void ngx_sio_forward_field(ngx_sio_forward_command_t *cmd,
-    const char *name, const void *data, size_t len);
-static void ngx_sio_forward_arg(ngx_sio_forward_command_t *cmd,
-    const void *data, size_t len);
+    ngx_sio_entry_t *en, ngx_sio_client_t *socket);
 static ngx_sio_forward_t *ngx_sio_forward_create(ngx_sio_client_t *socket,
     ngx_sio_forward_who_t *who, const sio_packet_t *pk, const sio_buf_t *name);
 static ngx_int_t ngx_sio_forward_confirmed(void *data, redisReply *reply);
-static void ngx_sio_forward_complain(ngx_sio_gateway_t *gw,
-    redisReply *reply);
 static void ngx_sio_forward_refuse(ngx_sio_forward_t *fw,
     ngx_sio_refuse_e reason);
 static sio_rc_t ngx_sio_forward_refusal(ngx_sio_forward_t *fw, sio_buf_t *b,
@@ -84,7 +65,8 @@ static const struct {
     const char  *message;
 } ngx_sio_forward_refusals[] = {
     { "unavailable", "Service temporarily unavailable" },
-    { "too_large", "Event too large" }
+    { "too_large", "Event too large" },
+    { "rate_limited", "Rate limit exceeded" }
 };
 
 
@@ -98,32 +80,41 @@ ngx_uint_t
 ngx_sio_forward_wanted(ngx_sio_loc_conf_t *slcf, const sio_buf_t *name,
     ngx_sio_forward_rule_t **rule)
 {
+    *rule = (name->len && name->data[0] == '$')
+            ? NULL
+            : ngx_sio_forward_rule(slcf->forward, name->data, name->len);
+
+    return *rule != NULL;
+}
+
+
+ngx_sio_forward_rule_t *
+ngx_sio_forward_rule(ngx_array_t *rules, const u_char *name, size_t len)
+{
     ngx_uint_t               i;
-    ngx_sio_forward_rule_t  *r;
+    ngx_sio_forward_rule_t  *r, *any;
 
-    *rule = NULL;
-
-    if (slcf->forward == NULL || (name->len && name->data[0] == '$')) {
-        return 0;
+    if (rules == NULL) {
+        return NULL;
     }
 
-    r = slcf->forward->elts;
+    r = rules->elts;
+    any = NULL;
 
-    for (i = 0; i < slcf->forward->nelts; i++) {
+    for (i = 0; i < rules->nelts; i++) {
 
-        if (r[i].event.len == name->len
-            && ngx_memcmp(r[i].event.data, name->data, name->len) == 0)
+        if (r[i].event.len == len
+            && ngx_memcmp(r[i].event.data, name, len) == 0)
         {
-            *rule = &r[i];
-            break;
+            return &r[i];
         }
 
         if (r[i].event.len == 1 && r[i].event.data[0] == '*') {
-            *rule = &r[i];
+            any = &r[i];
         }
     }
 
-    return *rule != NULL;
+    return any;
 }
 
 
@@ -182,6 +173,41 @@ ngx_sio_forward_event(ngx_sio_client_t *socket, const sio_packet_t *pk,
                                    : NGX_SIO_REFUSE_UNAVAILABLE);
         ngx_free(fw);
     }
+}
+
+
+void
+ngx_sio_forward_limited(ngx_sio_client_t *socket, const sio_packet_t *pk)
+{
+    sio_buf_t               b, *name;
+    sio_str_t               args;
+    ngx_sio_forward_t      *fw;
+    ngx_sio_forward_who_t   who;
+
+    name = &ngx_sio_forward_name;
+    name->len = 0;
+
+    if (sio_event_read(&pk->data, name, &args) != SIO_OK) {
+        /* no name: it would have been ignored */
+        return;
+    }
+
+    fw = (ngx_sio_forward_who(socket, &who) == NGX_OK)
+         ? ngx_sio_forward_create(socket, &who, pk, name) : NULL;
+
+    ngx_memzero(&b, sizeof(sio_buf_t));
+
+    if (fw == NULL
+        || ngx_sio_forward_refusal(fw, &b, NGX_SIO_REFUSE_LIMITED) != SIO_OK)
+    {
+        ngx_sio_client_close(socket, NGX_SIO_CLOSE_UNAVAILABLE);
+
+    } else {
+        ngx_sio_client_send(socket, b.data, b.len);
+    }
+
+    sio_buf_free(&b);
+    ngx_free(fw);
 }
 
 
@@ -278,13 +304,18 @@ ngx_sio_forward_create(ngx_sio_client_t *socket, ngx_sio_forward_who_t *who,
     fw->ack.data = p;
     fw->ack.len = pk->id.len;
 
+    /* what is empty may be nowhere */
+
     if (pk->id.len) {
         p = ngx_cpymem(p, pk->id.data, pk->id.len);
     }
 
     fw->event.data = p;
     fw->event.len = name->len;
-    ngx_memcpy(p, name->data, name->len);
+
+    if (name->len) {
+        ngx_memcpy(p, name->data, name->len);
+    }
 
     return fw;
 }
@@ -300,20 +331,16 @@ ngx_sio_forward_entry(ngx_sio_client_t *socket, ngx_sio_forward_rule_t *rule,
     ngx_sio_forward_t *fw, ngx_sio_forward_who_t *who, const sio_packet_t *pk,
     const sio_str_t *attachment, const sio_str_t *args)
 {
-    u_char                      time[NGX_TIME_T_LEN + 3];
-    ngx_str_t                   nsp;
-    ngx_uint_t                  i;
-    sio_buf_t                  *b;
-    ngx_time_t                 *tp;
-    ngx_sio_gateway_t          *gw;
-    ngx_sio_forward_command_t   cmd;
+    ngx_uint_t             i;
+    sio_buf_t             *b;
+    ngx_time_t            *tp;
+    ngx_sio_entry_t        en;
+    ngx_sio_entry_text_t   text;
 
     static const char  *const  bin[SIO_PACKET_ATTACHMENTS] = {
         "bin0", "bin1", "bin2", "bin3", "bin4",
         "bin5", "bin6", "bin7", "bin8", "bin9"
     };
-
-    gw = socket->gateway;
 
     b = &ngx_sio_forward_args;
     b->len = 0;
@@ -325,43 +352,32 @@ ngx_sio_forward_entry(ngx_sio_client_t *socket, ngx_sio_forward_rule_t *rule,
         return NGX_ERROR;
     }
 
-    ngx_sio_nsp_name(gw->zone, who->nsp, &nsp);
     tp = ngx_timeofday();
 
-    cmd.n = 0;
-    cmd.size = 0;
+    text.event = fw->event;
+    text.user.data = who->user;
+    text.user.len = who->user_len;
+    text.sid = who->sid;
+    text.nsp = who->nsp;
+    text.args.data = b->data;
+    text.args.len = b->len;
+    text.ack = fw->ack;
+    text.time = (uint64_t) tp->sec * 1000 + tp->msec;
 
-    ngx_sio_forward_field(&cmd, "XADD", rule->stream.data, rule->stream.len);
-
-    if (rule->maxlen.len) {
-        ngx_sio_forward_field(&cmd, "MAXLEN", "~", 1);
-        ngx_sio_forward_arg(&cmd, rule->maxlen.data, rule->maxlen.len);
-    }
-
-    ngx_sio_forward_arg(&cmd, "*", 1);
-    ngx_sio_forward_field(&cmd, "event", fw->event.data, fw->event.len);
-    ngx_sio_forward_field(&cmd, "user", who->user, who->user_len);
-    ngx_sio_forward_field(&cmd, "sid", who->sid, NGX_SIO_SID_LEN);
-    ngx_sio_forward_field(&cmd, "nsp", nsp.data, nsp.len);
-    ngx_sio_forward_field(&cmd, "args", b->data, b->len);
-    ngx_sio_forward_field(&cmd, "ack", fw->ack.data, fw->ack.len);
-    ngx_sio_forward_field(&cmd, "node", gw->zone->sh->node,
-                          gw->zone->sh->node_len);
-    ngx_sio_forward_field(&cmd, "time", time,
-                          ngx_sprintf(time, "%T%03M", tp->sec, tp->msec)
-                          - time);
+    ngx_sio_entry_begin(&en, socket->gateway, &rule->stream, &rule->maxlen,
+                        &text);
 
     for (i = 0; i < pk->attachments; i++) {
-        ngx_sio_forward_field(&cmd, bin[i], attachment[i].data,
-                              attachment[i].len);
+        ngx_sio_entry_field(&en, bin[i], attachment[i].data,
+                            attachment[i].len);
     }
 
-    return ngx_sio_forward_send(fw, &cmd, socket);
+    return ngx_sio_forward_send(fw, &en, socket);
 }
 
 
 static ngx_int_t
-ngx_sio_forward_send(ngx_sio_forward_t *fw, ngx_sio_forward_command_t *cmd,
+ngx_sio_forward_send(ngx_sio_forward_t *fw, ngx_sio_entry_t *en,
     ngx_sio_client_t *socket)
 {
     ngx_int_t           rc;
@@ -370,24 +386,22 @@ ngx_sio_forward_send(ngx_sio_forward_t *fw, ngx_sio_forward_command_t *cmd,
 
     gw = fw->gateway;
 
-    if (cmd->size > NGX_SIO_FORWARD_LARGEST) {
+    if (en->size > NGX_SIO_FORWARD_LARGEST) {
         return NGX_ABORT;
     }
 
     /* one that is larger than the queue goes when that is empty */
 
-    if (gw->forwarding && gw->forwarding + cmd->size > NGX_SIO_FORWARD_QUEUE) {
+    if (gw->forwarding && gw->forwarding + en->size > NGX_SIO_ENTRY_QUEUE) {
         return NGX_DECLINED;
     }
 
-    rc = ngx_sio_redis_command(gw->redis, cmd->n, cmd->argv, cmd->len,
-                               NGX_SIO_FORWARD_TIMEOUT,
-                               ngx_sio_forward_confirmed, fw);
+    rc = ngx_sio_entry_send(en, gw, ngx_sio_forward_confirmed, fw);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    fw->size = cmd->size;
+    fw->size = en->size;
     gw->forwarding += fw->size;
 
     client = socket->carrier ? socket->carrier : socket;
@@ -398,27 +412,6 @@ ngx_sio_forward_send(ngx_sio_forward_t *fw, ngx_sio_forward_command_t *cmd,
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_sio_forward_field(ngx_sio_forward_command_t *cmd, const char *name,
-    const void *data, size_t len)
-{
-    ngx_sio_forward_arg(cmd, name, ngx_strlen(name));
-    ngx_sio_forward_arg(cmd, data, len);
-}
-
-
-static void
-ngx_sio_forward_arg(ngx_sio_forward_command_t *cmd, const void *data,
-    size_t len)
-{
-    cmd->argv[cmd->n] = data;
-    cmd->len[cmd->n] = len;
-    cmd->n++;
-
-    cmd->size += len;
 }
 
 
@@ -441,7 +434,7 @@ ngx_sio_forward_confirmed(void *data, redisReply *reply)
     } else {
 
         if (reply) {
-            ngx_sio_forward_complain(gw, reply);
+            ngx_sio_entry_complain(gw, reply);
         }
 
         ngx_sio_forward_refuse(fw, NGX_SIO_REFUSE_UNAVAILABLE);
@@ -454,26 +447,6 @@ ngx_sio_forward_confirmed(void *data, redisReply *reply)
     }
 
     return NGX_OK;
-}
-
-
-/* What Redis says of one entry it says of all: once a second is enough. */
-
-static void
-ngx_sio_forward_complain(ngx_sio_gateway_t *gw, redisReply *reply)
-{
-    static ngx_msec_t  complained;
-
-    if (complained && ngx_current_msec - complained < 1000) {
-        return;
-    }
-
-    complained = ngx_current_msec;
-
-    ngx_log_error(NGX_LOG_ERR, gw->log, 0,
-                  "socketio redis \"%V\" refused the entry of an event: %*s",
-                  &gw->conf->redis->name, (size_t) reply->len,
-                  reply->type == REDIS_REPLY_ERROR ? reply->str : "");
 }
 
 

@@ -30,7 +30,8 @@
 
 typedef enum {
     NGX_SIO_REFUSE_UNAVAILABLE,    /* Redis is away, slow, or full */
-    NGX_SIO_REFUSE_LARGE           /* more than the queue may hold */
+    NGX_SIO_REFUSE_LARGE,          /* more than the queue may hold */
+    NGX_SIO_REFUSE_LIMITED         /* too many events */
 } ngx_sio_refuse_e;
 
 
@@ -41,6 +42,10 @@ typedef enum {
 ngx_uint_t ngx_sio_forward_wanted(ngx_sio_loc_conf_t *slcf,
     const sio_buf_t *name, ngx_sio_forward_rule_t **rule);
 
+/* The rule of that name, or of "*"; NULL: there is none. */
+ngx_sio_forward_rule_t *ngx_sio_forward_rule(ngx_array_t *rules,
+    const u_char *name, size_t len);
+
 /*
  * Forwards an event of a connected socket, which may be a branch, if it is
  * wanted: what is not, is for nobody.  A refusal is told to the socket.
@@ -48,6 +53,13 @@ ngx_uint_t ngx_sio_forward_wanted(ngx_sio_loc_conf_t *slcf,
  */
 void ngx_sio_forward_event(ngx_sio_client_t *socket, const sio_packet_t *pk,
     const sio_str_t *attachment);
+
+/*
+ * Refuses an event of a connected socket because there are too many of them; it
+ * need not be one for the backend.  A WebSocket is answered at once, and not by
+ * way of the log, which others would have to read.
+ */
+void ngx_sio_forward_limited(ngx_sio_client_t *socket, const sio_packet_t *pk);
 
 
 #endif /* _NGX_SIO_FORWARD_H_INCLUDED_ */

@@ -13,6 +13,7 @@
 #include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_drain.h"
+#include "ngx_sio_greet.h"
 #include "ngx_sio_owned.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_poll.h"
@@ -20,6 +21,7 @@
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 
+#include <ngx_sio_farewell.h>
 #include <sio_eio.h>
 
 #include <openssl/rand.h>
@@ -36,7 +38,11 @@
 
 static ngx_int_t ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf,
     u_char *mem, size_t size, ngx_log_t *log);
+static ngx_int_t ngx_sio_gateway_numbers(ngx_sio_gateway_conf_t *conf,
+    ngx_log_t *log);
 static ngx_int_t ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf,
+    ngx_log_t *log);
+static ngx_int_t ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf,
     ngx_log_t *log);
 static ngx_int_t ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf,
     ngx_cycle_t *cycle);
@@ -138,7 +144,7 @@ ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         conf->zone = old->zone;
         ngx_sio_online_configure(&conf->zone, conf->presence);
 
-        return ngx_sio_gateway_namespaces(conf, shm_zone->shm.log);
+        return ngx_sio_gateway_numbers(conf, shm_zone->shm.log);
     }
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -155,7 +161,7 @@ ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         {
             ngx_sio_online_configure(&conf->zone, conf->presence);
 
-            return ngx_sio_gateway_namespaces(conf, shm_zone->shm.log);
+            return ngx_sio_gateway_numbers(conf, shm_zone->shm.log);
         }
 
         return NGX_ERROR;
@@ -216,11 +222,22 @@ ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf, u_char *mem, size_t size,
 
     ngx_sio_online_configure(&conf->zone, conf->presence);
 
-    return ngx_sio_gateway_namespaces(conf, log);
+    return ngx_sio_gateway_numbers(conf, log);
 }
 
 
-/* A namespace has the number that it had before a reload. */
+/* What has a number has the one that it had before a reload. */
+
+static ngx_int_t
+ngx_sio_gateway_numbers(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
+{
+    if (ngx_sio_gateway_namespaces(conf, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_sio_gateway_farewells(conf, log);
+}
+
 
 static ngx_int_t
 ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
@@ -243,6 +260,43 @@ ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
                           "namespaces, \"%V\" is one too many: only a "
                           "restart makes room", &conf->name,
                           NGX_SIO_NAMESPACES, &nsp[i].name);
+            return NGX_ERROR;
+
+        default: /* NGX_BUSY */
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "socketio zone of gateway \"%V\" is locked",
+                          &conf->name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
+{
+    ngx_uint_t                i;
+    ngx_sio_forward_rule_t  **rule;
+
+    rule = conf->farewells.elts;
+
+    for (i = 0; i < conf->farewells.nelts; i++) {
+
+        switch (ngx_sio_farewell_stream(&conf->zone, &rule[i]->stream,
+                                        &rule[i]->maxlen, &rule[i]->number))
+        {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "socketio zone of gateway \"%V\" has known %d "
+                          "streams for \"$disconnect\", \"%V\" is one too "
+                          "many: only a restart makes room", &conf->name,
+                          NGX_SIO_STREAMS - 1, &rule[i]->stream);
             return NGX_ERROR;
 
         default: /* NGX_BUSY */
@@ -344,6 +398,7 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
     ngx_sio_gateway_event(gw, &gw->answer, ngx_sio_poll_handler);
     ngx_sio_gateway_event(gw, &gw->claim, ngx_sio_claim_handler);
     ngx_sio_gateway_event(gw, &gw->drain, ngx_sio_drain_handler);
+    ngx_sio_gateway_event(gw, &gw->leavings, ngx_sio_greet_handler);
     gw->sweep.cancelable = 1;
     gw->claim.cancelable = 1;
 
@@ -371,6 +426,11 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
     ngx_sio_gateway_enter(gw);
 
     if (conf->redis) {
+        gw->greet = ngx_sio_greet_create(gw);
+        if (gw->greet == NULL) {
+            return NGX_ERROR;
+        }
+
         gw->redis = ngx_sio_redis_create(conf->redis,
                                          &ngx_sio_gateway_command_handler, gw,
                                          "commands", cycle->log);
@@ -417,6 +477,8 @@ ngx_sio_gateway_enter(ngx_sio_gateway_t *gw)
     if (gw->slot == 0) {
         return;
     }
+
+    z->slot = gw->slot;
 
     gw->worker = &z->sh->workers[gw->slot - 1];
     gw->cursor = gw->worker->cursor;
@@ -702,6 +764,7 @@ ngx_sio_gateway_sweep(ngx_event_t *ev)
         ngx_sio_acks_expire(gw);
         ngx_sio_beat_sweep(gw);
         ngx_sio_presence_sweep(gw);
+        ngx_sio_greet_sweep(gw);
 
         if (gw->sweeps++ % NGX_SIO_GATEWAY_CHECK == 0) {
             ngx_sio_owned_check(gw);
@@ -761,6 +824,7 @@ ngx_sio_gateway_close(ngx_event_t *ev)
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0, "socketio close clients");
 
     ngx_sio_client_free_closed(gw);
+    ngx_sio_greet_news(gw);
 }
 
 
@@ -799,6 +863,7 @@ ngx_sio_gateway_command_ready(void *data)
                    "socketio commands of gateway \"%V\" can be sent",
                    &gw->conf->name);
 
+    ngx_sio_greet_news(gw);
     ngx_sio_connect_resume(gw);
 }
 

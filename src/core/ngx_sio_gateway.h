@@ -37,7 +37,9 @@
  *   dispatch   from the log to the clients
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
- *   forward    events for the backend
+ *   forward    events for the backend; entry: what they become
+ *   greet      the backend is told of sockets that come; leavings: that go
+ *   quota      how many connections and events clients may have
  *   acks       events that ask clients for an answer
  *   presence   who is online, and telling them of each other
  *   refresh    room sets are read again
@@ -53,6 +55,7 @@ typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
 typedef struct ngx_sio_acks_s     ngx_sio_acks_t;
 typedef struct ngx_sio_presence_s ngx_sio_presence_t;
 typedef struct ngx_sio_refreshes_s  ngx_sio_refreshes_t;
+typedef struct ngx_sio_greet_s    ngx_sio_greet_t;
 
 
 struct ngx_sio_gateway_s {
@@ -101,6 +104,8 @@ struct ngx_sio_gateway_s {
     ngx_sio_feed_t           *feed;            /* NULL: standalone */
     size_t                    forwarding;      /* bytes of clients' events that
                                                   Redis has not confirmed */
+    ngx_sio_greet_t          *greet;           /* NULL: standalone */
+    ngx_event_t               leavings;        /* looks for farewells */
 
     ngx_event_t               sweep;           /* 100 ms: reaps the dead, looks
                                                   at the log without a bell */

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_handshake.h"
 #include "ngx_sio_part.h"
+#include "ngx_sio_quota.h"
 #include "ngx_sio_websocket.h"
 
 #include <ngx_sio_http.h>
@@ -26,9 +27,9 @@ typedef struct {
 } ngx_sio_handshake_t;
 
 
-static uint32_t ngx_sio_handshake_session(ngx_sio_gateway_t *gw,
-    ngx_sio_loc_conf_t *slcf, ngx_uint_t transport, u_char *sid,
-    uint64_t *owner);
+static ngx_int_t ngx_sio_handshake_session(ngx_http_request_t *r,
+    ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf, ngx_uint_t transport,
+    u_char *sid, uint32_t *session, uint64_t *owner);
 static ngx_int_t ngx_sio_handshake_keep(ngx_http_request_t *r,
     sio_str_t token);
 static void ngx_sio_handshake_hide(ngx_str_t *line);
@@ -45,14 +46,16 @@ ngx_int_t
 ngx_sio_handshake_poll(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     ngx_sio_loc_conf_t *slcf)
 {
-    size_t    len;
-    u_char    sid[NGX_SIO_SID_LEN], open[SIO_EIO_OPEN_LEN];
-    uint64_t  owner;
+    size_t     len;
+    u_char     sid[NGX_SIO_SID_LEN], open[SIO_EIO_OPEN_LEN];
+    uint32_t   session;
+    uint64_t   owner;
+    ngx_int_t  rc;
 
-    if (ngx_sio_handshake_session(gw, slcf, SIO_EIO_POLLING, sid, &owner)
-        == 0)
-    {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    rc = ngx_sio_handshake_session(r, gw, slcf, SIO_EIO_POLLING, sid,
+                                   &session, &owner);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     len = sio_eio_open(open, sid, slcf->transports >> SIO_EIO_WEBSOCKET & 1,
@@ -71,6 +74,7 @@ ngx_sio_handshake_websocket(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     u_char                sid[NGX_SIO_SID_LEN];
     u_char                open[SIO_EIO_OPEN_LEN];
     u_char                frame[SIO_WS_HEADER + SIO_EIO_OPEN_LEN];
+    ngx_int_t             rc;
     ngx_sio_handshake_t  *hs;
 
     hs = ngx_calloc(sizeof(ngx_sio_handshake_t), r->connection->log);
@@ -80,12 +84,12 @@ ngx_sio_handshake_websocket(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
 
     hs->gateway = gw;
     hs->conf = slcf;
-    hs->session = ngx_sio_handshake_session(gw, slcf, SIO_EIO_WEBSOCKET, sid,
-                                            &hs->owner);
 
-    if (hs->session == 0) {
+    rc = ngx_sio_handshake_session(r, gw, slcf, SIO_EIO_WEBSOCKET, sid,
+                                   &hs->session, &hs->owner);
+    if (rc != NGX_OK) {
         ngx_free(hs);
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return rc;
     }
 
     if (ngx_sio_handshake_bearer(r, &hs->bearer) != NGX_OK) {
@@ -105,17 +109,20 @@ ngx_sio_handshake_websocket(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
 }
 
 
-/* slot 0: a session that polls is nobody's until the first poll. */
+/*
+ * slot 0: a session that polls is nobody's until the first poll.  NGX_OK, or
+ * what the request is to be finalized with.
+ */
 
-static uint32_t
-ngx_sio_handshake_session(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
-    ngx_uint_t transport, u_char *sid, uint64_t *owner)
+static ngx_int_t
+ngx_sio_handshake_session(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
+    ngx_sio_loc_conf_t *slcf, ngx_uint_t transport, u_char *sid,
+    uint32_t *session, uint64_t *owner)
 {
-    uint32_t               session;
     ngx_sio_session_new_t  new;
 
     if (ngx_sio_gateway_sid(gw, sid) != NGX_OK) {
-        return 0;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     new.eio_sid = sid;
@@ -123,23 +130,30 @@ ngx_sio_handshake_session(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
     new.ping_interval = (uint32_t) slcf->ping_interval;
     new.ping_timeout = (uint32_t) slcf->ping_timeout;
     new.connect_timeout = (uint32_t) slcf->connect_timeout;
+    new.address = ngx_sio_quota_address(r, gw);
+    new.most = (slcf->limit && new.address) ? slcf->limit->per_ip : 0;
 
-    session = ngx_sio_session_open(gw->zone,
-                                   transport == SIO_EIO_POLLING ? 0 : gw->slot,
-                                   &new, owner);
+    *session = ngx_sio_session_open(gw->zone,
+                                    transport == SIO_EIO_POLLING ? 0
+                                                                 : gw->slot,
+                                    &new, owner);
 
-    if (session == 0) {
+    if (*session == 0) {
+
+        if (new.limited) {
+            return ngx_sio_quota_refuse(r, gw);
+        }
 
         if (!ngx_sio_zone_lost(gw->zone)) {
             ngx_sio_gateway_full(gw);
         }
 
-        return 0;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_sio_gateway_stat(gw, HANDSHAKES, 1);
 
-    return session;
+    return NGX_OK;
 }
 
 

@@ -8,6 +8,7 @@
 #include "ngx_sio_beat.h"
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_greet.h"
 #include "ngx_sio_handshake.h"
 #include "ngx_sio_partial.h"
 #include "ngx_sio_receive.h"
@@ -677,6 +678,8 @@ ngx_sio_post_end_session(ngx_sio_post_t *p)
     }
 
     ngx_sio_zone_unlock(z);
+
+    ngx_sio_greet_news(sc->gateway);
 
     if (rc == NGX_AGAIN) {
         (void) ngx_sio_gateway_tell(sc->gateway, sc->eio_sid,

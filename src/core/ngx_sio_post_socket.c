@@ -7,7 +7,10 @@
 #include "ngx_sio_post.h"
 #include "ngx_sio_beat.h"
 #include "ngx_sio_branch.h"
+#include "ngx_sio_greet.h"
 #include "ngx_sio_presence.h"
+
+#include <ngx_sio_farewell.h>
 
 
 /*
@@ -198,6 +201,11 @@ ngx_sio_post_disconnect(ngx_sio_client_t *sc)
 
     if (ss && ss->sid[0]) {
 
+        /* behind its events, which may be on their way to the backend */
+
+        ss->reason = NGX_SIO_CLOSE_CLIENT;
+        ngx_sio_farewell_leave_locked(z, ss);
+
         if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
             ngx_sio_session_disconnect_locked(z, i);
 
@@ -209,6 +217,8 @@ ngx_sio_post_disconnect(ngx_sio_client_t *sc)
     }
 
     ngx_sio_zone_unlock(z);
+
+    ngx_sio_greet_news(sc->gateway);
 
     if (rc == NGX_AGAIN) {
         rc = ngx_sio_post_say(sc, sid, SIO_RECORD_QUIET);
@@ -330,6 +340,9 @@ ngx_sio_post_connect_locked(ngx_sio_client_t *sc,
 
     if (rc != NGX_OK) {
 
+        /* nobody was told that it came */
+        ss->farewell = 0;
+
         if (sc->carrier) {
             ngx_sio_session_empty_locked(z, i);
 
@@ -426,6 +439,7 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
 
         ss->flags |= NGX_SIO_CONNECTING;
         ss->connecter = sc->gateway->slot;
+        ss->farewell = (uint8_t) ngx_sio_greet_farewell(sc);
     }
 
     if (ss && ss->sid[0] == 0

@@ -10,6 +10,7 @@
 #include "ngx_sio_connect.h"
 #include "ngx_sio_forward.h"
 #include "ngx_sio_partial.h"
+#include "ngx_sio_quota.h"
 
 #include <sio_eio.h>
 #include <sio_packet.h>
@@ -136,7 +137,9 @@ ngx_sio_receive_complete(ngx_sio_client_t *sc)
     {
         socket = ngx_sio_receive_find(sc, &pk.nsp);
 
-        if (socket && socket->state == NGX_SIO_CLIENT_CONNECTED) {
+        if (socket && socket->state == NGX_SIO_CLIENT_CONNECTED
+            && ngx_sio_quota_event(socket, &pk))
+        {
             ngx_sio_partial_views(pt, attachment);
             ngx_sio_forward_event(socket, &pk, attachment);
         }
@@ -175,7 +178,8 @@ ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
     } else {
         ngx_sio_receive_socket(sc, &pk, json);
 
-        if (sc->attachments && pk.type == SIO_BINARY_EVENT && sc->conf->forward
+        if (sc->attachments && pk.type == SIO_BINARY_EVENT
+            && (sc->conf->forward || sc->conf->limit)
             && ngx_sio_partial_begin(sc, data, len) != NGX_OK)
         {
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
@@ -294,7 +298,10 @@ ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *json)
         return;
 
     case SIO_EVENT:
-        ngx_sio_forward_event(socket, pk, NULL);
+        if (ngx_sio_quota_event(socket, pk)) {
+            ngx_sio_forward_event(socket, pk, NULL);
+        }
+
         return;
 
     default:

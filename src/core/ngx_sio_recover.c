@@ -6,6 +6,7 @@
 
 #include "ngx_sio_recover.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_greet.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_post.h"
 #include "ngx_sio_presence.h"
@@ -13,6 +14,7 @@
 #include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
 
+#include <ngx_sio_farewell.h>
 #include <ngx_sio_name.h>
 #include <ngx_sio_replay.h>
 #include <sio_offset.h>
@@ -147,6 +149,13 @@ ngx_sio_recover_claim(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
 
     ss = &z->sessions[rv->session];
 
+    if (ngx_sio_farewell_is_left(ss)) {
+        /* the backend hears first that the socket was lost */
+        ngx_sio_greet_news(gw);
+        ngx_sio_claim_wait(gw, &rv->claim);
+        return NGX_AGAIN;
+    }
+
     /* the client may have got what this worker has yet to read */
 
     at = ngx_max(ss->applied, ss->last);
@@ -203,6 +212,8 @@ ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
 
     if (rc == NGX_OK) {
         rv->session = i;
+
+        ngx_sio_farewell_leave_locked(z, ss);
 
         /* it goes alone */
         ngx_sio_session_shed_locked(z, i,
@@ -378,7 +389,13 @@ ngx_sio_recover_adopt(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
 
     rc = NGX_DECLINED;
 
-    if (ngx_sio_session_mine(gw->zone, sc->session, sc->owner)) {
+    if (ngx_sio_session_mine_locked(gw->zone, sc->session, sc->owner)) {
+
+        if (gw->zone->sessions[sc->session].sid[0] == 0) {
+            gw->zone->sessions[sc->session].farewell
+                = (uint8_t) ngx_sio_greet_farewell(sc);
+        }
+
         rc = ngx_sio_session_adopt_locked(gw->zone, sc->session, rv->session,
                                           events);
     }

@@ -574,6 +574,19 @@ ngx_sio_status_traffic(ngx_sio_status_t *st, json_t *root)
 
     ngx_sio_status_number(st, o, "accepted", stats[NGX_SIO_STAT_FORWARDED]);
     ngx_sio_status_number(st, o, "refused", stats[NGX_SIO_STAT_REFUSED]);
+    ngx_sio_status_number(st, o, "connects", stats[NGX_SIO_STAT_GREETED]);
+    ngx_sio_status_number(st, o, "disconnects", stats[NGX_SIO_STAT_LEFT]);
+    ngx_sio_status_number(st, o, "waiting",
+                          ngx_sio_load(&st->sh->farewells.waiting));
+    ngx_sio_status_number(st, o, "lost",
+                          ngx_sio_load(&st->sh->farewells.lost));
+
+    o = ngx_sio_status_section(st, root, "limits");
+
+    ngx_sio_status_number(st, o, "limited", stats[NGX_SIO_STAT_LIMITED]);
+    ngx_sio_status_number(st, o, "closed", stats[NGX_SIO_STAT_LIMIT_CLOSED]);
+    ngx_sio_status_number(st, o, "refused",
+                          stats[NGX_SIO_STAT_LIMIT_REFUSED]);
 
     o = ngx_sio_status_section(st, root, "sockets");
 

@@ -13,6 +13,7 @@
 #include "ngx_sio_owned.h"
 #include "ngx_sio_presence.h"
 #include "ngx_sio_probe.h"
+#include "ngx_sio_quota.h"
 #include "ngx_sio_receive.h"
 #include "ngx_sio_share.h"
 #include "ngx_sio_slow.h"
@@ -539,6 +540,7 @@ ngx_sio_websocket_end(ngx_sio_client_t *sc)
         ngx_sio_probe_end(sc);
     }
 
+    ngx_sio_quota_end(sc);
     ngx_sio_owned_remove(sc);
     (void) ngx_sio_client_part(sc);
 

@@ -48,6 +48,7 @@ ngx_sio_ws_init(ngx_sio_ws_t *ws, ngx_connection_t *c,
     ws->parser = NULL;
     ws->limit = (uint32_t) ngx_min(limit, NGX_MAX_UINT32_VALUE);
     ws->stopped = 0;
+    ws->paused = 0;
     ws->answered = 0;
     ws->behind = 0;
     ws->window = window;
@@ -93,6 +94,22 @@ ngx_sio_ws_stop(ngx_sio_ws_t *ws)
 }
 
 
+void
+ngx_sio_ws_pause(ngx_sio_ws_t *ws)
+{
+    ws->paused = 1;
+}
+
+
+void
+ngx_sio_ws_resume(ngx_sio_ws_t *ws)
+{
+    ws->paused = 0;
+
+    ngx_post_event(ws->connection->read, &ngx_posted_events);
+}
+
+
 u_char *
 ngx_sio_ws_buffer(size_t *size)
 {
@@ -133,6 +150,16 @@ ngx_sio_ws_read_handler(ngx_event_t *rev)
     }
 
     if (ws->stopped) {
+        return;
+    }
+
+    if (ws->paused) {
+        /* without edge triggering it would be called again and again */
+
+        if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            ws->handler->on_gone(ws);
+        }
+
         return;
     }
 

@@ -52,6 +52,7 @@ struct ngx_sio_ws_s {
     sio_ws_parser_t             *parser;    /* heap; NULL between messages */
     uint32_t                     limit;     /* bytes of one message */
     unsigned                     stopped:1; /* read nothing more */
+    unsigned                     paused:1;  /* nothing for now */
     unsigned                     answered:1; /* the peer's close frame is */
     unsigned                     behind:1;  /* set by the owner: the output may
                                                be inside of a message */
@@ -76,6 +77,13 @@ void ngx_sio_ws_input(ngx_sio_ws_t *ws, u_char *p, size_t len);
 
 /* Calls nothing for this connection's input any more; the owner will close. */
 void ngx_sio_ws_stop(ngx_sio_ws_t *ws);
+
+/*
+ * Reads nothing until ngx_sio_ws_resume(); messages that have been read are
+ * still given.
+ */
+void ngx_sio_ws_pause(ngx_sio_ws_t *ws);
+void ngx_sio_ws_resume(ngx_sio_ws_t *ws);
 
 /*
  * Ends the connection: with a close frame of the given code (0: without one)

@@ -34,7 +34,10 @@ static const ngx_sio_guard_t  ngx_sio_guards[] = {
     { "the users", offsetof(ngx_sio_zone_t, online) },
     { "the presence of users", offsetof(ngx_sio_zone_t, rooms) },
     { "the rooms", offsetof(ngx_sio_zone_t, chunks) },
-    { "the chunks", offsetof(ngx_sio_zone_t, log) },
+    { "the chunks", offsetof(ngx_sio_zone_t, limits) },
+    { "the limits", offsetof(ngx_sio_zone_t, keys) },
+    { "the keys", offsetof(ngx_sio_zone_t, key_table) },
+    { "the table of keys", offsetof(ngx_sio_zone_t, log) },
 };
 
 #define NGX_SIO_GUARDS                                                        \

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_repair.h"
+#include "ngx_sio_farewell.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_session.h"
 
@@ -31,6 +32,7 @@ static ngx_int_t ngx_sio_repair_session(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_parts(ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_kin(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss);
+static void ngx_sio_repair_end(ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_parked(ngx_sio_session_sh_t *ss);
 static void ngx_sio_repair_no_socket(ngx_sio_session_sh_t *ss);
 static ngx_int_t ngx_sio_repair_user(ngx_sio_zone_t *z,
@@ -42,8 +44,6 @@ static ngx_int_t ngx_sio_repair_members(ngx_sio_zone_t *z,
 static ngx_int_t ngx_sio_repair_names(ngx_sio_zone_t *z,
     ngx_sio_names_t *names);
 static ngx_int_t ngx_sio_repair_name(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n);
-static ngx_sio_chunk_sh_t *ngx_sio_repair_claim(ngx_sio_zone_t *z,
-    uint32_t i);
 static void ngx_sio_repair_empty(ngx_sio_zone_t *z);
 static void ngx_sio_repair_empty_names(ngx_sio_names_t *names);
 static void ngx_sio_repair_free_session(ngx_sio_session_sh_t *ss);
@@ -83,7 +83,9 @@ ngx_sio_repair_records(ngx_sio_zone_t *z)
 
     ngx_sio_repair_online_reset(z);
 
-    if (ngx_sio_repair_sessions(z) != NGX_OK) {
+    if (ngx_sio_repair_sessions(z) != NGX_OK
+        || ngx_sio_repair_farewells(z) != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
@@ -243,8 +245,32 @@ ngx_sio_repair_kin(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss)
     }
 
     if (ngx_sio_owner_slot(ngx_sio_load(&ss->owner)) == 0) {
-        ngx_sio_repair_free_session(ss);
+        ngx_sio_repair_end(ss);
     }
+}
+
+
+/*
+ * One whose end is told to the backend is left, parked, to whoever looks for
+ * those whose time is over: there may be no chunk for a farewell yet.
+ */
+
+static void
+ngx_sio_repair_end(ngx_sio_session_sh_t *ss)
+{
+    if (ss->sid[0] == 0 || !ngx_sio_farewell_is_due(ss)) {
+        ngx_sio_repair_free_session(ss);
+        return;
+    }
+
+    ss->deadline = 1;
+
+    ngx_sio_step();
+
+    ss->flags = (ss->flags & (NGX_SIO_FLOOR|NGX_SIO_PRESENT))
+                | NGX_SIO_PARKED;
+
+    ngx_sio_step();
 }
 
 
@@ -317,6 +343,12 @@ static void
 ngx_sio_repair_no_socket(ngx_sio_session_sh_t *ss)
 {
     ngx_uint_t  i;
+
+    if (ss->farewell) {
+        ss->farewell = 0;
+
+        ngx_sio_step();
+    }
 
     if (ss->user) {
         ss->user = 0;
@@ -447,9 +479,7 @@ ngx_sio_repair_members(ngx_sio_zone_t *z, ngx_sio_member_sh_t *m,
 }
 
 
-/* The chunk, if it is there and nobody else's. */
-
-static ngx_sio_chunk_sh_t *
+ngx_sio_chunk_sh_t *
 ngx_sio_repair_claim(ngx_sio_zone_t *z, uint32_t i)
 {
     ngx_sio_chunk_sh_t  *c;
@@ -580,6 +610,10 @@ ngx_sio_repair_empty(ngx_sio_zone_t *z)
     names = ngx_sio_name_users(z);
     ngx_sio_repair_empty_names(&names);
     ngx_sio_repair_online_empty(z);
+
+    sh->farewells.first = 0;
+
+    ngx_sio_step();
 
     for (i = 1; i <= sh->top_chunk; i++) {
         z->chunks[i].mark = 0;

@@ -44,6 +44,26 @@ void ngx_sio_repair_online_session(ngx_sio_zone_t *z,
 void ngx_sio_repair_online_refs(ngx_sio_zone_t *z);
 void ngx_sio_repair_online_empty(ngx_sio_zone_t *z);
 
+/* Marks a chunk as somebody's.  NULL: it is none, or somebody else's. */
+ngx_sio_chunk_sh_t *ngx_sio_repair_claim(ngx_sio_zone_t *z, uint32_t i);
+
+/*
+ * The part of farewells: claims their chunks, and counts their users.  NGX_OK,
+ * or NGX_DECLINED as above.  The second one is called when sockets can be found
+ * by their ids, and ends what was interrupted in a session.
+ */
+ngx_int_t ngx_sio_repair_farewells(ngx_sio_zone_t *z);
+void ngx_sio_repair_cache_farewells(ngx_sio_zone_t *z);
+
+/*
+ * The part of limits, which are caches but for the keys that sessions name; and
+ * what the check has to say of them: the number of violations, the first of
+ * which is described in text.
+ */
+void ngx_sio_repair_limits(ngx_sio_zone_t *z);
+ngx_uint_t ngx_sio_repair_check_limits(ngx_sio_zone_t *z, char *text,
+    size_t size);
+
 /*
  * Checks every invariant, with the zone lock held, changing nothing.  Returns
  * the number of violations; the first is described in text (size bytes).

@@ -38,6 +38,8 @@ ngx_sio_repair_caches(ngx_sio_zone_t *z)
     ngx_sio_repair_cache_names(&names);
 
     ngx_sio_repair_cache_chunks(z);
+    ngx_sio_repair_cache_farewells(z);
+    ngx_sio_repair_limits(z);
 }
 
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_repair.h"
+#include "ngx_sio_farewell.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
 #include "ngx_sio_session.h"
@@ -39,6 +40,7 @@ typedef struct {
     uint32_t                  parked;
     uint32_t                  branches;
     uint32_t                 *sockets;    /* by which users are online */
+    uint32_t                  told;       /* sessions with a farewell */
     ngx_uint_t                errors;
     char                     *text;
     size_t                    size;
@@ -66,6 +68,7 @@ static void ngx_sio_repair_check_branches(ngx_sio_repair_check_t *ck,
 static void ngx_sio_repair_check_online(ngx_sio_repair_check_t *ck);
 static ngx_uint_t ngx_sio_repair_check_user(ngx_sio_repair_check_t *ck,
     uint32_t i);
+static void ngx_sio_repair_check_farewells(ngx_sio_repair_check_t *ck);
 static void ngx_sio_repair_check_names(ngx_sio_repair_check_t *ck,
     ngx_sio_names_t *names, ngx_sio_repair_met_t *met);
 static void ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck,
@@ -142,9 +145,14 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
     ngx_sio_repair_check_sessions(ck);
     ngx_sio_repair_check_ids(ck);
     ngx_sio_repair_check_online(ck);
+    ngx_sio_repair_check_farewells(ck);
     ngx_sio_repair_check_names(ck, &rooms, &ck->rooms);
     ngx_sio_repair_check_names(ck, &users, &ck->users);
     ngx_sio_repair_check_chunks(ck);
+
+    ck->errors += ngx_sio_repair_check_limits(ck->z,
+                                              ck->errors ? NULL : ck->text,
+                                              ck->errors ? 0 : ck->size);
 
     return ck->errors;
 }
@@ -243,8 +251,18 @@ ngx_sio_repair_check_session(ngx_sio_repair_check_t *ck, uint32_t i)
 
     ck->polling += (ss->transport == SIO_EIO_POLLING);
 
-    if (ss->sid[0] == 0 && (ss->user || ss->members || ss->chunk)) {
+    if (ss->sid[0] == 0
+        && (ss->user || ss->members || ss->chunk || ss->farewell))
+    {
         ngx_sio_repair_check_error(ck, "no socket, but something of one", i);
+    }
+
+    ck->told += ngx_sio_farewell_is_left(ss);
+
+    if (ngx_sio_farewell_is_due(ss)
+        && ss->farewell >= ck->z->sh->farewells.nstreams)
+    {
+        ngx_sio_repair_check_error(ck, "session has a strange farewell", i);
     }
 
     if (ss->flags & NGX_SIO_PARKED) {
@@ -545,6 +563,61 @@ ngx_sio_repair_check_user(ngx_sio_repair_check_t *ck, uint32_t i)
     return (o->flags & ~NGX_SIO_ONLINE_ALL) == 0
            && o->sockets == ck->sockets[i]
            && waits == (o->gone != 0);
+}
+
+
+/* Each session that says so has one. */
+
+static void
+ngx_sio_repair_check_farewells(ngx_sio_repair_check_t *ck)
+{
+    uint32_t                 i, s, n, prev, told;
+    ngx_sio_zone_t          *z;
+    ngx_sio_farewell_sh_t   *fw;
+    ngx_sio_farewells_sh_t  *fs;
+
+    z = ck->z;
+    fs = &z->sh->farewells;
+    n = 0;
+    prev = 0;
+    told = 0;
+
+    for (i = fs->first; i; i = z->chunks[i].next) {
+
+        if (!ngx_sio_repair_check_chunk(ck, i)) {
+            return;
+        }
+
+        fw = &z->chunks[i].u.farewell;
+
+        if (z->chunks[i].prev != prev || fw->stream == 0
+            || fw->stream >= fs->nstreams || fw->nsp >= z->sh->nnsps
+            || fw->user > z->sh->top_user)
+        {
+            ngx_sio_repair_check_error(ck, "farewell is damaged", i);
+            return;
+        }
+
+        ck->users.refs[fw->user]++;
+
+        for (s = *ngx_sio_session_sid_bucket(z, fw->sid);
+             s && s <= z->sh->top_session;
+             s = z->sessions[s].next_sid)
+        {
+            if (ngx_memcmp(z->sessions[s].sid, fw->sid, NGX_SIO_SID_LEN) == 0)
+            {
+                told += ngx_sio_farewell_is_left(&z->sessions[s]);
+                break;
+            }
+        }
+
+        n++;
+        prev = i;
+    }
+
+    if (fs->last != prev || fs->waiting != n || ck->told != told) {
+        ngx_sio_repair_check_error(ck, "list of farewells is wrong", n);
+    }
 }
 
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_session.h"
+#include "ngx_sio_limit.h"
 #include "ngx_sio_log.h"
 
 #include <sio_eio.h>
@@ -21,15 +22,21 @@ static void ngx_sio_session_start(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
 
 uint32_t
 ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
-    const ngx_sio_session_new_t *new, uint64_t *owner)
+    ngx_sio_session_new_t *new, uint64_t *owner)
 {
     uint32_t  i;
 
     i = 0;
+    new->limited = 0;
 
     if (ngx_sio_zone_lock(z) == NGX_OK) {
 
-        i = ngx_sio_zone_lost(z) ? 0 : ngx_sio_session_alloc_locked(z);
+        new->limited = new->most
+                       && ngx_sio_limit_count_locked(z, new->address)
+                          >= new->most;
+
+        i = (new->limited || ngx_sio_zone_lost(z))
+            ? 0 : ngx_sio_session_alloc_locked(z);
 
         if (i) {
             *owner = ngx_sio_session_init(z, i, slot, new);
@@ -38,7 +45,7 @@ ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
         ngx_sio_zone_unlock(z);
     }
 
-    if (i == 0) {
+    if (i == 0 && !new->limited) {
         (void) __atomic_fetch_add(&z->sh->refused, 1, __ATOMIC_RELAXED);
     }
 
@@ -85,6 +92,7 @@ ngx_sio_session_alloc_locked(ngx_sio_zone_t *z)
     ss->told = 0;
     ngx_memzero(&ss->applied, sizeof(ngx_sio_session_sh_t)
                               - offsetof(ngx_sio_session_sh_t, applied));
+    ngx_memzero(&z->limits[i], sizeof(ngx_sio_limit_sh_t));
 
     return i;
 }
@@ -124,6 +132,10 @@ ngx_sio_session_init(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot,
     z->sh->live_polling += (ss->transport == SIO_EIO_POLLING);
 
     ngx_sio_step();
+
+    if (new->address) {
+        ngx_sio_limit_address_locked(z, i, new->address);
+    }
 
     return owner;
 }
@@ -262,6 +274,8 @@ ngx_sio_session_no_eio_locked(ngx_sio_zone_t *z, uint32_t i)
     if (ss->eio_sid[0] == 0) {
         return;
     }
+
+    ngx_sio_limit_end_locked(z, i);
 
     link = ngx_sio_session_eio_bucket(z, ss->eio_sid);
 

@@ -58,17 +58,21 @@ typedef struct {
     uint32_t             ping_interval;       /* ms */
     uint32_t             ping_timeout;        /* ms */
     uint32_t             connect_timeout;     /* ms; 0: none */
+    uint64_t             address;    /* key, see limit.h; 0: none */
+    uint32_t             most;       /* transports of that address; 0: any */
+    ngx_uint_t           limited;    /* out: it would have been one more */
 } ngx_sio_session_new_t;
 
 
 /*
  * Makes a session.  slot: its owner, whose cursor it moves with; 0: nobody's,
  * then it starts at the head of the log and its deadline is one ping_interval
- * from now.  *owner is the ticket.  Returns its index, or 0 if the zone is full
- * or locked; sh->refused is counted.
+ * from now.  *owner is the ticket.  Returns its index; or 0 if its address has
+ * enough of them, with new->limited; or 0 if the zone is full or locked, and
+ * sh->refused is counted.
  */
 uint32_t ngx_sio_session_open(ngx_sio_zone_t *z, ngx_uint_t slot,
-    const ngx_sio_session_new_t *new, uint64_t *owner);
+    ngx_sio_session_new_t *new, uint64_t *owner);
 
 /* A number for a session while it has a certain owner. */
 #define ngx_sio_session_tag(i, ticket)                                        \
@@ -139,6 +143,8 @@ ngx_int_t ngx_sio_session_release(ngx_sio_zone_t *z, uint32_t i,
  * if a position is up to there.
  *
  * place: "pos" of a membership.
+ *
+ * reason: why the caller is about to end it; what the first one said counts.
  */
 void ngx_sio_session_handed(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t from, uint64_t last);
@@ -148,6 +154,8 @@ void ngx_sio_session_told_done(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint64_t at);
 void ngx_sio_session_place(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
     uint32_t member, uint32_t pos);
+void ngx_sio_session_reason(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    ngx_uint_t reason);
 
 /*
  * All that the caller's cursor has passed is handed out, and the session moves
@@ -222,9 +230,11 @@ ngx_uint_t ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss,
  * Gives the socket of one session, which is closed, to another that has none:
  * id, user, rooms, and all positions but "seen"; "applied" becomes at, and so
  * does a "last" beyond that: what is handed out again begins there.  References
- * stay the same.  The caller has a ticket of the one that gives; the other may
- * be anybody's, who is told by a record.  NGX_OK, or NGX_DECLINED if one of
- * them is not what it should be, or they are of different namespaces.
+ * stay the same.  The one that gives leaves a farewell if none was left; the
+ * "farewell" of the other is for the caller to set before.  He has a ticket of
+ * the one that gives; the other may be anybody's, who is told by a record.
+ * NGX_OK, or NGX_DECLINED if one of them is not what it should be, or they are
+ * of different namespaces.
  */
 ngx_int_t ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to,
     uint32_t from, uint64_t at);
@@ -236,6 +246,7 @@ typedef struct {
     const u_char        *sid;
     uint16_t             nsp;
     ngx_uint_t           recoverable;
+    ngx_uint_t           farewell;   /* number of a stream; 0: none */
     ngx_str_t           *user;       /* NULL or len 0: none */
     ngx_sio_room_t      *rooms;      /* no name twice */
     ngx_uint_t           nrooms;

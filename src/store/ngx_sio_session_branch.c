@@ -44,7 +44,7 @@ ngx_sio_session_branch_locked(ngx_sio_zone_t *z, uint32_t transport,
     ss = &z->sessions[i];
 
     ss->nsp = nsp;
-    ss->connecter = (uint16_t) connecter;
+    ss->connecter = (uint8_t) connecter;
     ss->flags = connecter ? NGX_SIO_CONNECTING : 0;
     ss->applied = slot ? NGX_SIO_AT_CURSOR : ngx_sio_log_head(z);
     ss->seen = slot ? ngx_sio_load(&z->sh->workers[slot - 1].cursor)
@@ -195,6 +195,12 @@ ngx_sio_session_let_fall(ngx_sio_zone_t *z, uint32_t i, uint64_t deadline)
     ngx_sio_session_sh_t  *ss;
 
     ss = &z->sessions[i];
+
+    /* it is the end of the transport that ends it */
+
+    if (ss->reason == 0) {
+        ss->reason = z->sessions[ss->kin].reason;
+    }
 
     if (ngx_sio_session_may_wait(ss, deadline)) {
         ngx_sio_session_park_locked(z, i, ss->seen, deadline);

@@ -211,3 +211,22 @@ ngx_sio_session_go_back(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
 
     return rc;
 }
+
+
+void
+ngx_sio_session_reason(ngx_sio_zone_t *z, uint32_t i, uint64_t owner,
+    ngx_uint_t reason)
+{
+    ngx_sio_session_sh_t  *ss;
+
+    ss = &z->sessions[i];
+
+    if (ngx_sio_session_hold(ss, owner)) {
+
+        if (ss->reason == 0) {
+            ss->reason = (uint8_t) reason;
+        }
+
+        ngx_sio_session_unhold(ss, owner);
+    }
+}

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_session.h"
+#include "ngx_sio_farewell.h"
 #include "ngx_sio_online.h"
 
 
@@ -320,6 +321,7 @@ ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
 
     if (!(ss->flags & NGX_SIO_PARKED)) {
 
+        ngx_sio_farewell_leave_locked(z, ss);
         ngx_sio_online_leave_locked(z, ss);
 
         ss->flags = (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR
@@ -383,7 +385,7 @@ ngx_sio_session_post_locked(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t slot)
         return NGX_BUSY;
     }
 
-    ss->poster = (uint16_t) slot;
+    ss->poster = (uint8_t) slot;
 
     ngx_sio_step();
 

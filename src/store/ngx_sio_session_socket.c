@@ -5,6 +5,8 @@
 
 
 #include "ngx_sio_session.h"
+#include "ngx_sio_farewell.h"
+#include "ngx_sio_limit.h"
 #include "ngx_sio_log.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
@@ -93,6 +95,9 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ss->base_last = socket->since;
     ss->base_from = socket->since;
 
+    ss->farewell = (uint8_t) socket->farewell;
+    ss->reason = 0;
+
     flags = ss->flags & ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LISTING
                           |NGX_SIO_REFRESH);
 
@@ -104,6 +109,7 @@ ngx_sio_session_connect_locked(ngx_sio_zone_t *z, uint32_t i,
     ngx_sio_session_link_sid(z, i, socket->sid);
     ngx_sio_session_in_time(z, ss);
     ngx_sio_online_come_locked(z, ss);
+    ngx_sio_limit_come_locked(z, ss);
 
     return NGX_OK;
 }
@@ -272,6 +278,7 @@ ngx_sio_session_disconnect_locked(ngx_sio_zone_t *z, uint32_t i)
 
     ss->flags &= ~(NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR|NGX_SIO_LEAVING
                    |NGX_SIO_LISTING);
+    ss->reason = 0;
 
     ngx_sio_step();
 }
@@ -285,11 +292,18 @@ ngx_sio_session_empty_locked(ngx_sio_zone_t *z, uint32_t i)
     ss = &z->sessions[i];
 
     if (ss->sid[0]) {
+        ngx_sio_farewell_leave_locked(z, ss);
         ngx_sio_session_unlink_sid(z, i);
 
         ss->sid[0] = 0;
 
         ngx_sio_step();
+
+        ss->farewell = 0;
+
+        ngx_sio_step();
+
+        ngx_sio_limit_leave_locked(z, ss);
     }
 
     ngx_sio_session_clear(z, ss);
@@ -400,9 +414,14 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
         || src == NULL || src->sid[0] == 0 || (src->flags & NGX_SIO_DEAD)
         || dst->nsp != src->nsp)
     {
+        if (dst && dst->sid[0] == 0) {
+            dst->farewell = 0;
+        }
+
         return NGX_DECLINED;
     }
 
+    ngx_sio_farewell_leave_locked(z, src);
     ngx_sio_session_floor_locked(z, src);
     ngx_sio_online_leave_locked(z, src);
 
@@ -415,6 +434,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_step();
 
     ngx_sio_session_move(dst, src);
+    ngx_sio_limit_move_locked(z, to, from);
 
     dst->applied = at;
     dst->last = ngx_min(dst->last, at);
@@ -424,6 +444,7 @@ ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
     ngx_sio_session_link_sid(z, to, sid);
     ngx_sio_session_in_time(z, dst);
     ngx_sio_online_come_locked(z, dst);
+    ngx_sio_limit_come_locked(z, dst);
     ngx_sio_session_free_locked(z, from);
 
     return NGX_OK;
@@ -439,6 +460,7 @@ ngx_sio_session_move(ngx_sio_session_sh_t *to, ngx_sio_session_sh_t *from)
 
     to->flags &= ~(flags|NGX_SIO_LISTING);
     to->flags |= from->flags & flags;
+    to->reason = 0;
     to->born = from->born;
     to->last = from->last;
     to->base_last = from->base_last;

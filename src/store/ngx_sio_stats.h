@@ -46,6 +46,11 @@ typedef enum {
     NGX_SIO_STAT_ACKS_UNKNOWN,       /*   and those for no socket here */
     NGX_SIO_STAT_FORWARDED,          /* events of clients, confirmed */
     NGX_SIO_STAT_REFUSED,            /*   and refused */
+    NGX_SIO_STAT_GREETED,            /* sockets that the backend knows of: */
+    NGX_SIO_STAT_LEFT,               /*   that they came, that they are gone */
+    NGX_SIO_STAT_LIMITED,            /* events over the rate, */
+    NGX_SIO_STAT_LIMIT_CLOSED,       /*   connections closed by a limit, */
+    NGX_SIO_STAT_LIMIT_REFUSED,      /*   and handshakes refused */
     NGX_SIO_STAT_N
 } ngx_sio_stat_e;
 

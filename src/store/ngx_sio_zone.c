@@ -22,7 +22,8 @@
 
 #define NGX_SIO_SHARE                                                         \
     (sizeof(ngx_sio_session_sh_t) + 5 * sizeof(ngx_sio_name_sh_t)             \
-     + 2 * sizeof(ngx_sio_online_sh_t) + sizeof(ngx_sio_chunk_sh_t))
+     + 2 * sizeof(ngx_sio_online_sh_t) + sizeof(ngx_sio_chunk_sh_t)           \
+     + sizeof(ngx_sio_limit_sh_t) + 2 * sizeof(ngx_sio_key_sh_t))
 
 
 static void ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n);
@@ -106,6 +107,9 @@ ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size, size_t log_size,
     sh->nsps[0].name[0] = '/';
     sh->nnsps = 1;
 
+    /* 0 is none */
+    sh->farewells.nstreams = 1;
+
     sh->tail = log_size;
     sh->head = log_size;
     sh->floor = log_size;
@@ -179,6 +183,7 @@ ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n)
     sh->nusers = 2 * n;
     sh->nrooms = 3 * n;
     sh->nchunks = n;
+    sh->nkeys = 2 * n;
 
     sh->session_buckets = ngx_sio_zone_buckets(n);
     sh->user_buckets = ngx_sio_zone_buckets(2 * n);
@@ -223,6 +228,11 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
                                   sizeof(ngx_sio_name_sh_t));
     z->chunks = ngx_sio_zone_array(mem, &off, (size_t) sh->nchunks + 1,
                                    sizeof(ngx_sio_chunk_sh_t));
+    z->limits = ngx_sio_zone_array(mem, &off, (size_t) sh->nsessions + 1,
+                                   sizeof(ngx_sio_limit_sh_t));
+    z->keys = ngx_sio_zone_array(mem, &off, (size_t) sh->nkeys + 1,
+                                 sizeof(ngx_sio_key_sh_t));
+    z->key_table = ngx_sio_zone_array(mem, &off, sh->session_buckets, 4);
 
     z->log = mem + size - log_size;
     z->log_size = log_size;
@@ -230,6 +240,7 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     z->seen = 0;
     z->stuck = NULL;
     z->stuck_until = 0;
+    z->slot = 0;
 
     return off + NGX_SIO_GUARD_SIZE;
 }

@@ -44,13 +44,18 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    4               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    6               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
 #define NGX_SIO_SID_LEN        20
 #define NGX_SIO_NAMESPACES     64              /* that a zone has ever known */
 #define NGX_SIO_NSP_LEN        126
+#define NGX_SIO_STREAMS        16              /* of farewells, 0 is none */
+#define NGX_SIO_FAREWELL_LEFT  255             /* no stream: the farewell to a
+                                                  socket is in the list */
+#define NGX_SIO_STREAM_LEN     232             /* of a key */
+#define NGX_SIO_MAXLEN_LEN     20              /* of a limit, in decimals */
 
 #define NGX_SIO_LOCK_TIMEOUT   1000            /* ms; only a stopped holder */
 
@@ -142,16 +147,35 @@ _Static_assert(sizeof(ngx_sio_member_sh_t) == 16, "size of a membership");
                                                   chunk 0 is the session */
 
 
-/* Memberships beyond the session's own, or the rest of a long name. */
+/* What the backend has yet to hear of a socket that has ended. */
+
+typedef struct {
+    uint64_t                  time;            /* when: ms since 1970 */
+    uint32_t                  user;            /* index or 0; counts as a
+                                                  reference */
+    uint16_t                  nsp;
+    uint8_t                   slot;            /* of the worker that says so; 0:
+                                                  any */
+    uint8_t                   stream;          /* its number */
+    uint8_t                   reason;          /* that of the session */
+    u_char                    sid[NGX_SIO_SID_LEN];
+} ngx_sio_farewell_sh_t;
+
+
+/*
+ * Memberships beyond the session's own, the rest of a long name, or a farewell.
+ */
 
 typedef struct {
     uint32_t                  state;           /* zone lock, written last */
     uint32_t                  next;            /* zone lock: next chunk of the
                                                   same session or name, or of
-                                                  the free list */
+                                                  the free list, or farewell */
     uint32_t                  mark;            /* zone lock: repair's only */
-    uint32_t                  reserved;
+    uint32_t                  prev;            /* zone lock: the farewell before
+                                                  this one; a cache */
     union {
+        ngx_sio_farewell_sh_t farewell;
         ngx_sio_member_sh_t   member[NGX_SIO_CHUNK];
         u_char                text[NGX_SIO_CHUNK * 16];
     } u;
@@ -289,11 +313,17 @@ typedef struct {
                                                   until which a transport needs
                                                   a socket; 0: it had one, or
                                                   whenever it likes */
-    uint16_t                  poster;          /* zone lock: slot of the worker
+    uint8_t                   poster;          /* zone lock: slot of the worker
                                                   that handles a POST of it */
-    uint16_t                  connecter;       /* zone lock: slot of the worker
+    uint8_t                   connecter;       /* zone lock: slot of the worker
                                                   that waits for rooms on its
                                                   behalf while CONNECTING */
+    uint8_t                   farewell;        /* zone lock: the stream that its
+                                                  end is told to, or _LEFT; 0:
+                                                  nobody is told, or was told */
+    uint8_t                   reason;          /* held: why it ends, what the
+                                                  caller's numbers mean; 0: the
+                                                  transport is lost */
     uint16_t                  members;         /* zone lock: memberships, also
                                                   those that have ended */
     uint16_t                  nsp;
@@ -310,6 +340,41 @@ typedef struct {
 } ngx_sio_session_sh_t;
 
 _Static_assert(sizeof(ngx_sio_session_sh_t) == 256, "size of a session");
+_Static_assert(NGX_SIO_WORKERS < 256, "a slot fits into a byte");
+
+
+/* Beside a session: what its client may do.  40 bytes; see limit.h. */
+
+typedef struct {
+    uint64_t                  since;           /* zone lock: order in which
+                                                  transports came to their
+                                                  users */
+    uint64_t                  events;          /* atomic: when all tokens for
+                                                  events are back, microseconds
+                                                  */
+    uint64_t                  refused;         /* atomic: the same of refused
+                                                  ones */
+    uint32_t                  address;         /* zone lock: keys for which */
+    uint32_t                  user;            /*   this transport counts; 0 */
+    uint32_t                  newer;           /* zone lock: the list of a */
+    uint32_t                  older;           /*   user's transports; caches */
+} ngx_sio_limit_sh_t;
+
+_Static_assert(sizeof(ngx_sio_limit_sh_t) == 40, "size of a limit");
+
+
+/* An address or a user, with its transports.  24 bytes. */
+
+typedef struct {
+    uint64_t                  key;             /* zone lock: a hash; 0: free */
+    uint32_t                  count;           /* zone lock; a cache */
+    uint32_t                  first;           /* zone lock: of a user's; a
+                                                  cache */
+    uint32_t                  next;            /* zone lock: chain, free list */
+    uint32_t                  reserved;
+} ngx_sio_key_sh_t;
+
+_Static_assert(sizeof(ngx_sio_key_sh_t) == 24, "size of a key");
 
 
 #define NGX_SIO_STATS          48              /* counters of a worker */
@@ -444,6 +509,33 @@ typedef struct {
 _Static_assert(sizeof(ngx_sio_nsp_sh_t) == 128, "size of a namespace");
 
 
+/* A stream for farewells; its place is its number. */
+
+typedef struct {
+    uint16_t                  len;             /* of the key */
+    uint16_t                  maxlen_len;      /* 0: unbounded */
+    u_char                    maxlen[NGX_SIO_MAXLEN_LEN];
+    u_char                    key[NGX_SIO_STREAM_LEN];
+} ngx_sio_stream_sh_t;
+
+_Static_assert(sizeof(ngx_sio_stream_sh_t) == 256, "size of a stream");
+
+
+/* Farewells, see farewell.h. */
+
+typedef struct {
+    uint32_t                  first;           /* zone lock; readers acquire:
+                                                  index of a chunk or 0 */
+    uint32_t                  last;            /* zone lock: caches */
+    uint32_t                  waiting;
+    uint32_t                  nstreams;        /* zone lock, written last; those
+                                                  below it never change */
+    uint64_t                  lost;            /* atomic: there was no room */
+    uint64_t                  warned;          /* atomic: ms of the last line */
+    ngx_sio_stream_sh_t       streams[NGX_SIO_STREAMS];
+} ngx_sio_farewells_sh_t;
+
+
 typedef struct {
     uint32_t                  magic;
     uint32_t                  layout;
@@ -482,12 +574,19 @@ typedef struct {
     uint32_t                  live_branches;
     uint64_t                  live_members;
 
+    uint32_t                  nkeys;           /* see limit.h: keys, */
+    uint32_t                  top_key;         /* zone lock: those ever used, */
+    uint32_t                  free_key;        /*   the free list */
+    uint64_t                  limit_serial;    /* zone lock: last "since" */
+
     uint32_t                  emptying;        /* zone lock: repair has given
                                                   all records up */
 
     ngx_sio_nsp_sh_t          nsps[NGX_SIO_NAMESPACES];
     uint32_t                  nnsps;           /* zone lock, written last; those
                                                   below it never change */
+
+    ngx_sio_farewells_sh_t    farewells;
 
     ngx_sio_asked_sh_t        asked[NGX_SIO_ASKED];
     uint32_t                  asks;            /* atomic: how many there were */
@@ -547,6 +646,10 @@ typedef struct {
     ngx_sio_name_sh_t        *users;
     ngx_sio_online_sh_t      *online;          /* of the user with this index */
     ngx_sio_chunk_sh_t       *chunks;
+    ngx_sio_limit_sh_t       *limits;          /* of the session with this
+                                                  index */
+    ngx_sio_key_sh_t         *keys;
+    uint32_t                 *key_table;
     uint32_t                 *eio_table;
     uint32_t                 *sid_table;
     uint32_t                 *room_table;
@@ -559,6 +662,8 @@ typedef struct {
     pthread_mutex_t          *stuck;           /* a lock that was not to be had,
                                                   and is not waited for until */
     uint64_t                  stuck_until;     /*   this, ms */
+    ngx_uint_t                slot;            /* the caller's, or 0: who leaves
+                                                  a farewell */
     uint64_t                  epoch;           /* sh->epoch when attached, or
                                                   what the caller set; see
                                                   ngx_sio_zone_lost() */

@@ -278,6 +278,7 @@ t_store_open(ngx_sio_zone_t *z, ngx_uint_t slot, uint64_t n)
     ngx_sio_session_new_t  new;
 
     t_store_sid(sid, 'e', n);
+    ngx_memzero(&new, sizeof(ngx_sio_session_new_t));
 
     new.eio_sid = sid;
     new.transport = slot ? SIO_EIO_WEBSOCKET : SIO_EIO_POLLING;
@@ -304,6 +305,7 @@ t_store_connect_as(ngx_sio_zone_t *z, uint32_t i, uint64_t n,
     socket.sid = sid;
     socket.nsp = (i && i <= z->sh->nsessions) ? z->sessions[i].nsp : 0;
     socket.recoverable = recoverable;
+    socket.farewell = 0;
     socket.user = user;
     socket.rooms = rooms;
     socket.nrooms = nrooms;

@@ -130,6 +130,7 @@ t_owner_open(void **state)
 
     t_owner_zone(&z);
     t_store_sid(sid, 'e', 1);
+    ngx_memzero(&new, sizeof(ngx_sio_session_new_t));
 
     new.eio_sid = sid;
     new.transport = SIO_EIO_POLLING;

@@ -503,6 +503,7 @@ t_random_strange_locked(t_random_proc_t *p, uint32_t transport, uint16_t nsp)
     socket.sid = sid;
     socket.nsp = nsp;
     socket.recoverable = t_store_random(&p->seed) % 2;
+    socket.farewell = 0;
     socket.rooms = &t_random_rooms[t_store_random(&p->seed) % T_RANDOM_ROOMS];
     socket.nrooms = 1;
     socket.since = 1;

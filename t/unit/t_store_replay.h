@@ -356,6 +356,7 @@ t_replay_connect(t_replay_t *t, ngx_uint_t s, uint64_t birth,
     socket.sid = sid;
     socket.nsp = t->nsp[s];
     socket.recoverable = recoverable;
+    socket.farewell = 0;
     socket.rooms = rooms;
     socket.since = birth;
 
