@@ -7,16 +7,19 @@
 /*
  * Farewells to sockets that have ended.  Whoever dies at whatever step, each of
  * them is told: it is in the list, or the socket is still one whose end is due.
+ * Where all have ended, none counts for a user or an address any more.
  */
 
 
 #include "t_store_kill.h"
 
 #include "ngx_sio_farewell.h"
+#include "ngx_sio_limit.h"
 #include "ngx_sio_nsp.h"
 
 
 #define T_BYE_SOCKETS  4
+#define T_BYE_ADDRESS  11
 #define T_BYE_LATER    (ngx_sio_zone_now() + 1000000)
 
 
@@ -62,6 +65,22 @@ t_bye_due(t_kill_t *t, ngx_uint_t n, uint32_t i, ngx_uint_t recoverable)
 }
 
 
+static uint32_t
+t_bye_open(t_kill_t *t, ngx_uint_t slot, ngx_uint_t n)
+{
+    uint32_t  i;
+
+    i = t_store_open(&t->z, slot, n);
+    assert_true(i);
+
+    assert_int_equal(ngx_sio_zone_lock(&t->z), NGX_OK);
+    ngx_sio_limit_address_locked(&t->z, i, T_BYE_ADDRESS);
+    ngx_sio_zone_unlock(&t->z);
+
+    return i;
+}
+
+
 /*
  * A transport with a branch of the worker's, one that is nobody's and can be
  * recovered, and one that cannot.
@@ -81,7 +100,7 @@ t_bye_family(t_kill_t *t, ngx_uint_t slot)
                          NGX_OK);
     }
 
-    t->session = t_store_open(&t->z, slot, 50);
+    t->session = t_bye_open(t, slot, 50);
 
     t_bye_due(t, 0, t->session, 1);
     t_bye_due(t, 1, t_store_branch(&t->z, t->session, 1, slot, 0), 1);
@@ -174,6 +193,28 @@ t_bye_are(t_kill_t *t, ngx_uint_t confirmed)
 }
 
 
+/* Of the user are the others, of the address the transport if it goes on. */
+
+static void
+t_bye_counts(t_kill_t *t)
+{
+    uint32_t  transport;
+    uint64_t  user;
+
+    user = sio_hash(t->z.sh->seed, t->user.data, t->user.len);
+    transport = t_store_by_eio(&t->z, 50);
+
+    assert_int_equal(ngx_sio_zone_lock(&t->z), NGX_OK);
+
+    assert_int_equal(ngx_sio_limit_count_locked(&t->z, user),
+                     T_KILL_OTHERS - 1);
+    assert_int_equal(ngx_sio_limit_count_locked(&t->z, T_BYE_ADDRESS),
+                     transport != 0);
+
+    ngx_sio_zone_unlock(&t->z);
+}
+
+
 /* All sockets end, all is confirmed: nothing stays. */
 
 static void
@@ -197,6 +238,7 @@ t_bye_end(t_kill_t *t, ngx_uint_t confirmed)
     }
 
     t_store_check(&t->z, "ended", 0);
+    t_bye_counts(t);
     t_bye_are(t, confirmed);
 
     for (n = 0; n < T_BYE_SOCKETS; n++) {
@@ -403,7 +445,7 @@ t_bye_prepare_dead(t_kill_t *t)
 
     for (n = 0; n < T_BYE_SOCKETS; n++) {
 
-        i = t_store_open(&t->z, 2, 50 + n);
+        i = t_bye_open(t, 2, 50 + n);
         t_bye_due(t, n, i, n % 2);
     }
 }
