@@ -6,7 +6,7 @@
 
 const assert = require('node:assert/strict');
 
-const { met } = require('./site');
+const { met, UPLINK } = require('./site');
 const { encode } = require('../../gateway/lib/msgpack');
 const { deflated } = require('../../gateway/lib/ws');
 const { until, within } = require('../../gateway/lib/expect');
@@ -172,6 +172,29 @@ async function acks(site) {
   }
 }
 
+/** It comes, asks the backend, which answers if it is told, and goes. */
+async function uplink(site) {
+  const redis = site.gw.redis.commands;
+  const client = await site.gw.rawClient({
+    ...who(site), path: '/uplink/?EIO=4&transport=websocket',
+  });
+  const answer = () => client.packets.find((it) => /^437\[/.test(it));
+  const stored = async () => (await redis.xRevRange(UPLINK, '+', '-', {
+    COUNT: 100,
+  })).find(({ message }) => message.sid === client.id && message.ack === '7');
+
+  await ready(client);
+  client.send('427["ask",{"what":"a question"}]');
+  if (await until(async () => answer() || client.closed || stored(),
+                  () => `the question of ${client} is stored or refused`)
+      && await stored()) {
+    await redis.publish('socket.io-command', JSON.stringify({
+      op: 'ack', sid: client.id, ack: 7, args: ['an answer'],
+    }));
+  }
+  await met(client, answer, 'is answered');
+}
+
 /** The page of numbers. */
 async function status(site) {
   const { status: code, body } = await site.page();
@@ -200,5 +223,5 @@ async function commands(site) {
 
 module.exports = {
   websocket, polling, broadcast, slow, recovery, namespaces, deflate, acks,
-  status, commands,
+  uplink, status, commands,
 };

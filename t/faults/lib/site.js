@@ -15,6 +15,7 @@ const { until } = require('../../gateway/lib/expect');
 
 const CROWD = 'crowd';
 const FEW = 4;
+const UPLINK = 'uplink';
 const STATUS = 'GET /status HTTP/1.1\r\nHost: localhost\r\n'
   + 'Connection: close\r\n\r\n';
 
@@ -218,6 +219,11 @@ class Site {
 
 /** Options are those of gateway(). */
 async function start(t, { block, location, ...options } = {}) {
+  const usual = {
+    socketio_ping_interval: '3s', socketio_ping_timeout: '3s',
+    socketio_connect_timeout: '2s', socketio_upgrade_timeout: '2s',
+    socketio_deflate: '1k', socketio_send_queue: '4m', ...location,
+  };
   let shim;
   const gw = await gateway(t, {
     workers: 2,
@@ -229,10 +235,13 @@ async function start(t, { block, location, ...options } = {}) {
     },
     locations: {
       '/crowd/': {},
-      '/socket.io/': {
-        socketio_ping_interval: '3s', socketio_ping_timeout: '3s',
-        socketio_connect_timeout: '2s', socketio_upgrade_timeout: '2s',
-        socketio_deflate: '1k', socketio_send_queue: '4m', ...location,
+      '/socket.io/': usual,
+      '/uplink/': {
+        ...usual,
+        socketio_forward: ['ask', '$connect', '$disconnect'].map(
+          (name) => `${name} stream=${UPLINK}`),
+        socketio_limit: 'connections_per_user=100 connections_per_ip=100 '
+          + 'events=1000/s',
       },
       '= /status': { socketio: null, socketio_status: 'mew' },
     },
@@ -252,4 +261,4 @@ async function start(t, { block, location, ...options } = {}) {
   return site;
 }
 
-module.exports = { start, met, MEMORY };
+module.exports = { start, met, MEMORY, UPLINK };
