@@ -1,5 +1,5 @@
-// Answers to those whose events came over the uplink: JSON commands, which nginx
-// hears on a channel of its own.
+// Answers to those whose events came over the uplink: JSON commands, which
+// nginx hears on a channel of its own.
 
 const CHANNEL = 'socket.io-command';        // <redis_prefix>-command
 

@@ -1,5 +1,5 @@
-// Events of clients, as routes are for requests: each has a handler, and what it
-// returns is the answer.
+// Events of clients, as routes are for requests: each has a handler, and what
+// it returns is the answer.
 
 import { HttpError } from './http.js';
 

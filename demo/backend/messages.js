@@ -1,5 +1,5 @@
-// Messages, reactions, and direct messages.  A message comes by the uplink, or by
-// REST from who has no socket.
+// Messages, reactions, and direct messages.  A message comes by the uplink, or
+// by REST from who has no socket.
 
 import { HttpError } from './http.js';
 import * as valid from './valid.js';

@@ -2,10 +2,13 @@
 // writes events of clients to.  It knows Redis, and nothing of what the events
 // mean.
 //
-// Several backends may consume one stream: each entry is for one of them.  One
-// that a backend has died with, or has failed at, is claimed by whoever is
-// there; one that was delivered too often is put aside, in "<stream>:dead".  So
-// each entry is handled at least once, and now and then twice: handle() has to
+// Several backends may consume one stream: each entry is for one of them.  What
+// a backend has left behind, it takes up when it is back, before anything new;
+// and if it does not come back, others claim it.  So is what it has failed at
+// tried again.  An entry that was delivered too often is put aside, in
+// "<stream>:dead".
+//
+// Each entry is handled at least once, and now and then twice: handle() has to
 // take that.  Nothing is deleted here: how much the stream keeps is "maxlen" of
 // the directive.
 
@@ -19,14 +22,15 @@ const PAUSE = 200;              // ms between attempts while Redis is in trouble
 export class Uplink {
   /**
    * redis: a connected client, for all but waiting, which has one of its own.
-   * stream, group; consumer: the name of this backend, the same after a restart.
-   * handle(entry): a promise; what rejects, is tried again later.  One entry at
-   * a time, those of a socket in the order of its events, unless it was tried
-   * again.  entry: { id, event, user, sid, nsp, args, ack }.
+   * stream, group; consumer: the name of this backend, which no other one has
+   * while it runs, and which is the same after a restart.
+   * handle(entry): a promise; what rejects is tried again later.  One entry at
+   * a time, those of a socket in the order of its events, but for what is
+   * tried again.  entry: { id, event, user, sid, nsp, args, ack }.
    * buried(entry, reason): an entry was put aside; without args.
    * claimAfter: ms without a result after which an entry is taken from whoever
    * has it: more than handling a batch takes.
-   * maxDeliveries: how often an entry is tried.
+   * maxDeliveries: how often an entry is tried, 2 or more.
    * batch: entries read at once; block: ms, how long a stop may have to wait.
    */
   constructor({
@@ -38,17 +42,19 @@ export class Uplink {
       redis, stream, group, consumer, handle, buried, claimAfter,
       maxDeliveries, batch, block, log,
     });
-    this.bytes = redis.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
     this.inHand = [];           // delivered, and not done with
+    this.leftFrom = '-';        // what was left behind is read from there
     this.nextClaim = 0;
-    this.cursor = '0-0';        // of a claim that has not come to the end
+    this.claimFrom = '0-0';
+    this.trimmed = 0;           // entries that nobody can handle any more
     this.trouble = '';
     this.stopping = new AbortController();
   }
 
   async start() {
-    this.reader = this.redis.duplicate();
-    this.reader.on('error', () => {});      // the same as on the other one
+    this.reader = this.redis.duplicate()
+      .withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+    this.reader.on('error', () => {});      // the other one says so
     await this.reader.connect();
     this.running = this.#run();
   }
@@ -57,7 +63,9 @@ export class Uplink {
   async stop() {
     this.stopping.abort();
     await this.running;
-    this.reader.destroy();
+    if (this.reader.isOpen) {
+      this.reader.destroy();
+    }
   }
 
   async #run() {
@@ -78,8 +86,7 @@ export class Uplink {
 
   async #turn() {
     if (this.inHand.length === 0) {
-      this.inHand = Date.now() >= this.nextClaim
-        ? await this.#claim() : await this.#read();
+      this.inHand = await this.#next();
     }
     while (this.inHand.length > 0) {
       await this.#process(this.inHand[0]);
@@ -106,110 +113,147 @@ export class Uplink {
       .catch(() => false);
   }
 
-  /** New entries. */
-  async #read() {
-    const reply = await this.reader
-      .withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
-      .xReadGroup(this.group, this.consumer, { key: this.stream, id: '>' },
-                  { COUNT: this.batch, BLOCK: this.block });
-
-    return (reply?.[0].messages ?? [])
-      .map((it) => ({ ...it, id: String(it.id), deliveries: 1 }));
+  #next() {
+    if (this.leftFrom) {
+      return this.#readLeft();
+    }
+    return Date.now() >= this.nextClaim ? this.#claim() : this.#readNew();
   }
 
-  /** Entries that somebody has had for too long. */
+  async #readNew() {
+    try {
+      const reply = await this.reader.xReadGroup(
+        this.group, this.consumer, { key: this.stream, id: '>' },
+        { COUNT: this.batch, BLOCK: this.block });
+
+      return (reply?.[0].messages ?? []).map((it) => entry(it, 1));
+    } catch (error) {
+      // what Redis has sent meanwhile is lost, and ours all the same
+      this.leftFrom = '-';
+      throw error;
+    }
+  }
+
+  // What comes again comes one by one: an entry that kills its consumer raises
+  // the count of those that were delivered with it once only.
+
+  /** What this consumer was given, and has not acknowledged. */
+  async #readLeft() {
+    const [pending] = await this.redis.xPendingRange(
+      this.stream, this.group, this.leftFrom, '+', 1,
+      { consumer: this.consumer });
+
+    if (!pending) {
+      this.leftFrom = undefined;
+      this.#sayTrimmed();
+      return [];
+    }
+
+    const { id, deliveriesCounter } = pending;
+    const messages = present(await this.reader.xClaim(
+      this.stream, this.group, this.consumer, 0, id));
+
+    this.leftFrom = `(${id}`;
+    this.trimmed += 1 - messages.length;
+    return messages.map((it) => entry(it, deliveriesCounter + 1));
+  }
+
+  /** What anybody has had for too long. */
   async #claim() {
-    const { nextId, messages, deletedMessages } = await this.bytes.xAutoClaim(
-      this.stream, this.group, this.consumer, this.claimAfter, this.cursor,
-      { COUNT: this.batch });
+    const { nextId, messages, deletedMessages = [] } = (
+      await this.reader.xAutoClaim(
+        this.stream, this.group, this.consumer, this.claimAfter,
+        this.claimFrom, { COUNT: 1 }));
 
-    this.cursor = String(nextId);
-    if (this.cursor === '0-0') {
+    this.claimFrom = String(nextId);
+    this.trimmed += deletedMessages.length;
+
+    if (this.claimFrom === '0-0') {
       this.nextClaim = Date.now() + this.claimAfter / 2;
-    }
-    if (deletedMessages?.length > 0) {
-      this.log(`uplink: ${deletedMessages.length} entries were trimmed off`
-               + ' the stream before they were done with: "maxlen" is small');
+      this.#sayTrimmed();
     }
 
-    // before 7.0, what was trimmed is null
-    return Promise.all(messages.filter(Boolean).map(async (it) => {
+    return Promise.all(present(messages).map(async (it) => {
       const id = String(it.id);
       const [pending] = await this.redis.xPendingRange(
         this.stream, this.group, id, id, 1);
-      return { ...it, id, deliveries: pending?.deliveriesCounter ?? 1 };
+      return entry(it, pending?.deliveriesCounter ?? 1);
     }));
   }
 
-  async #process({ id, message, deliveries }) {
-    const entry = headOf(id, message);
+  #sayTrimmed() {
+    if (this.trimmed > 0) {
+      this.log(`uplink: ${this.trimmed} entries were trimmed off the stream`
+               + ' before they were done with: "maxlen" is too small');
+    }
+    this.trimmed = 0;
+  }
+
+  async #process({ fields, deliveries, ...entry }) {
 
     if (deliveries > this.maxDeliveries) {
-      await this.#bury(entry, message, deliveries);
+      await this.#bury(entry, fields, deliveries, 'never finished');
       return;
     }
     try {
-      await this.handle({ ...entry, args: argsOf(message) });
+      await this.handle({ ...entry, args: argsOf(fields) });
     } catch (error) {
       // not the fault of the entry: it stays in hand
       if (!this.redis.isReady) {
         throw error;
       }
-      this.log(`uplink: entry ${id}, delivery ${deliveries}: ${error.stack}`);
-      await this.#failed(entry, message, deliveries, error);
+      this.log(`uplink: ${entry.id}, delivery ${deliveries}: ${error.stack}`);
+      // else it stays pending, and is claimed
+      if (deliveries === this.maxDeliveries) {
+        await this.#bury(entry, fields, deliveries, error.message);
+      }
       return;
     }
-    await this.redis.xAck(this.stream, this.group, id);
+    await this.redis.xAck(this.stream, this.group, entry.id);
   }
 
-  // one that is not acknowledged is claimed later
-  async #failed(entry, message, deliveries, error) {
-    if (deliveries >= this.maxDeliveries) {
-      await this.#bury(entry, message, deliveries, error.message);
-    }
-  }
-
-  async #bury(entry, message, deliveries, reason = 'never finished') {
+  async #bury(entry, fields, deliveries, reason) {
     await this.redis.multi()
       .xAdd(`${this.stream}:dead`, '*', {
-        ...message,
-        entry: entry.id,
-        deliveries: String(deliveries),
-        reason,
-      }, {
-        TRIM: {
-          strategy: 'MAXLEN', strategyModifier: '~', threshold: DEAD_KEPT,
-        },
-      })
+        ...fields, entry: entry.id, deliveries: String(deliveries), reason,
+      }, { TRIM: {
+        strategy: 'MAXLEN', strategyModifier: '~', threshold: DEAD_KEPT,
+      } })
       .xAck(this.stream, this.group, entry.id)
       .exec();
-    this.log(`uplink: entry ${entry.id} is put aside: ${reason}`);
+    this.log(`uplink: ${entry.id} is put aside: ${reason}`);
 
     try {
       await this.buried(entry, reason);
     } catch (error) {
-      this.log(`uplink: entry ${entry.id}: ${error.message}`);
+      this.log(`uplink: ${entry.id}: ${error.message}`);
     }
   }
 }
 
-/** What nginx says of an event. */
-function headOf(id, message) {
-  const text = (name) => String(message[name] ?? '');
+/** What nginx says of an event; fields: all, with what the client says. */
+function entry({ id, message: fields }, deliveries) {
+  const text = (name) => String(fields[name] ?? '');
 
   return {
-    id,
+    id: String(id),
     event: text('event'),
     user: text('user'),
     sid: text('sid'),
     nsp: text('nsp'),
     ack: text('ack'),
+    fields,
+    deliveries,
   };
 }
 
-/** What the client says; binary arguments stand in fields of their own. */
-function argsOf(message) {
-  return JSON.parse(String(message.args), (_, value) => (
-    value?._placeholder === true ? message[`bin${value.num}`] ?? value
-      : value));
+// null is what was trimmed, before Redis 7.0
+function present(messages) {
+  return messages.filter(Boolean);
+}
+
+/** Its arguments; binary ones stand in fields of their own. */
+function argsOf(fields) {
+  return JSON.parse(String(fields.args), (_, value) => (
+    value?._placeholder === true ? fields[`bin${value.num}`] ?? value : value));
 }
