@@ -6,7 +6,15 @@ const CHANNEL = 'socket.io-command';        // <redis_prefix>-command
 /** redis: the connection that the emitter publishes on: so all is in order. */
 export function createAnswers(redis) {
 
-  const send = (command) => redis.publish(CHANNEL, JSON.stringify(command));
+  // Redis tells how many have heard it.  After a restart of Redis that may be
+  // nobody yet: then the entry is tried again.
+  async function send(command) {
+    const heard = await redis.publish(CHANNEL, JSON.stringify(command));
+
+    if (heard === 0) {
+      throw new Error('No gateway has heard the answer.');
+    }
+  }
 
   /** Calls the callback that the client has given with its event, if any. */
   async function answer({ nsp, sid, ack }, ...args) {
