@@ -7,6 +7,7 @@
 //     JWT_SECRET_FILE     the secret shared with nginx
 //     CLAIM_AFTER         when the entries of a dead backend are taken over: ms
 
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 
@@ -113,9 +114,11 @@ const uplink = new Uplink({
 
 await uplink.start();
 
+// what is under way is finished
 async function stop() {
-  server.close();
-  await uplink.stop();
+  const closed = once(server.close(), 'close');
+  server.closeIdleConnections();
+  await Promise.all([closed, uplink.stop()]);
   await redis.close();
 }
 
