@@ -126,7 +126,7 @@ export class Uplink {
         this.group, this.consumer, { key: this.stream, id: '>' },
         { COUNT: this.batch, BLOCK: this.block });
 
-      return (reply?.[0].messages ?? []).map((it) => entry(it, 1));
+      return (reply?.[0].messages ?? []).map((it) => entryOf(it, 1));
     } catch (error) {
       // what Redis has sent meanwhile is lost, and ours all the same
       this.leftFrom = '-';
@@ -155,7 +155,7 @@ export class Uplink {
 
     this.leftFrom = `(${id}`;
     this.trimmed += 1 - messages.length;
-    return messages.map((it) => entry(it, deliveriesCounter + 1));
+    return messages.map((it) => entryOf(it, deliveriesCounter + 1));
   }
 
   /** What anybody has had for too long. */
@@ -177,7 +177,7 @@ export class Uplink {
       const id = String(it.id);
       const [pending] = await this.redis.xPendingRange(
         this.stream, this.group, id, id, 1);
-      return entry(it, pending?.deliveriesCounter ?? 1);
+      return entryOf(it, pending?.deliveriesCounter ?? 1);
     }));
   }
 
@@ -190,7 +190,6 @@ export class Uplink {
   }
 
   async #process({ fields, deliveries, ...entry }) {
-
     if (deliveries > this.maxDeliveries) {
       await this.#bury(entry, fields, deliveries, 'never finished');
       return;
@@ -232,7 +231,7 @@ export class Uplink {
 }
 
 /** What nginx says of an event; fields: all, with what the client says. */
-function entry({ id, message: fields }, deliveries) {
+function entryOf({ id, message: fields }, deliveries) {
   const text = (name) => String(fields[name] ?? '');
 
   return {
@@ -252,7 +251,7 @@ function present(messages) {
   return messages.filter(Boolean);
 }
 
-/** Its arguments; binary ones stand in fields of their own. */
+/** The arguments of an event; binary ones stand in fields of their own. */
 function argsOf(fields) {
   return JSON.parse(String(fields.args), (_, value) => (
     value?._placeholder === true ? fields[`bin${value.num}`] ?? value : value));
