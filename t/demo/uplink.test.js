@@ -7,7 +7,7 @@ const { after, before, beforeEach, test } = require('node:test');
 const assert = require('node:assert/strict');
 
 const { UplinkScene, STREAM, GROUP } = require('./lib/uplink');
-const { until } = require('../gateway/lib/expect');
+const { until, within } = require('../gateway/lib/expect');
 
 const scene = new UplinkScene();
 
@@ -160,7 +160,8 @@ test('what kills its consumer each time is put aside', async (t) => {
   }
   for (const name of ['one', 'two']) {
     const child = scene.child(name, 'die');
-    assert.equal((await child.exited).signal, 'SIGKILL', child.output);
+    const { signal } = await within(child.exited, `${name} dies`);
+    assert.equal(signal, 'SIGKILL', child.output);
   }
 
   // the next one was delivered with it, and is no worse for that

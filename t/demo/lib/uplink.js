@@ -15,6 +15,8 @@ const STREAM = 'up';
 const GROUP = 'chat';
 
 class UplinkScene {
+  children = [];
+
   async start() {
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-uplink-'));
     this.redis = new Redis(this.dir);
@@ -24,6 +26,7 @@ class UplinkScene {
   }
 
   async end() {
+    this.children.forEach((it) => it.kill('SIGKILL'));
     await this.redis.stop();
     fs.rmSync(this.dir, { recursive: true, force: true });
   }
@@ -80,10 +83,12 @@ class UplinkScene {
    * then: what it does with an event named "bad": "hang" or "die".
    */
   child(consumer, then) {
-    return new Program(process.execPath, [
+    const child = new Program(process.execPath, [
       path.join(__dirname, 'consumer.mjs'), this.url, STREAM, GROUP, consumer,
       then,
     ]);
+    this.children.push(child);
+    return child;
   }
 
   list(name) {
