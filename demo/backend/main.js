@@ -1,17 +1,23 @@
 // The backend of the demo.  It holds no connection to any client: it answers
-// REST, publishes events on Redis, and keeps the room sets there.
+// REST, takes events of clients from the uplink, publishes events on Redis, and
+// keeps the room sets there.
 //
 //     PORT, PORT_FILE     where to listen (0: anywhere), where to tell
 //     REDIS_URL           e.g. redis://127.0.0.1:6379
 //     JWT_SECRET_FILE     the secret shared with nginx
+//     CLAIM_AFTER         when the entries of a dead backend are taken over: ms
 
+import { once } from 'node:events';
 import fs from 'node:fs';
+import os from 'node:os';
 
 import { Emitter } from '@socket.io/redis-emitter';
 
+import { createAnswers } from './answers.js';
 import { channelRoutes } from './channels.js';
+import { createEvents } from './events.js';
 import { HttpError, createServer } from './http.js';
-import { messageRoutes } from './messages.js';
+import { createMessages } from './messages.js';
 import { verifyPassword } from './passwords.js';
 import { createRedis, publisher } from './redis.js';
 import { createRooms } from './rooms.js';
@@ -20,10 +26,11 @@ import { serverRoutes } from './servers.js';
 import { createSocketManager } from './socket-manager.js';
 import { State } from './state.js';
 import { createTokens } from './tokens.js';
+import { Uplink } from './uplink.js';
 import * as valid from './valid.js';
 
 const {
-  PORT, PORT_FILE, REDIS_URL, JWT_SECRET_FILE,
+  PORT, PORT_FILE, REDIS_URL, JWT_SECRET_FILE, CLAIM_AFTER = '5000',
 } = process.env;
 
 const redis = createRedis(REDIS_URL);
@@ -48,7 +55,9 @@ redis.on('ready', () => {
   restore().catch((error) => console.log(`Redis: ${error.message}`));
 });
 
-const context = { state, socketManager, rooms };
+const save = () => state.save(redis);
+const context = { state, socketManager, rooms, save };
+const messages = createMessages(context);
 
 const routes = {
   'GET /api/health': async () => {
@@ -69,7 +78,7 @@ const routes = {
 
   'GET /api/state': ({ userId }) => state.viewOf(userId),
 
-  ...messageRoutes(context),
+  ...messages.routes,
   ...channelRoutes(context),
   ...serverRoutes(context),
 };
@@ -81,7 +90,7 @@ const server = createServer({
     const userId = tokens.verify(token);
     return state.hasUser(userId) ? userId : undefined;
   },
-  changed: () => state.save(redis),
+  changed: save,
 });
 
 server.listen(Number(PORT), '127.0.0.1', () => {
@@ -89,3 +98,29 @@ server.listen(Number(PORT), '127.0.0.1', () => {
   fs.writeFileSync(PORT_FILE, String(port));
   console.log(`listening on 127.0.0.1:${port}`);
 });
+
+const answers = createAnswers(redis);
+
+const uplink = new Uplink({
+  redis,
+  stream: 'demo:uplink',
+  group: 'chat',
+  consumer: os.hostname(),
+  claimAfter: Number(CLAIM_AFTER),
+  handle: createEvents(messages.events, answers),
+  buried: (entry) => answers.refuse(
+    entry, 'This does not work at the moment.'),
+});
+
+await uplink.start();
+
+// what is under way is finished
+async function stop() {
+  const closed = once(server.close(), 'close');
+  server.closeIdleConnections();
+  await Promise.all([closed, uplink.stop()]);
+  await redis.close();
+}
+
+process.once('SIGTERM', stop);
+process.once('SIGINT', stop);

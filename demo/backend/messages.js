@@ -1,9 +1,11 @@
-// Messages, reactions, and direct messages.
+// Messages, reactions, and direct messages.  A message comes by the uplink, or
+// by REST from who has no socket.
 
 import { HttpError } from './http.js';
 import * as valid from './valid.js';
 
-export function messageRoutes({ state, socketManager }) {
+/** save(): promises that the state is stored. */
+export function createMessages({ state, socketManager, save }) {
 
   // a channel has a room; a direct message goes to the rooms of both users
   function publish(channel, event, payload) {
@@ -26,22 +28,45 @@ export function messageRoutes({ state, socketManager }) {
     });
   }
 
-  return {
+  function add(channel, userId, content, clientId) {
+    const message = {
+      channelId: channel.id,
+      authorId: userId,
+      content: valid.text(content, 'A message', 2000),
+      clientId,
+      id: state.newId(),
+      createdAt: Date.now(),
+      editedAt: null,
+      reactions: [],
+    };
+    state.addMessage(message);
+    return message;
+  }
+
+  // An entry may come twice, and a client that got no answer may send once
+  // more: either is known by clientId.  The message is stored before others see
+  // it.  Nobody knows what came of it the last time, so it is published again:
+  // by its id a client knows that it has it.
+  async function create({ userId, entryId }, payload) {
+    const { channelId, content, clientId = entryId } = valid.object(payload);
+    const channel = state.channel(userId, channelId);
+    const message = state.messageFrom(channel, userId, valid.key(clientId))
+      || add(channel, userId, content, clientId);
+
+    await save();
+    publish(channel, 'MESSAGE_CREATE', message);
+    return { ok: true, id: message.id };
+  }
+
+  const events = { 'message/create': create };
+
+  const routes = {
     'GET /api/channels/:id/messages': ({ userId, params }) => (
       state.messages(state.channel(userId, params.id).id)),
 
     'POST /api/channels/:id/messages': ({ userId, params, body }) => {
       const channel = state.channel(userId, params.id);
-      const message = {
-        channelId: channel.id,
-        authorId: userId,
-        content: valid.text(body.content, 'A message', 2000),
-        id: state.newId(),
-        createdAt: Date.now(),
-        editedAt: null,
-        reactions: [],
-      };
-      state.addMessage(message);
+      const message = add(channel, userId, body.content);
       publish(channel, 'MESSAGE_CREATE', message);
       return message;
     },
@@ -104,4 +129,6 @@ export function messageRoutes({ state, socketManager }) {
       return dm;
     },
   };
+
+  return { events, routes };
 }

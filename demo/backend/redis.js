@@ -1,5 +1,5 @@
-// The one connection to Redis.  What it publishes reaches clients in order,
-// and after the writes that came before.
+// The connection to Redis; the uplink waits on another one.  What it publishes
+// reaches clients in order, and after the writes that came before.
 
 import { createClient } from 'redis';
 
@@ -7,7 +7,9 @@ export function createRedis(url) {
   const redis = createClient({
     url,
     disableOfflineQueue: true,
-    socket: { reconnectStrategy: () => 100 },
+    // a connection without a sign of life is dead
+    pingInterval: 3000,
+    socket: { socketTimeout: 10000, reconnectStrategy: () => 100 },
   });
   let lost = false;
 

@@ -109,6 +109,12 @@ export class State {
     return this.data.messages[channelId] || [];
   }
 
+  /** The message that the user's client has called so, if there is one. */
+  messageFrom(channel, userId, clientId) {
+    return this.messages(channel.id).find((it) => (
+      it.authorId === userId && it.clientId === clientId));
+  }
+
   addMessage(message) {
     const list = [...this.messages(message.channelId), message];
     this.data.messages[message.channelId] = list.slice(-KEPT);

@@ -13,6 +13,21 @@ export function text(value, what, max) {
   return value.trim();
 }
 
+export function object(value) {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new HttpError(400, 'This has to be an object.');
+  }
+  return value;
+}
+
+/** What a client calls a thing, to know it again. */
+export function key(value) {
+  if (typeof value !== 'string' || !/^[\w.:-]{1,64}$/.test(value)) {
+    throw new HttpError(400, 'clientId must be 1 to 64 letters or digits.');
+  }
+  return value;
+}
+
 export function channelName(value) {
   const name = text(value, 'The name', 32).toLowerCase().replace(/\s+/g, '-');
   if (!/^[\p{L}\p{N}_-]+$/u.test(name)) {

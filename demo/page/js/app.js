@@ -3,6 +3,7 @@
 //     api.js       REST, the token
 //     realtime.js  the Socket.IO connection
 //     store.js     what the page knows, and what events do to it
+//     outbox.js    what the user has written, and whether it is delivered
 //     nav.js, messages.js, members.js    what it looks like
 
 import { api, session } from './api.js';
@@ -15,8 +16,11 @@ import { connect } from './realtime.js';
 import { Store } from './store.js';
 import { watchTheme } from './theme.js';
 
-const store = new Store({ changed: render, notify });
-let disconnect = () => {};
+const store = new Store({
+  changed: render, notify,
+  send: (...args) => connection.send(...args),
+});
+let connection;
 
 const open = {
   server: (id) => show(store.openServer(id)),
@@ -76,7 +80,7 @@ function renderStatus({ state, transport, attempt, reconnects }) {
 function start() {
   $('login').hidden = true;
   $('app').hidden = false;
-  disconnect = connect({
+  connection = connect({
     token: session.token,
     onConnect: refresh,
     onEvent: (name, payload) => store.event(name, payload),
@@ -107,7 +111,8 @@ function failed(error) {
 }
 
 function end(why = '') {
-  disconnect();
+  connection?.disconnect();
+  connection = undefined;
   session.token = undefined;
   store.reset();
   $('app').hidden = true;

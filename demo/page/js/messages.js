@@ -17,7 +17,8 @@ const full = new Intl.DateTimeFormat(undefined, {
 
 let shown;              // the channel whose messages are there
 let editing;            // the id of the message that is being changed
-const elements = new Map();     // message id: { message, first, element }
+// message id: { message, first, delivery, element }
+const elements = new Map();
 
 export function renderTitle(store) {
   const { channel } = store;
@@ -38,6 +39,7 @@ export function renderTitle(store) {
 export function renderMessages(store) {
   const list = $('messages');
   const messages = store.sortedMessages();
+  const ids = new Set(messages.map((it) => it.id));
   const other = shown !== store.channelId;
   const atEnd = other
     || list.scrollHeight - list.scrollTop - list.clientHeight < 80;
@@ -53,13 +55,16 @@ export function renderMessages(store) {
   messages.forEach((message, i) => {
     const first = !follows(messages[i - 1], message);
     const old = elements.get(message.id);
+    const delivery = store.deliveryOf(message);
 
     if (old && (editing === message.id
-                || (old.message === message && old.first === first))) {
+                || (old.message === message && old.first === first
+                    && old.delivery === delivery))) {
       return;
     }
     const element = h('article', {
       class: `message${first ? ' first' : ''}`,
+      'data-delivery': delivery,
       onfocusout: ({ relatedTarget }) => {
         if (relatedTarget && !element.contains(relatedTarget)) {
           toggleTools(element, false);
@@ -82,11 +87,11 @@ export function renderMessages(store) {
     } else {
       list.insertBefore(element, list.children[i] || null);
     }
-    elements.set(message.id, { message, first, element });
+    elements.set(message.id, { message, first, delivery, element });
   });
 
   for (const [id, { element }] of elements) {
-    if (!store.messages.has(id)) {
+    if (!ids.has(id)) {
       element.remove();
       elements.delete(id);
     }
@@ -104,7 +109,6 @@ function follows(before, message) {
 
 function fillMessage(element, store, message, first) {
   const author = store.user(message.authorId);
-  const own = message.authorId === store.state.userId;
   const time = new Date(message.createdAt);
 
   fill(element,
@@ -118,22 +122,57 @@ function fillMessage(element, store, message, first) {
            }, clock.format(time))),
          editing === message.id ? editor(store, message)
            : h('p', { class: 'content' }, message.content, message.editedAt
-             && h('span', { class: 'edited' }, ' (edited)')),
+             && h('span', { class: 'edited' }, ' (edited)'),
+               deliveryMark(store.deliveryOf(message))),
+         message.state === 'failed' && failure(store, message),
          reactions(store, message)),
-       h('div', { class: 'tools', role: 'group', 'aria-label': 'Reactions' },
-         REACTIONS.map(([emoji, name]) => h('button', {
-           type: 'button', 'aria-label': `React with ${name}`,
-           'data-key': `add-${emoji}`,
-           onclick: () => react(store, message, emoji),
-         }, emoji)),
-         own && iconButton('pen', 'Edit message', () => {
-           editing = message.id;
-           fillMessage(element, store, message, first);
-           const input = element.querySelector('textarea');
-           input.focus();
-           input.setSelectionRange(input.value.length, input.value.length);
-         }, { 'data-key': 'edit' })),
-       toolsButton(element));
+       // those on their way have none
+       store.messages.has(message.id) && tools(element, store, message, first));
+}
+
+const MARKS = { sent: ['clock', 'Sent'], delivered: ['check', 'Delivered'] };
+
+function deliveryMark(delivery) {
+  const [name, title] = MARKS[delivery] ?? [];
+
+  return name && h('span', { class: 'delivery', title }, icon(name),
+                   h('span', { class: 'unseen' }, ` ${title}`));
+}
+
+function failure({ outbox }, { id, error }) {
+  const button = (label, work) => h('button', {
+    type: 'button', class: 'link',
+    onclick: () => {
+      work();
+      $('content').focus();
+    },
+  }, label);
+
+  return h('p', { class: 'failure', role: 'alert' },
+           h('span', {}, `Not delivered. ${error}`),
+           button('Retry', () => outbox.retry(id)),
+           button('Discard', () => outbox.discard(id)));
+}
+
+function tools(element, store, message, first) {
+  const own = message.authorId === store.state.userId;
+
+  return [
+    h('div', { class: 'tools', role: 'group', 'aria-label': 'Reactions' },
+      REACTIONS.map(([emoji, name]) => h('button', {
+        type: 'button', 'aria-label': `React with ${name}`,
+        'data-key': `add-${emoji}`,
+        onclick: () => react(store, message, emoji),
+      }, emoji)),
+      own && iconButton('pen', 'Edit message', () => {
+        editing = message.id;
+        fillMessage(element, store, message, first);
+        const input = element.querySelector('textarea');
+        input.focus();
+        input.setSelectionRange(input.value.length, input.value.length);
+      }, { 'data-key': 'edit' })),
+    toolsButton(element),
+  ];
 }
 
 // without a mouse the tools are opened by a button
@@ -153,7 +192,7 @@ function toggleTools(element, open) {
   const changes = element.classList.contains('open') !== open;
   element.classList.toggle('open', open);
   element.querySelector('.tools-button')
-    .setAttribute('aria-expanded', String(open));
+    ?.setAttribute('aria-expanded', String(open));
   return changes;
 }
 
@@ -232,22 +271,15 @@ export function startComposer(store) {
     }
   });
 
-  form.addEventListener('submit', async (event) => {
+  form.addEventListener('submit', (event) => {
     event.preventDefault();
     const content = input.value.trim();
     if (!content || !store.channelId) {
       return;
     }
     // the message itself comes back as an event, like those of others
-    const path = `/channels/${store.channelId}/messages`;
+    store.write(content);
     input.value = '';
     fit();
-    try {
-      await api.post(path, { content });
-    } catch (error) {
-      input.value = input.value || content;
-      fit();
-      await attempt(() => { throw error; });
-    }
   });
 }

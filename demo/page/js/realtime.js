@@ -3,6 +3,13 @@
 import { io } from '/lib/socket.io.esm.min.js';
 
 const TRANSPORTS = ['websocket', 'polling'];
+const PATIENCE = 10000;     // ms until an answer counts as lost
+
+// what nginx says if it cannot store an event
+const REFUSALS = {
+  unavailable: 'The server is unavailable.',
+  rate_limited: 'This was too fast.',
+};
 
 /** Those of the page's ?transports=, e.g. polling; else all. */
 function transports() {
@@ -18,6 +25,7 @@ function transports() {
  * onStatus({ state, transport, attempt, reconnects }): for the user to see;
  * state is connecting, connected or reconnecting.
  * onRefused(error): the token is no good, and the client does not come back.
+ * Returns { send, disconnect }.
  */
 export function connect({ token, onConnect, onEvent, onStatus, onRefused }) {
   const status = {
@@ -60,9 +68,22 @@ export function connect({ token, onConnect, onEvent, onStatus, onRefused }) {
   socket.onAny(onEvent);
   change({});
 
-  return () => {
+  /** Promises the answer of the backend. */
+  async function send(event, payload) {
+    const answer = await socket.timeout(PATIENCE).emitWithAck(event, payload)
+      .catch(() => ({ error: 'There is no answer.' }));
+
+    if (answer.error) {
+      throw new Error(REFUSALS[answer.error] ?? answer.error);
+    }
+    return answer;
+  }
+
+  function disconnect() {
     socket.removeAllListeners();
     socket.io.removeAllListeners();
     socket.disconnect();
-  };
+  }
+
+  return { send, disconnect };
 }

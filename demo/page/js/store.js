@@ -2,15 +2,26 @@
 // events.  Nothing here touches the document.
 
 import { api } from './api.js';
+import { Outbox } from './outbox.js';
 
 export class Store {
   /**
    * changed(what): 'state' (servers, channels, members) or 'messages';
-   * notify(text): something the user should know.
+   * notify(text): something the user should know;
+   * send(event, payload): to the backend, over the socket.
    */
-  constructor({ changed, notify }) {
+  constructor({ changed, notify, send }) {
     this.changed = changed;
     this.notify = notify;
+    this.outbox = new Outbox({
+      send,
+      changed: () => changed('messages'),
+      failed: ({ channelId, error }) => {
+        if (channelId !== this.channelId) {
+          notify(`A message was not delivered. ${error}`);
+        }
+      },
+    });
     this.fetching = 0;      // requests under way
     this.reset();
   }
@@ -22,6 +33,7 @@ export class Store {
     this.messages = new Map();      // of the open channel
     this.seen = new Map();          // channel: last message the user has seen
     this.waiting = [];      // events that came while something was fetched
+    this.outbox.clear();
   }
 
   // ---- what is there
@@ -59,8 +71,22 @@ export class Store {
       > Number(this.seen.get(channel.id) || 0);
   }
 
+  /** Those of the open channel, then those that are on their way. */
   sortedMessages() {
-    return [...this.messages.values()].sort((a, b) => a.id - b.id);
+    return [
+      ...[...this.messages.values()].sort((a, b) => a.id - b.id),
+      ...this.outbox.waiting(this.channelId),
+    ];
+  }
+
+  /** "sent", "delivered" or "failed", if this tab has sent the message. */
+  deliveryOf(message) {
+    return message.authorId === this.state.userId
+      ? this.outbox.stateOf(message) : undefined;
+  }
+
+  write(content) {
+    this.outbox.add(this.channelId, this.state.userId, content);
   }
 
   // ---- fetching
@@ -113,6 +139,7 @@ export class Store {
         it.id, same(it, old.get(it.id)) ? old.get(it.id) : it,
       ]));
       this.#see(list.at(-1)?.id);
+      list.forEach((it) => this.#isDelivered(it));
     }
   }
 
@@ -170,6 +197,12 @@ export class Store {
   #see(messageId) {
     if (messageId) {
       this.seen.set(this.channelId, messageId);
+    }
+  }
+
+  #isDelivered({ authorId, clientId }) {
+    if (authorId === this.state.userId) {
+      this.outbox.delivered(clientId);
     }
   }
 
@@ -255,17 +288,22 @@ export class Store {
         this.#refetch();
         return;
       }
-      channel.lastMessageId = message.id;
+      // it may come once more, when it is not the last one any longer
+      const isNew = Number(message.id) > Number(channel.lastMessageId);
+      if (isNew) {
+        channel.lastMessageId = message.id;
+      }
       if (channel.id === this.channelId) {
         this.messages.set(message.id, message);
-        this.#see(message.id);
+        this.#see(channel.lastMessageId);
         this.changed('messages');
       } else {
-        if (message.authorId === this.state.userId) {
+        if (isNew && message.authorId === this.state.userId) {
           this.seen.set(channel.id, message.id);
         }
         this.changed('state');
       }
+      this.#isDelivered(message);
     },
 
     MESSAGE_UPDATE: (message) => {

@@ -208,6 +208,23 @@ class User {
     return this.message(text).waitFor();
   }
 
+  /** Waits until its page says so of a message it has sent. */
+  delivery(text, state) {
+    return this.page.locator(`.message[data-delivery="${state}"]`,
+                             { hasText: text }).waitFor();
+  }
+
+  /** From now on its page sends something else; '': as it is. */
+  sendsInstead(from, to) {
+    return this.page.evaluate(([before, after]) => {
+      window.stockSend ??= WebSocket.prototype.send;
+      WebSocket.prototype.send = function send(data) {
+        const text = typeof data === 'string';
+        window.stockSend.call(this, text ? data.replace(before, after) : data);
+      };
+    }, [from, to]);
+  }
+
   /** Whether anything with this text has come over the connection. */
   received(text) {
     return this.frames.some((frame) => frame.includes(text));

@@ -67,7 +67,8 @@ function walk(scene) {
     await bob.sees('to bob: <b>not bold</b>');
     await bob.write('to alice');
     await alice.sees('to alice');
-    await alice.sees('to bob');
+    await alice.delivery('to bob', 'delivered');
+    await bob.delivery('to alice', 'delivered');
     assert.equal(await bob.page.locator('.content b').count(), 0);
     scene.assertNoTrouble();
   });
