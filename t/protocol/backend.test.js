@@ -344,7 +344,9 @@ for (const form of FORMS) {
       const gw = await server(t, { form, workers });
       const kinds = Object.values(PEERS);
 
-      await parallel(Array.from({ length: 60 }, (_, i) => i), 60, async (i) => {
+      const all = Array.from({ length: 60 }, (_, i) => i);
+
+      await parallel(all, all.length, async (i) => {
         const peer = await kinds[i % 3].open(gw);
         const nsp = NAMESPACES[i % 2];
         const { auth } = await peer.join(nsp, `{"i":${i}}`);
@@ -352,9 +354,9 @@ for (const form of FORMS) {
 
         for (let n = 0; n < 20; n++) {
           const part = bytes(n, i);
-          await peer.send(`42${nsp}["message",${i},${n}]`,
-                          `451-${nsp}${n}["message-with-ack",${placeholder(0)}]`,
-                          part);
+          await peer.send(
+            `42${nsp}["message",${i},${n}]`,
+            `451-${nsp}${n}["message-with-ack",${placeholder(0)}]`, part);
           await peer.gets(`42${nsp}["message-back",${i},${n}]`,
                           `461-${nsp}${n}[${placeholder(0)}]`, part);
         }

@@ -7,7 +7,7 @@
 
 const { answers } = require('./answers');
 
-// Bulk strings as buffers: what is binary, and where it stands, is in the entry.
+// Strings as buffers: only the name of a field tells which are binary.
 const BYTES = { typeMapping: { 36: Buffer } };
 const COUNT = 100;
 
