@@ -9,6 +9,7 @@
 
 
 #define NGX_SIO_BEAT_SWEEP     100       /* ms */
+#define NGX_SIO_BEAT_LATE      200       /* ms; by more, if all were stopped */
 #define NGX_SIO_BEAT_DEFERRED  30000     /* ms; that long a poll may take to
                                             fetch the news that it is over */
 
@@ -45,6 +46,25 @@ ngx_sio_beat_locked(ngx_sio_session_sh_t *ss, uint64_t now)
     ss->deadline = now + ss->ping_timeout;
 
     return NGX_SIO_BEAT_PING;
+}
+
+
+ngx_sio_beat_e
+ngx_sio_beat_away_locked(ngx_sio_session_sh_t *ss, uint64_t now)
+{
+    uint64_t        late;
+    ngx_sio_beat_e  beat;
+
+    late = (now > ss->deadline) ? now - ss->deadline : 0;
+
+    beat = ngx_sio_beat_locked(ss, now);
+
+    if (beat == NGX_SIO_BEAT_PING) {
+        late = ngx_min(late, NGX_SIO_BEAT_LATE);
+        ss->deadline -= ngx_min(late, ss->ping_timeout);
+    }
+
+    return beat;
 }
 
 
@@ -108,7 +128,7 @@ ngx_sio_beat_expired(ngx_sio_zone_t *z, uint32_t i, void *data)
         return;
     }
 
-    switch (ngx_sio_beat_locked(ss, ngx_sio_zone_now())) {
+    switch (ngx_sio_beat_away_locked(ss, ngx_sio_zone_now())) {
 
     case NGX_SIO_BEAT_TIMEOUT:
         ngx_sio_beat_end_locked(gw, i, NGX_SIO_CLOSE_PING_TIMEOUT, 0);

@@ -29,6 +29,13 @@ typedef enum {
 /* What is due by now; moves the deadline on. */
 ngx_sio_beat_e ngx_sio_beat_locked(ngx_sio_session_sh_t *ss, uint64_t now);
 
+/*
+ * The same for a session that is nobody's, which is looked at now and then: the
+ * time for a pong begins as the ping was due, not as that is noticed.
+ */
+ngx_sio_beat_e ngx_sio_beat_away_locked(ngx_sio_session_sh_t *ss,
+    uint64_t now);
+
 /* A pong came; another packet came, which shows life while one is due. */
 void ngx_sio_beat_pong_locked(ngx_sio_session_sh_t *ss);
 void ngx_sio_beat_alive_locked(ngx_sio_session_sh_t *ss);

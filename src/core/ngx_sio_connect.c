@@ -252,7 +252,9 @@ ngx_sio_connect_hold(ngx_sio_connect_t *cn, json_t *auth)
 
     sc = cn->client;
 
-    if (ngx_sio_greet_args(auth, cn->pool, &cn->greeting) != NGX_OK) {
+    if (ngx_sio_greet_args(sc->conf, auth, cn->pool, &cn->greeting)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -31,19 +31,13 @@ static void ngx_sio_greet_end(ngx_sio_greet_connect_t *gc);
 static ngx_int_t ngx_sio_greet_end_locked(ngx_sio_greet_connect_t *gc);
 
 
-/* What the client's library puts there is not the application's. */
-
-static const char *const  ngx_sio_greet_secrets[] = {
-    "token", "pid", "offset"
-};
-
-
 ngx_int_t
-ngx_sio_greet_args(json_t *auth, ngx_pool_t *pool, ngx_str_t *args)
+ngx_sio_greet_args(ngx_sio_loc_conf_t *slcf, json_t *auth, ngx_pool_t *pool,
+    ngx_str_t *args)
 {
-    char        *text;
-    size_t       i, len;
-    json_t      *copy;
+    char    *text;
+    size_t   len;
+    json_t  *copy;
 
     if (!json_is_object(auth)) {
         ngx_str_set(args, "[{}]");
@@ -55,8 +49,13 @@ ngx_sio_greet_args(json_t *auth, ngx_pool_t *pool, ngx_str_t *args)
         return NGX_ERROR;
     }
 
-    for (i = 0; i < 3; i++) {
-        (void) json_object_del(copy, ngx_sio_greet_secrets[i]);
+    /* put there by the client's library, not by the application */
+
+    (void) json_object_del(copy, "pid");
+    (void) json_object_del(copy, "offset");
+
+    if (slcf->auth) {
+        (void) json_object_del(copy, "token");
     }
 
     text = json_dumps(copy, JSON_COMPACT);

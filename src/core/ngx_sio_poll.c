@@ -299,7 +299,7 @@ ngx_sio_poll_is_over(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
         return NGX_DONE;
     }
 
-    switch (ngx_sio_beat_locked(ss, ngx_sio_zone_now())) {
+    switch (ngx_sio_beat_away_locked(ss, ngx_sio_zone_now())) {
 
     case NGX_SIO_BEAT_TIMEOUT:
         ngx_sio_beat_end_locked(gw, session, NGX_SIO_CLOSE_PING_TIMEOUT, 0);
