@@ -33,6 +33,7 @@ for (const transport of Object.keys(TRANSPORTS)) {
     const [a, b] = it.nodes;
     const ann = await it.listed(a, 'ann', { transport });
     await it.shows([ann], ['ann']);
+    await until(async () => (await status(b)).online === 1, 'b knows of ann');
 
     const bob = await it.listed(b, 'bob', { transport });
     assert.deepEqual(bob.view.last.sort(), ['ann', 'bob']);
