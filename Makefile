@@ -109,12 +109,12 @@ gateway: build  ## run the tests with nginx, Redis and official clients
 
 .PHONY: chaos
 chaos: build faults  ## kill, reload, stop and upgrade for some 20 minutes
-	@CHAOS=full TIMEOUT=3600 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
+	@CHAOS=full LANES=1 TIMEOUT=3600 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
 	    SIO_FAULTS_MODULE=$(FAULTS_SO) t/run chaos
 
 .PHONY: faults-full
 faults-full: build faults  ## let each allocation fail, for half an hour
-	@FAULTS=full TIMEOUT=7200 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
+	@FAULTS=full LANES=1 TIMEOUT=7200 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
 	    SIO_FAULTS_MODULE=$(FAULTS_SO) SIO_SHIM_LIBRARY=$(SHIM_SO) \
 	    t/run $(or $(T),faults)
 

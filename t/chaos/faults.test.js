@@ -19,7 +19,7 @@ const { until, within, SLOW } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 120);
 const ROUNDS = scale(6, 150);
-const RECOVERY = scale(4, 10) * SLOW;
+const RECOVERY = scale(8, 10) * SLOW;
 const RATE = 150;
 const ROOMS = 20;
 const LANES = 4;

@@ -3,6 +3,8 @@
 // A worker that stops for seconds, as a debugger or a slow disk may do it.
 // The log fills meanwhile until the others leave that worker behind; when it
 // goes on, its clients come back with their sockets.
+//
+// Runs alone: it measures how late events are.
 
 const { test } = require('node:test');
 const assert = require('node:assert/strict');

@@ -1,6 +1,8 @@
 'use strict';
 
 // The demo as its users see it: three of them, in Chromium.
+//
+// Runs alone: it measures how long a start takes.
 
 const fs = require('node:fs');
 const net = require('node:net');

@@ -39,15 +39,19 @@ const gaps = (gw) => gw.nginx.log(/\[error\].*(lost|gap)/);
 
 /** Waits until each of the clients has got `more` numbers than now. */
 async function advance(clients, more, ms = 20000) {
-  const goal = clients.map((client) => numbers(client).length + more);
-  await until(() => clients.every((c, i) => numbers(c).length >= goal[i]),
+  const count = (client) => client.received('n').length;
+  const goal = clients.map((client) => count(client) + more);
+  await until(() => clients.every((c, i) => count(c) >= goal[i]),
               () => `${more} more numbers for all; missing: ${
-                clients.map((c, i) => goal[i] - numbers(c).length)}`, ms);
+                clients.map((c, i) => goal[i] - count(c))}`, ms);
 }
 
 /** Stops the stream and asserts that these have had all of it. */
 async function assertWhole(gw, stream, clients, first = 1) {
   const last = stream.stop();
+  // A busy machine may be far behind.
+  await until(() => clients.every((c) => c.received('n').at(-1)?.[0] === last),
+              `the last number, ${last}`, 30000);
   await gw.settle(clients);
   for (const client of clients) {
     assertNumbers(client, first, last);

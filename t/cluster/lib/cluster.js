@@ -3,6 +3,7 @@
 // Several nodes, each an nginx with a zone of its own, and one redis-server
 // that they share.
 
+const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -145,9 +146,23 @@ async function status(node) {
   return (await whole(node)).presence;
 }
 
+/** Nobody was told anything that does not make sense. */
+function assertSound(...clients) {
+  for (const { view } of clients.flat()) {
+    assert.deepEqual(view.faults, [], `${view}`);
+  }
+}
+
+/** How often the clients were told that this user is offline. */
+function offlines(user, ...clients) {
+  return clients.flat().map(({ view }) => (
+    view.updates.filter(([who, what]) => who === user && what === 'offline')
+      .length));
+}
+
 /** Starts a cluster for a test. */
 function cluster(t, options) {
   return new Cluster(t, options).start();
 }
 
-module.exports = { cluster, status, TRANSPORTS };
+module.exports = { cluster, status, assertSound, offlines, TRANSPORTS };

@@ -91,21 +91,33 @@ function accepts(where) {
  * A TCP port of 127.0.0.1 that nobody listens on.  It is not one of those
  * that the system gives to outgoing connections: a client that keeps trying a
  * port of that kind while the server is down ends up connected to itself.
+ *
+ * Tests run beside each other.  So that no other one takes the port before
+ * the server listens, or while it is down, the same port of 127.0.0.2 is held
+ * until this process ends.
  */
 async function freePort() {
   for (;;) {
     const port = crypto.randomInt(12000, 32000);
-    if (await listens(port)) {
-      return port;
+    const mine = await listen(port, '127.0.0.2');
+
+    if (mine) {
+      const free = await listen(port, '127.0.0.1');
+      if (free) {
+        await new Promise((resolve) => { free.close(resolve); });
+        return port;
+      }
+      mine.close();
     }
   }
 }
 
-function listens(port) {
+/** A server that does not keep the process alive; null: the port is taken. */
+function listen(port, host) {
   return new Promise((resolve) => {
-    const server = net.createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    const server = net.createServer().unref();
+    server.once('error', () => resolve(null));
+    server.listen(port, host, () => resolve(server));
   });
 }
 
