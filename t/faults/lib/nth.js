@@ -70,6 +70,8 @@ async function eachNth(site, scenario,
       }
       await site.undisturbed();
       if (given > 0 && !gap) {
+        // After many losses a worker takes its time to go back to Redis.
+        await site.paired();
         await scenario(site);
         site.forget();
       }
