@@ -86,11 +86,13 @@ run:  ## install, build, run the chat demo until Ctrl-C
 .PHONY: test
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
-	    $(if $(call only,gateway clients cluster chaos faults fuzz \
+	    $(if $(call only,gateway clients cluster protocol chaos faults fuzz \
 	        differential),,unit-programs) \
-	    $(if $(call only,gateway clients cluster unit fuzz differential),, \
+	    $(if $(call only,gateway clients cluster protocol unit fuzz \
+	        differential),, \
 	        faults) \
-	    $(if $(call only,gateway clients cluster chaos faults unit demo),, \
+	    $(if $(call only,gateway clients cluster protocol chaos faults unit \
+	        demo),, \
 	        fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    SIO_SHIM_LIBRARY=$(SHIM_SO) t/run $(T)

@@ -90,6 +90,8 @@ async function run(gw, fence, one, pieces, { glue } = {}) {
     await within(ws.ended, 'the end of the connection');
     assert.equal(ws.closeCode, one.code);
   } else if (one.part) {
+    await until(() => got.length >= greeting + expected.length || ws.closed,
+                'what comes before it');
     await fence.pass();
     await fence.pass();
     assert.equal(ws.closed, undefined, 'closed');

@@ -94,7 +94,7 @@ class Nginx {
     process.kill(this.pid, 'SIGHUP');
     await until(() => {
       const now = this.workers();
-      return now.length >= old.length && !now.some((pid) => old.includes(pid));
+      return now.length >= this.count && !now.some((pid) => old.includes(pid));
     }, () => `new workers after a reload:\n${this.log()}`);
     return old;
   }
