@@ -324,7 +324,8 @@ ngx_sio_session_park_locked(ngx_sio_zone_t *z, uint32_t i, uint64_t at,
         ngx_sio_farewell_leave_locked(z, ss);
         ngx_sio_online_leave_locked(z, ss);
 
-        ss->flags = (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR))
+        ss->flags = (ss->flags & (NGX_SIO_RECOVERABLE|NGX_SIO_FLOOR
+                                  |NGX_SIO_REFRESH))
                     | NGX_SIO_PARKED;
 
         ngx_sio_step();

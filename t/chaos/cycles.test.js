@@ -8,7 +8,7 @@ const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const { isDeepStrictEqual } = require('node:util');
 
-const { start, counts, descriptors, feedPair, WORKERS } = require('./lib/site');
+const { start, counts, descriptors, WORKERS } = require('./lib/site');
 const { scale } = require('./lib/scale');
 const { text } = require('../gateway/lib/ws');
 const { until, parallel, SLOW } = require('../gateway/lib/expect');
@@ -119,7 +119,7 @@ async function rest(gw) {
   let last;
 
   // One for commands of each worker, two for the feed, and that of the test.
-  await feedPair(gw);
+  await gw.feedPair();
   await until(async () => (
     (await gw.redis.connections()).length === WORKERS + 3),
               'all connections to Redis', 15000);

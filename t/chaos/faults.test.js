@@ -10,7 +10,7 @@ const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 
-const { start, feedPair, replaced, counts, same, status, assertNoGap, WORKERS }
+const { start, replaced, counts, same, status, assertNoGap, WORKERS }
   = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, fresh, returns } = require('./lib/member');
@@ -133,7 +133,7 @@ test(`${ROUNDS} times death at a random step`, { skip }, async (t) => {
 
     await t.test(`${round + 1}: ${what.join(', then ')}`, async (t) => {
       stream();
-      spare(list, await feedPair(gw));
+      spare(list, await gw.feedPair());
       const workers = gw.nginx.workers();
       const sum = deaths();
 

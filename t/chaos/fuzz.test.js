@@ -11,7 +11,7 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { isDeepStrictEqual } = require('node:util');
 
-const { start, status, counts, descriptors, feedPair }
+const { start, status, counts, descriptors }
   = require('./lib/site');
 const { scale } = require('./lib/scale');
 const { Fuzz } = require('../fuzz/session');
@@ -29,12 +29,12 @@ async function rest(gw) {
   let last;
 
   await gw.live();
-  await feedPair(gw);
+  await gw.feedPair();
   await gw.nginx.reload();
   await until(() => gw.nginx.workers({ leaving: true }).length === WORKERS,
               'the old workers are gone', 20000);
   // One for commands of each worker, two for the feed, and that of the test.
-  await feedPair(gw);
+  await gw.feedPair();
   await until(async () => (
     (await gw.redis.connections()).length === WORKERS + 3),
               'all connections to Redis', 20000);

@@ -6,7 +6,7 @@
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 
-const { start, counts, feedPair, assertNoGap } = require('./lib/site');
+const { start, counts, assertNoGap } = require('./lib/site');
 const { Daemon } = require('./lib/daemon');
 const { Ledger } = require('./lib/ledger');
 const { Light } = require('./lib/light');
@@ -82,7 +82,7 @@ test('reload with polls and WebSockets', async (t) => {
   let begin;
 
   await t.test('polls are answered, and go on with new workers', async () => {
-    await feedPair(gw);
+    await gw.feedPair();
     begin = performance.now();
     old = await gw.nginx.reload();
     for (const poll of polls) {
@@ -160,7 +160,7 @@ test('another binary takes over', async (t) => {
   });
   const old = { master: gw.nginx.pid, workers: gw.nginx.workers() };
 
-  await feedPair(gw);
+  await gw.feedPair();
   ledger.start(100, () => 'r');
 
   await t.test('old and new side by side', async () => {

@@ -11,7 +11,7 @@ const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 
-const { start, feedPair, replaced, moment, counts, same, assertNoGap }
+const { start, replaced, moment, counts, same, assertNoGap }
   = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, fresh, returns } = require('./lib/member');
@@ -68,7 +68,7 @@ test(`${CLIENTS + QUIET} clients, ${ROUNDS} reloads, ${ROUNDS} kills`,
 
     await t.test('reloads', async () => {
       const old = [];
-      await feedPair(gw);
+      await gw.feedPair();
       await rounds(async () => old.push(...await gw.nginx.reload()));
       await until(() => !old.some(alive), 'the old workers are gone', 30000);
       await connected();
@@ -80,7 +80,7 @@ test(`${CLIENTS + QUIET} clients, ${ROUNDS} reloads, ${ROUNDS} kills`,
 
     await t.test('kills', async () => {
       await rounds(async (i) => {
-        const pair = await feedPair(gw);
+        const pair = await gw.feedPair();
         const workers = gw.nginx.workers();
         // The feed is read by two of the workers, one of them with the lease.
         const choice = i % 3 === 0 ? pair : workers;

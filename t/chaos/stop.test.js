@@ -8,7 +8,7 @@ const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 
-const { start, feedPair, roles, assertNoGap } = require('./lib/site');
+const { start, assertNoGap } = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, fresh, assertStayed } = require('./lib/member');
 const { scale } = require('./lib/scale');
@@ -73,8 +73,7 @@ function byWorker(gw, members) {
  */
 async function choose(gw, ledger, members, role) {
   for (let tries = 0; ; tries++) {
-    await feedPair(gw);
-    const { feed, standby } = await roles(gw);
+    const [feed, standby] = await gw.feedPair();
     const found = [...byWorker(gw, members).keys()].find((pid) => (
       role ? pid === (role === 'feed' ? feed : standby)
         : pid !== feed && pid !== standby));
@@ -208,8 +207,8 @@ test('those who read the feed stop for a moment, again and again',
     await t.test('the reader, with one that stands by', async (t) => {
       const before = takeovers(gw);
       for (const ms of MOMENTS) {
-        await feedPair(gw);
-        await pause([(await roles(gw)).feed], ms);
+        const [feed] = await gw.feedPair();
+        await pause([feed], ms);
         await ledger.more(RATE / 10);
       }
       tell(t, before);
@@ -219,7 +218,8 @@ test('those who read the feed stop for a moment, again and again',
     await t.test('the reader, whether anybody stands by or not', async (t) => {
       const before = takeovers(gw);
       for (const ms of MOMENTS) {
-        await pause([(await roles(gw)).feed].filter(Boolean), ms);
+        const [feed] = await gw.feedRoles();
+        await pause([feed].filter(Boolean), ms);
         await ledger.more(RATE / 10);
       }
       tell(t, before);
@@ -228,8 +228,7 @@ test('those who read the feed stop for a moment, again and again',
     await t.test('both', async (t) => {
       const before = takeovers(gw);
       for (const ms of MOMENTS) {
-        await feedPair(gw);
-        const { feed, standby } = await roles(gw);
+        const [feed, standby] = await gw.feedPair();
         await pause([feed, standby], ms);
         await ledger.more(RATE / 10);
       }

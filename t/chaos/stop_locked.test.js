@@ -10,7 +10,7 @@ const { Faults, skip } = require('./lib/faults');
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 
-const { start, feedPair, roles, assertNoGap } = require('./lib/site');
+const { start, assertNoGap } = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, assertStayed } = require('./lib/member');
 const { scale } = require('./lib/scale');
@@ -43,8 +43,7 @@ test(`a worker stops for ${STOP / 1000} s with the lock of the log`, { skip },
 
     for (const left of STEPS) {
       await t.test(`at step ${left}`, async (t) => {
-        await feedPair(gw);
-        const { feed } = await roles(gw);
+        const [feed] = await gw.feedPair();
 
         faults.arm({ file: 'ngx_sio_log', left, signal: 'SIGSTOP' });
         try {

@@ -336,10 +336,7 @@ test('the reader is killed', async (t) => {
   const clients = await parallel(
     Array.from({ length: 12 }, (_, i) => i), 6,
     (i) => gw.connect({ user: `u${i}` }));
-  await until(async () => (await status(gw)).redis.standby !== null,
-              'a standby');
-  const { redis, workers } = await status(gw);
-  const reader = workers.find((it) => it.slot === redis.feed).pid;
+  const [reader] = await gw.feedPair();
   const pids = gw.workersOf(clients);
   const left = clients.filter((it, i) => pids[i] !== reader);
   assert.ok(left.length > 0);

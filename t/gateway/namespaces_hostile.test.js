@@ -881,7 +881,7 @@ const advanced = (client, more) => {
 test('a reload with other namespaces while others publish', async (t) => {
   const gw = await start(t, { workers: 3, listen: undefined, block: {
     namespace: '/ /admin', drain: '20s' } });
-  await until(async () => (await page(gw)).redis.standby, 'a standby');
+  await gw.feedPair();
   const client = await gw.rawConnect({ user: 'ann', rooms: ['r'] });
   const stream = new Stream(gw, 'r', { rate: 1000 }).start();
   const noise = setInterval(() => {
@@ -899,7 +899,7 @@ test('a reload with other namespaces while others publish', async (t) => {
     await until(async () => (await page(gw)).redis.gaps === i + 1,
                 'another worker reads the feed');
     await advanced(client, 300);
-    await until(async () => (await page(gw)).redis.standby, 'a standby');
+    await gw.feedPair();
   }
   const last = stream.stop();
   clearInterval(noise);

@@ -369,7 +369,7 @@ for (const [name, workers, kills] of [
 
     for (let i = 0; i <= kills; i++) {
       await delay(MS / (kills + 1));
-      if (i < kills && (await gw.feedWorkers()).length === 2) {
+      if (i < kills && (await gw.feedRoles()).every(Boolean)) {
         gw.nginx.killWorker(gw.nginx.workers()[i % workers]);
       }
     }

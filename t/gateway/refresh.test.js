@@ -284,10 +284,6 @@ test('Redis is away', async (t) => {
 test('a worker is killed', async (t) => {
   const gw = await start(t, 3, {
     block: { recovery: '20s' },
-    locations: {
-      '/socket.io/': {},
-      '= /status': { socketio: null, socketio_status: 'mew' },
-    },
   });
   const clients = await parallel(
     Array.from({ length: 9 }, (_, i) => i), 9, (i) => (
@@ -299,9 +295,7 @@ test('a worker is killed', async (t) => {
     await gw.redis.commands.sAdd(key(`u${i}`), ['a', 'b', 'c'][i % 3]);
   }
   // Without a standby what Redis has just published may go with the worker.
-  await until(async () => (
-    (await (await fetch(`${gw.url}/status`)).json()).redis.standby),
-  'a worker that stands by');
+  await gw.feedPair();
   await command(gw, { op: 'refresh', all: true });
   gw.nginx.killWorker(pids[0]);
 

@@ -35,22 +35,6 @@ const spread = (gw, count = 24, options = {}) => spreadOf(gw, count, (_, i) => (
 const spreadOfficial = (gw, count = 24) => spreadOf(gw, count, (_, i) => (
   gw.connect({ user: `o${i}`, rooms: ['r'] })));
 
-/**
- * Waits until two workers read the feed and have seen some of its heartbeats
- * both, so that one can go on where the other stops.
- */
-async function feedPair(gw) {
-  const watcher = await gw.redis.client();
-  let beats = 0;
-
-  await until(async () => (await gw.feedWorkers()).length === 2,
-              'a lease holder and a standby', 15000);
-  await watcher.pSubscribe('socket.io-sio#*', () => beats++);
-  await until(() => beats >= 10, 'ten heartbeats', 15000);
-  watcher.destroy();
-  return gw.feedWorkers();
-}
-
 const gaps = (gw) => gw.nginx.log(/\[error\].*(lost|gap)/);
 
 /** Waits until each of the clients has got `more` numbers than now. */
@@ -84,15 +68,11 @@ test('every client on every worker gets everything', async (t) => {
 
 test('kill -9 of the workers that read the feed, under a stream', async (t) => {
   const gw = await gateway(t, THREE);
-  let next;
 
   // The survivor of the first round holds the lease in the second.
   for (const round of ['the first', 'its heir']) {
     await t.test(round, async () => {
-      const pair = await feedPair(gw);
-      const victim = next || pair[0];
-      next = pair.find((pid) => pid !== victim);
-
+      const [victim] = await gw.feedPair();
       const clients = await spread(gw);
       const others = clients.filter((client) => client.worker !== victim);
       const stream = new Stream(gw, 'r', { rate: 1000 }).start();
@@ -118,7 +98,7 @@ test('kill -9 of each worker in turn', async (t) => {
   const clients = await spreadOfficial(gw);
 
   for (const victim of gw.nginx.workers()) {
-    await feedPair(gw);
+    await gw.feedPair();
     const before = clients.map((client) => client.connects);
     const workers = gw.workersOf(clients);
 
@@ -163,7 +143,7 @@ test('a storm of kills', async (t) => {
   await until(() => clients.every((client) => client.socket.connected
               && client.received('ready').length === client.connects),
               'everybody is back', 20000);
-  await feedPair(gw);
+  await gw.feedPair();
   gw.emitter.in('r').except('user:o0').socketsJoin('after');
   gw.emitter.to('after').emit('after');
   await gw.settle(clients);
@@ -174,7 +154,7 @@ test('a storm of kills', async (t) => {
 test('Redis stopped and started', async (t) => {
   const gw = await gateway(t, THREE);
   const clients = await spreadOfficial(gw, 15);
-  await feedPair(gw);
+  await gw.feedPair();
 
   await gw.redis.stop('SIGKILL');
 
@@ -250,12 +230,12 @@ test('subscriptions that Redis ends', async (t) => {
   const stream = new Stream(gw, 'r', { rate: 500 });
 
   await t.test('one after the other: nothing is lost', async () => {
-    await feedPair(gw);
+    await gw.feedPair();
     stream.start();
     for (const { id } of await gw.redis.subscribers()) {
       await advance(clients, 100);
       await gw.redis.commands.sendCommand(['CLIENT', 'KILL', 'ID', id]);
-      await feedPair(gw);
+      await gw.feedPair();
     }
     await advance(clients, 100);
     await assertWhole(gw, stream, clients);
@@ -268,7 +248,7 @@ test('subscriptions that Redis ends', async (t) => {
       await gw.redis.commands.sendCommand(
         ['CLIENT', 'KILL', 'TYPE', kind, 'SKIPME', 'yes']);
     }
-    await feedPair(gw);
+    await gw.feedPair();
     gw.emitter.to('r').emit('after the gap');
     await gw.settle(clients);
     assert.deepEqual(clients.map((c) => c.received('after the gap').length),
@@ -316,7 +296,7 @@ test('a worker that stops for seconds', async (t) => {
   };
 
   await t.test('one that does not read the feed', async () => {
-    const pair = await feedPair(gw);
+    const pair = await gw.feedPair();
     await stop(gw.nginx.workers().find((pid) => !pair.includes(pid)));
     assert.deepEqual(gaps(gw), []);
   });
@@ -324,7 +304,7 @@ test('a worker that stops for seconds', async (t) => {
   // One of the two holds the lease.
   for (const which of [0, 1]) {
     await t.test(`one that reads the feed, ${which}`, async () => {
-      const pair = await feedPair(gw);
+      const pair = await gw.feedPair();
       await stop(pair[which]);
       assert.deepEqual(gaps(gw), []);
     });
@@ -426,7 +406,7 @@ test('reload', async (t) => {
 
 test('reload under a stream', async (t) => {
   const gw = await gateway(t, THREE);
-  await feedPair(gw);
+  await gw.feedPair();
 
   for (const round of [1, 2]) {
     await t.test(`round ${round}`, async () => {
@@ -538,7 +518,7 @@ test('a full zone', async (t) => {
   }
 
   await t.test('a killed worker\'s clients leave the zone too', async () => {
-    await feedPair(gw);
+    await gw.feedPair();
     const workers = gw.workersOf(clients);
     const victim = gw.workersOf([witness])[0] === workers[0]
       ? workers.find((pid) => pid !== workers[0]) : workers[0];

@@ -722,6 +722,58 @@ t_session_names(void **state)
 }
 
 
+/* That the rooms are to be read again goes where the socket goes. */
+
+static void
+t_session_refresh(void **state)
+{
+    uint32_t               i, k;
+    ngx_str_t              user = ngx_string("user");
+    ngx_sio_zone_t         z;
+    ngx_sio_session_sh_t  *ss;
+
+    t_session_zone(&z);
+
+    i = t_session_open(&z, 1);
+    ss = &z.sessions[i];
+
+    /* there is nothing to be read for what is no socket */
+
+    assert_int_equal(ngx_sio_session_refresh(&z, i, ss->owner, 1),
+                     NGX_DECLINED);
+
+    assert_int_equal(t_store_connect(&z, i, 1, &user, NULL, 0, 100), NGX_OK);
+    assert_int_equal(ngx_sio_session_refresh(&z, i, ss->owner, 1), NGX_OK);
+
+    assert_int_equal(ngx_sio_session_park(&z, i, ss->owner, 200, 1), NGX_OK);
+    assert_true(ss->flags & NGX_SIO_PARKED);
+    assert_true(ss->flags & NGX_SIO_REFRESH);
+
+    k = t_session_open(&z, 2);
+    ss = &z.sessions[k];
+
+    assert_int_equal(ngx_sio_zone_lock(&z), NGX_OK);
+    assert_int_equal(ngx_sio_session_adopt_locked(&z, k, i, 200), NGX_OK);
+    ngx_sio_zone_unlock(&z);
+
+    assert_true(ss->flags & NGX_SIO_REFRESH);
+
+    assert_int_equal(ngx_sio_session_refresh(&z, k, ss->owner, 0), NGX_OK);
+    assert_false(ss->flags & NGX_SIO_REFRESH);
+
+    /* the next socket of the transport owes nothing */
+
+    assert_int_equal(ngx_sio_session_refresh(&z, k, ss->owner, 1), NGX_OK);
+    assert_int_equal(t_store_disconnect(&z, k), NGX_OK);
+    assert_int_equal(t_store_connect(&z, k, 3, &user, NULL, 0, 300), NGX_OK);
+    assert_false(ss->flags & NGX_SIO_REFRESH);
+
+    assert_int_equal(t_store_close(&z, k), NGX_OK);
+    t_store_is_empty(&z);
+    t_store_unmap(&z);
+}
+
+
 int
 main(void)
 {
@@ -735,7 +787,8 @@ main(void)
         cmocka_unit_test(t_session_refused),
         cmocka_unit_test(t_session_holes),
         cmocka_unit_test(t_session_growth),
-        cmocka_unit_test(t_session_names)
+        cmocka_unit_test(t_session_names),
+        cmocka_unit_test(t_session_refresh)
     };
 
     return cmocka_run_group_tests_name("store: session", tests, NULL, NULL);

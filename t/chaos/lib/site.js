@@ -75,37 +75,6 @@ function descriptors(gw) {
     (pid) => fs.readdirSync(`/proc/${pid}/fd`).length);
 }
 
-/**
- * Waits until two workers read the feed and one is known to have kept what the
- * other has yet to append, so that it can go on where that one stops; their
- * pids.
- */
-async function feedPair(gw) {
-  const watcher = await gw.redis.client();
-  let beats = 0;
-
-  try {
-    await until(async () => (await gw.feedWorkers()).length === 2,
-                'a lease holder and a standby', 20000);
-    await watcher.pSubscribe('socket.io-sio#*', () => beats++);
-    await until(() => beats >= 5, 'heartbeats', 20000);
-    await until(async () => {
-      const { feed, standby } = await roles(gw);
-      return feed && standby;
-    }, 'a standby that is proven', 20000);
-    return await gw.feedWorkers();
-  } finally {
-    watcher.destroy();
-  }
-}
-
-/** The pids of the workers that read the feed and stand by, or null. */
-async function roles(gw) {
-  const { redis, workers } = await status(gw);
-  const pid = (slot) => workers.find((it) => it.slot === slot)?.pid ?? null;
-  return { feed: pid(redis.feed), standby: pid(redis.standby) };
-}
-
 /** Waits until all workers are there, none of them one of these. */
 async function replaced(gw, gone) {
   await until(() => {
@@ -127,6 +96,6 @@ function assertNoGap(gw) {
 }
 
 module.exports = {
-  start, url, status, counts, same, descriptors, feedPair, roles, replaced,
+  start, url, status, counts, same, descriptors, replaced,
   moment, assertNoGap, WORKERS,
 };

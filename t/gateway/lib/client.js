@@ -41,7 +41,12 @@ class Inbox {
   async eventWith(event, value, ms) {
     const list = () => this.received(event);
     await until(() => list().some(([first]) => first === value),
-                () => `${this} gets ${event} ${value}`, ms);
+                () => `${this} gets ${event} ${value}; ${this.state}`, ms);
+  }
+
+  /** What to say of it when it does not get what it should. */
+  get state() {
+    return `last: ${JSON.stringify(this.order.slice(-3))}`;
   }
 }
 
@@ -60,6 +65,12 @@ class Official extends Inbox {
 
   toString() {
     return this.name;
+  }
+
+  get state() {
+    return `${super.state}; connects: ${this.connects}; disconnects: ${
+      this.disconnects}; failures: ${this.failures}; refusals: ${
+      this.refusals}`;
   }
 
   /** Waits until it is in all of its rooms, for the nth time. */

@@ -8,6 +8,7 @@
 // SIO_LEVEL=debug is the level of the error logs, SIO_KEEP=1 leaves the
 // directories (configuration, log) of the tests.
 
+const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -21,6 +22,7 @@ const { Client, RawClient, PollingClient } = require('./client');
 const { Polling } = require('./polling');
 const { WebSocketClient } = require('./ws');
 const { exchange } = require('./http');
+const { until } = require('./expect');
 const { freePort, SocketOwners } = require('./processes');
 const { SECRET, sign } = require('./token');
 const { render } = require('./conf');
@@ -34,6 +36,9 @@ const LOCATION = {
   socketio_rooms: ['claim=rooms', 'redis=mew:rooms:$socketio_user'],
   socketio_ready: 'ready',
 };
+
+/** Where the numbers of the gateway are, in every test. */
+const NUMBERS = '/numbers';
 
 class Gateway {
   constructor(options) {
@@ -92,8 +97,11 @@ class Gateway {
       port: this.port,
       tls: this.tls,
       gateways: { mew: { zone: '16m', drain: '1s', redis: url, ...block } },
-      locations: Object.fromEntries(Object.entries(locations).map(
-        ([name, values]) => [name, { ...defaults, ...values }])),
+      locations: {
+        ...Object.fromEntries(Object.entries(locations).map(
+          ([name, values]) => [name, { ...defaults, ...values }])),
+        [`= ${NUMBERS}`]: { socketio_status: 'mew' },
+      },
     };
   }
 
@@ -210,7 +218,8 @@ class Gateway {
   async settle(...clients) {
     const id = `m${++this.markers}`;
     this.emitter.emit('marker', id);
-    await Promise.all(clients.flat().map((c) => c.eventWith('marker', id)));
+    await Promise.all(clients.flat().map(
+      (c) => c.eventWith('marker', id, 20000)));
   }
 
   /** The same for a bare WebSocket: returns the messages before the marker. */
@@ -234,13 +243,32 @@ class Gateway {
     return clients.map((c) => owners.find(this.port, c.localPort));
   }
 
-  /** The pids of the workers that read the feed: lease holder and standby. */
-  async feedWorkers() {
-    const list = await this.redis.subscribers();
-    const owners = new SocketOwners(this.nginx.workers({ leaving: true }));
-    const pids = list.map((c) => owners.find(
-      Number(c.addr.split(':').pop()), (this.proxy || this.redis).port));
-    return [...new Set(pids.filter(Boolean))];
+  /** What the status page says. */
+  async status() {
+    const { status, body } = await exchange(this.where, [
+      `GET ${NUMBERS} HTTP/1.1`, 'Host: localhost', 'Connection: close', '', '',
+    ].join('\r\n'));
+    assert.equal(status, 200, body);
+    return JSON.parse(body);
+  }
+
+  /** The pids of the worker that reads the feed and its standby, if any. */
+  async feedRoles() {
+    const { redis, workers } = await this.status();
+    return [redis.feed, redis.standby].map(
+      (slot) => workers.find((it) => it.slot === slot)?.pid);
+  }
+
+  /**
+   * Waits until a worker reads the feed and another is known to have kept what
+   * that one has yet to append, so that it can go on where that one stops;
+   * their pids.
+   */
+  feedPair() {
+    return until(async () => {
+      const pair = await this.feedRoles();
+      return pair.every(Boolean) && pair;
+    }, 'a worker that reads the feed, and one that stands by', 20000);
   }
 
   /** Waits until the gateway takes clients (the feed is live). */
