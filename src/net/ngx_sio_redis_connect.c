@@ -10,6 +10,7 @@
 
 
 #define NGX_SIO_REDIS_CONNECT     3000         /* ms, greeting included */
+#define NGX_SIO_REDIS_LOADING     400          /* ms, to ask again */
 
 
 static ngx_int_t ngx_sio_redis_greet(ngx_sio_redis_t *rd);
@@ -217,11 +218,18 @@ ngx_sio_redis_pinged(void *data, redisReply *reply)
 {
     ngx_sio_redis_t *rd = data;
 
-    if (reply && reply->type == REDIS_REPLY_ERROR
-        && !ngx_sio_redis_optional(reply))
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR
+        || ngx_sio_redis_optional(reply))
     {
-        ngx_sio_redis_refused(rd, "PING", reply);
+        return NGX_OK;
     }
+
+    if (ngx_strncmp(reply->str, "LOADING", 7) == 0) {
+        /* it is there, and may be ready in any moment */
+        rd->delay = ngx_min(rd->delay, NGX_SIO_REDIS_LOADING);
+    }
+
+    ngx_sio_redis_refused(rd, "PING", reply);
 
     return NGX_OK;
 }

@@ -78,7 +78,7 @@ eachWorkers([1, 3], 'Redis loads its data', async (t, workers) => {
   }
   await redis.commands.sendCommand(['SAVE']);
   await redis.stop('SIGKILL');
-  redis.args.push('--key-load-delay', '500',
+  redis.args.push('--key-load-delay', '1000',
                   '--loading-process-events-interval-bytes', '1024');
   await redis.start();
   const loading = async () => /loading:1/.test(
@@ -90,7 +90,6 @@ eachWorkers([1, 3], 'Redis loads its data', async (t, workers) => {
   await t.test('and an event is refused', async () => {
     assert.deepEqual(await client.socket.timeout(5000).emitWithAck('x', 1),
                      { error: 'unavailable' });
-    assert.ok(await loading());
   });
 
   await t.test('and who comes waits, and is in its rooms', async () => {
