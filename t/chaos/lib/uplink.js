@@ -39,18 +39,20 @@ class Sender extends Client {
     this.kind = kind;
     this.sent = 0;
     this.sids = new Set();
-    this.closed = new Set();    // connections that have ended
+    this.closed = new Map();    // connections, and when they ended
     this.open = null;
     this.socket.on('connect', () => {
       this.sids.add(this.socket.id);
       this.open = this.socket.io.engine.id;
     });
     this.socket.on('disconnect', (reason) => {
-      this.closed.add(this.open);
+      this.closed.set(this.open, performance.now());
       book.ends.push(`${kind}: ${reason}`);
     });
     this.socket.onAnyOutgoing((event, id) => {
-      book.events.get(id).on = this.socket.io.engine.id;
+      const it = book.events.get(id);
+      it.on = this.socket.io.engine.id;
+      it.sent = performance.now();
     });
     gw.clients.push(this);
   }
@@ -86,6 +88,11 @@ class Sender extends Client {
         event.outcome = error ? reported(error)
           : answer === id ? 'stored' : answer?.error ?? 'another answer';
       });
+  }
+
+  /** True if its connection ended with an event on its way, or soon after. */
+  lost({ on, sent, to = sent }, ms) {
+    return this.closed.get(on) <= to + ms;
   }
 
   /** None mostly; else up to three, one of them empty or large now and then. */

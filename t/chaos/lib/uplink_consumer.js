@@ -65,7 +65,7 @@ async function handle(client, list) {
       const [id, n] = JSON.parse(entry.args);
       lines.push(JSON.stringify(done.has(id) ? { again: id } : {
         id, n, at: String(at), user: entry.user, sid: entry.sid,
-        event: entry.event, bins: entry.bins.map(sha),
+        when: Date.now(), event: entry.event, bins: entry.bins.map(sha),
       }));
       done.add(id);
       if (entry.ack) {
