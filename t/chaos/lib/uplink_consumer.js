@@ -7,8 +7,9 @@
 //     node uplink_consumer.js PORT STREAM GROUP NAME FILE
 //
 // An event has an id of its client's as first argument; it is done once.  The
-// file has a line for each that was done, in their order, { id, ... }, and one
-// for each that was there again, { again: id }.
+// file has a line for each that was done, in their order, { id, ... }, one for
+// each that was there again, { again: id }, and one for answers that Redis has
+// taken, { told: [id, ...], at: ms }.
 
 const crypto = require('node:crypto');
 const fs = require('node:fs');
@@ -60,12 +61,12 @@ async function handle(client, list) {
   const lines = [];
   const answers = [];
 
-  for (const [at, entry] of list.map(([id, text]) => [id, fields(text)])) {
+  for (const entry of list.map(([, text]) => fields(text))) {
     if (!entry.event.startsWith('$')) {
       const [id, n] = JSON.parse(entry.args);
       lines.push(JSON.stringify(done.has(id) ? { again: id } : {
-        id, n, at: String(at), user: entry.user, sid: entry.sid,
-        when: Date.now(), event: entry.event, bins: entry.bins.map(sha),
+        id, n, user: entry.user, sid: entry.sid, event: entry.event,
+        bins: entry.bins.map(sha),
       }));
       done.add(id);
       if (entry.ack) {
@@ -79,6 +80,9 @@ async function handle(client, list) {
   if (answers.length > 0) {
     await within(client.publish('socket.io-command', JSON.stringify(answers)),
                  'PUBLISH');
+    fs.writeFileSync(fd, `${JSON.stringify({
+      told: answers.map(({ args }) => args[0]), at: Date.now(),
+    })}\n`);
   }
   await within(client.sendCommand(
     ['XACK', stream, group, ...list.map(([id]) => String(id))]), 'XACK');
