@@ -70,8 +70,8 @@ ngx_int_t
 ngx_sio_entry_send(ngx_sio_entry_t *en, ngx_sio_gateway_t *gw,
     ngx_sio_redis_reply_pt reply, void *data)
 {
-    return ngx_sio_redis_command(gw->redis, en->n, en->argv, en->len,
-                                 NGX_SIO_ENTRY_TIMEOUT, reply, data);
+    return ngx_sio_redis_command_early(gw->redis, en->n, en->argv, en->len,
+                                       NGX_SIO_ENTRY_TIMEOUT, reply, data);
 }
 
 

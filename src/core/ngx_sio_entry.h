@@ -54,7 +54,7 @@ void ngx_sio_entry_begin(ngx_sio_entry_t *en, ngx_sio_gateway_t *gw,
 void ngx_sio_entry_field(ngx_sio_entry_t *en, const char *name,
     const void *data, size_t len);
 
-/* Sends it; returns as ngx_sio_redis_command() does. */
+/* Sends it; returns as ngx_sio_redis_command_early() does. */
 ngx_int_t ngx_sio_entry_send(ngx_sio_entry_t *en, ngx_sio_gateway_t *gw,
     ngx_sio_redis_reply_pt reply, void *data);
 

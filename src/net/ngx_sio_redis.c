@@ -15,7 +15,6 @@
 static void ngx_sio_redis_event_init(ngx_sio_redis_t *rd, ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_sio_redis_watch_handler(ngx_event_t *ev);
-static ngx_msec_int_t ngx_sio_redis_time_left(ngx_sio_redis_t *rd);
 static void ngx_sio_redis_retry_handler(ngx_event_t *ev);
 static void ngx_sio_redis_disconnect(ngx_sio_redis_t *rd);
 static void ngx_sio_redis_abandon(ngx_sio_redis_t *rd);
@@ -103,6 +102,31 @@ ngx_sio_redis_command(ngx_sio_redis_t *rd, ngx_uint_t argc, const char **argv,
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_sio_redis_command_early(ngx_sio_redis_t *rd, ngx_uint_t argc,
+    const char **argv, const size_t *argvlen, ngx_msec_t timeout,
+    ngx_sio_redis_reply_pt reply, void *data)
+{
+    size_t     len;
+    ngx_int_t  rc;
+
+    if (rd->state == NGX_SIO_REDIS_READY || rd->state == NGX_SIO_REDIS_AWAY
+        || rd->failed || rd->held > NGX_SIO_REDIS_OUT)
+    {
+        return ngx_sio_redis_command(rd, argc, argv, argvlen, timeout, reply,
+                                     data);
+    }
+
+    len = rd->out.len;
+
+    rc = ngx_sio_redis_queue(rd, argc, argv, argvlen, timeout, reply, data);
+
+    rd->held += rd->out.len - len;
+
+    return rc;
 }
 
 
@@ -209,9 +233,7 @@ ngx_sio_redis_watch_handler(ngx_event_t *ev)
 }
 
 
-/* Until the next deadline; also looks if a recovery has lasted. */
-
-static ngx_msec_int_t
+ngx_msec_int_t
 ngx_sio_redis_time_left(ngx_sio_redis_t *rd)
 {
     ngx_queue_t           *q;
@@ -422,6 +444,7 @@ ngx_sio_redis_disconnect(ngx_sio_redis_t *rd)
 
     sio_buf_free(&rd->out);
     rd->sent = 0;
+    rd->held = 0;
 }
 
 

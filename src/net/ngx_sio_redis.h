@@ -20,7 +20,7 @@
  * A connection to Redis on nginx's event loop: an nginx peer connection that
  * carries what hiredis formats and parses.  It connects by itself, says AUTH
  * and SELECT, reads the run id, comes back after a loss with back-off and
- * jitter, and never blocks.
+ * jitter, and never blocks.  A server that still loads its data counts as lost.
  *
  * Replies come in the order of the commands, each to the callback it was sent
  * with; in subscriber mode (after a SUBSCRIBE or PSUBSCRIBE) all that arrives
@@ -73,6 +73,14 @@ ngx_sio_redis_t *ngx_sio_redis_create(ngx_sio_redis_conf_t *conf,
  * written; NGX_ERROR (memory).  The callback never runs inside this call.
  */
 ngx_int_t ngx_sio_redis_command(ngx_sio_redis_t *rd, ngx_uint_t argc,
+    const char **argv, const size_t *argvlen, ngx_msec_t timeout,
+    ngx_sio_redis_reply_pt reply, void *data);
+
+/*
+ * The same, but also accepts while the first attempt to connect is under way:
+ * what is queued then leaves when the connection is ready.
+ */
+ngx_int_t ngx_sio_redis_command_early(ngx_sio_redis_t *rd, ngx_uint_t argc,
     const char **argv, const size_t *argvlen, ngx_msec_t timeout,
     ngx_sio_redis_reply_pt reply, void *data);
 

@@ -10,11 +10,14 @@
 
 
 #define NGX_SIO_REDIS_CONNECT     3000         /* ms, greeting included */
+#define NGX_SIO_REDIS_LOADING     400          /* ms, to ask again */
 
 
 static ngx_int_t ngx_sio_redis_greet(ngx_sio_redis_t *rd);
 static ngx_int_t ngx_sio_redis_authenticated(void *data, redisReply *reply);
 static ngx_int_t ngx_sio_redis_selected(void *data, redisReply *reply);
+static ngx_int_t ngx_sio_redis_pinged(void *data, redisReply *reply);
+static ngx_uint_t ngx_sio_redis_optional(redisReply *reply);
 static ngx_int_t ngx_sio_redis_info(void *data, redisReply *reply);
 static void ngx_sio_redis_refused(ngx_sio_redis_t *rd, const char *command,
     redisReply *reply);
@@ -69,6 +72,16 @@ ngx_sio_redis_connect(ngx_sio_redis_t *rd)
     rd->state = NGX_SIO_REDIS_CONNECTING;
     ngx_add_timer(&rd->watch, NGX_SIO_REDIS_CONNECT);
 
+    /* the first in the queue, in front of what comes early */
+
+    rd->reader = ngx_sio_redis_reader();
+    rd->grown = 0;
+
+    if (rd->reader == NULL || ngx_sio_redis_greet(rd) != NGX_OK) {
+        ngx_sio_redis_lost(rd, 0, "no memory");
+        return;
+    }
+
     if (rc == NGX_OK) {
         (void) ngx_sio_redis_connected(rd);
     }
@@ -101,15 +114,8 @@ ngx_sio_redis_connected(ngx_sio_redis_t *rd)
         return NGX_ERROR;
     }
 
-    rd->reader = ngx_sio_redis_reader();
-    rd->grown = 0;
-
-    if (rd->reader == NULL || ngx_sio_redis_greet(rd) != NGX_OK) {
-        ngx_sio_redis_lost(rd, 0, "no memory");
-        return NGX_ERROR;
-    }
-
     rd->state = NGX_SIO_REDIS_GREETING;
+    ngx_post_event(&rd->flush, &ngx_posted_events);
 
     return NGX_OK;
 }
@@ -158,6 +164,14 @@ ngx_sio_redis_greet(ngx_sio_redis_t *rd)
                                  rd);
     }
 
+    if (rc == NGX_OK) {
+        argv[0] = "PING";
+        len[0] = 4;
+
+        rc = ngx_sio_redis_queue(rd, 1, argv, len, 0, ngx_sio_redis_pinged,
+                                 rd);
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -197,6 +211,40 @@ ngx_sio_redis_selected(void *data, redisReply *reply)
 }
 
 
+/* INFO is answered by a server that loads its data, too; PING is not. */
+
+static ngx_int_t
+ngx_sio_redis_pinged(void *data, redisReply *reply)
+{
+    ngx_sio_redis_t *rd = data;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR
+        || ngx_sio_redis_optional(reply))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(reply->str, "LOADING", 7) == 0) {
+        /* it is there, and may be ready in any moment */
+        rd->delay = ngx_min(rd->delay, NGX_SIO_REDIS_LOADING);
+    }
+
+    ngx_sio_redis_refused(rd, "PING", reply);
+
+    return NGX_OK;
+}
+
+
+/* A user may be allowed all that we need except for what was asked. */
+
+static ngx_uint_t
+ngx_sio_redis_optional(redisReply *reply)
+{
+    return ngx_strncmp(reply->str, "NOPERM", 6) == 0
+           || ngx_strncmp(reply->str, "ERR unknown", 11) == 0;
+}
+
+
 static ngx_int_t
 ngx_sio_redis_info(void *data, redisReply *reply)
 {
@@ -213,11 +261,7 @@ ngx_sio_redis_info(void *data, redisReply *reply)
 
     if (reply->type == REDIS_REPLY_ERROR) {
 
-        /* a user may be allowed all that we need except for INFO */
-
-        if (ngx_strncmp(reply->str, "NOPERM", 6) != 0
-            && ngx_strncmp(reply->str, "ERR unknown", 11) != 0)
-        {
+        if (!ngx_sio_redis_optional(reply)) {
             ngx_sio_redis_refused(rd, "INFO", reply);
             return NGX_OK;
         }
@@ -268,14 +312,24 @@ ngx_sio_redis_refused(ngx_sio_redis_t *rd, const char *command,
 static void
 ngx_sio_redis_become_ready(ngx_sio_redis_t *rd)
 {
+    ngx_msec_int_t  left;
+
     rd->state = NGX_SIO_REDIS_READY;
     rd->since = ngx_current_msec;
 
     ngx_del_timer(&rd->watch);
 
-    if (rd->failed) {
-        /* good news only if they last */
-        ngx_add_timer(&rd->watch, NGX_SIO_REDIS_STABLE);
+    /* for what came early; and good news are told only if they last */
+
+    left = ngx_sio_redis_time_left(rd);
+
+    if (left != NGX_MAX_INT32_VALUE) {
+        ngx_add_timer(&rd->watch, (ngx_msec_t) ngx_max(left, 1));
+    }
+
+    if (rd->held) {
+        rd->held = 0;
+        ngx_post_event(&rd->flush, &ngx_posted_events);
     }
 
     if (rd->handler->on_ready) {

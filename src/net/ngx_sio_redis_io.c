@@ -380,6 +380,7 @@ ngx_sio_redis_flush_handler(ngx_event_t *ev)
 static void
 ngx_sio_redis_send(ngx_sio_redis_t *rd)
 {
+    size_t             last;
     ssize_t            n;
     sio_buf_t         *b;
     ngx_connection_t  *c;
@@ -391,9 +392,11 @@ ngx_sio_redis_send(ngx_sio_redis_t *rd)
         return;
     }
 
-    while (rd->sent < b->len) {
+    last = b->len - rd->held;
 
-        n = c->send(c, b->data + rd->sent, b->len - rd->sent);
+    while (rd->sent < last) {
+
+        n = c->send(c, b->data + rd->sent, last - rd->sent);
 
         if (n == NGX_ERROR) {
             ngx_sio_redis_lost(rd, ngx_socket_errno, "send() failed");

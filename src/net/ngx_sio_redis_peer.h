@@ -63,6 +63,7 @@ struct ngx_sio_redis_s {
     ngx_uint_t                      grown;     /* its buffer is a large one */
     sio_buf_t                       out;
     size_t                          sent;      /* of out */
+    size_t                          held;      /* at its end, until READY */
     ngx_queue_t                     waiting;   /* commands, oldest first */
     ngx_queue_t                     spare;     /* their memory, to use again */
 
@@ -90,8 +91,8 @@ struct ngx_sio_redis_s {
 void ngx_sio_redis_connect(ngx_sio_redis_t *rd);
 
 /*
- * The socket has become writable or readable: looks how the attempt went and
- * sends the greeting.  NGX_OK; NGX_ERROR: it failed, and is handled.
+ * The socket has become writable or readable: looks how the attempt went, and
+ * lets the greeting go.  NGX_OK; NGX_ERROR: it failed, and is handled.
  */
 ngx_int_t ngx_sio_redis_connected(ngx_sio_redis_t *rd);
 
@@ -106,6 +107,12 @@ void ngx_sio_redis_flush_handler(ngx_event_t *ev);
 ngx_int_t ngx_sio_redis_queue(ngx_sio_redis_t *rd, ngx_uint_t argc,
     const char **argv, const size_t *argvlen, ngx_msec_t timeout,
     ngx_sio_redis_reply_pt reply, void *data);
+
+/*
+ * Milliseconds until the next deadline, NGX_MAX_INT32_VALUE: there is none;
+ * also looks if a recovery has lasted.
+ */
+ngx_msec_int_t ngx_sio_redis_time_left(ngx_sio_redis_t *rd);
 
 /*
  * Everything that ends a connection or an attempt ends here: logs, runs the
