@@ -414,18 +414,18 @@ sio_mp_json_array(sio_mp_json_t *w, uint32_t n)
     uint32_t  i;
     sio_rc_t  rc;
 
-    rc = sio_buf_append(w->out, "[", 1);
+    rc = sio_buf_char(w->out, '[');
 
     for (i = 0; i < n && rc == SIO_OK; i++) {
 
-        if (i && sio_buf_append(w->out, ",", 1) != SIO_OK) {
+        if (i && sio_buf_char(w->out, ',') != SIO_OK) {
             return SIO_NOMEM;
         }
 
         rc = sio_mp_json_value(w);
     }
 
-    return rc == SIO_OK ? sio_buf_append(w->out, "]", 1) : rc;
+    return rc == SIO_OK ? sio_buf_char(w->out, ']') : rc;
 }
 
 
@@ -435,18 +435,18 @@ sio_mp_json_map(sio_mp_json_t *w, uint32_t n)
     uint32_t  i;
     sio_rc_t  rc;
 
-    rc = sio_buf_append(w->out, "{", 1);
+    rc = sio_buf_char(w->out, '{');
 
     for (i = 0; i < n && rc == SIO_OK; i++) {
 
-        if (i && sio_buf_append(w->out, ",", 1) != SIO_OK) {
+        if (i && sio_buf_char(w->out, ',') != SIO_OK) {
             return SIO_NOMEM;
         }
 
         rc = sio_mp_json_key(w);
 
         if (rc == SIO_OK) {
-            rc = sio_buf_append(w->out, ":", 1);
+            rc = sio_buf_char(w->out, ':');
         }
 
         if (rc == SIO_OK) {
@@ -454,7 +454,7 @@ sio_mp_json_map(sio_mp_json_t *w, uint32_t n)
         }
     }
 
-    return rc == SIO_OK ? sio_buf_append(w->out, "}", 1) : rc;
+    return rc == SIO_OK ? sio_buf_char(w->out, '}') : rc;
 }
 
 
@@ -477,7 +477,7 @@ sio_mp_json_key(sio_mp_json_t *w)
         return sio_json_quote(w->out, t.u.s.data, t.u.s.len);
     }
 
-    if (sio_buf_append(w->out, "\"", 1) != SIO_OK) {
+    if (sio_buf_char(w->out, '"') != SIO_OK) {
         return SIO_NOMEM;
     }
 
@@ -498,7 +498,7 @@ sio_mp_json_key(sio_mp_json_t *w)
         return SIO_OK;
     }
 
-    return sio_buf_append(w->out, "\"", 1);
+    return sio_buf_char(w->out, '"');
 }
 
 
