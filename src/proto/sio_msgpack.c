@@ -317,6 +317,7 @@ sio_mp_container(sio_mp_reader_t *r, sio_mp_token_t *t, unsigned type,
 sio_rc_t
 sio_mp_skip(sio_mp_reader_t *r)
 {
+    size_t          n;
     unsigned        depth;
     uint64_t        left[SIO_MSGPACK_DEPTH + 1];
     sio_mp_token_t  t;
@@ -336,6 +337,20 @@ sio_mp_skip(sio_mp_reader_t *r)
         }
 
         left[depth]--;
+
+        /* a short string, which most values are, needs no token */
+
+        if (r->pos < r->last && (*r->pos & 0xe0) == 0xa0) {
+
+            n = 1 + (*r->pos & 0x1f);
+
+            if ((size_t) (r->last - r->pos) < n) {
+                return SIO_ERROR;
+            }
+
+            r->pos += n;
+            continue;
+        }
 
         if (sio_mp_next(r, &t) != SIO_OK) {
             return SIO_ERROR;
