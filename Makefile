@@ -43,7 +43,7 @@ RUN_PACKAGES := gcc libc6-dev make pkgconf \
                 ca-certificates
 
 PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
-            libcmocka-dev libmsgpack-dev openssl procps spin \
+            libcmocka-dev libmsgpack-dev openssl procps spin valgrind \
             chromium fonts-inter fonts-noto-color-emoji \
             python3-socketio python3-aiohttp python3-requests \
             python3-websocket python3-redis
@@ -87,13 +87,11 @@ run:  ## install, build, run the chat demo until Ctrl-C
 test: deps  ## install, build, run the tests; T=unit, T=gateway, T=file, T=word
 	@$(MAKE) $(jobs) --no-print-directory build \
 	    $(if $(call only,gateway clients cluster protocol chaos faults fuzz \
-	        differential),,unit-programs) \
-	    $(if $(call only,gateway clients cluster protocol unit fuzz \
-	        differential),, \
-	        faults) \
+	        cost differential),,unit-programs) \
+	    $(if $(call only,gateway clients cluster protocol unit fuzz cost \
+	        differential),,faults) \
 	    $(if $(call only,gateway clients cluster protocol chaos faults unit \
-	        demo),, \
-	        fuzz-programs differential-program)
+	        demo cost),,fuzz-programs differential-program)
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) SIO_FAULTS_MODULE=$(FAULTS_SO) \
 	    SIO_SHIM_LIBRARY=$(SHIM_SO) t/run $(T)
 
@@ -108,6 +106,11 @@ fuzz: fuzz-programs  ## fuzz src/proto, FUZZ_TIME=600 s a codec; T=json for one
 .PHONY: gateway
 gateway: build  ## run the tests with nginx, Redis and official clients
 	@BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run gateway
+
+.PHONY: cost
+cost: build  ## count instructions of the hot path; RENEW=1 keeps the counts
+	@t/deps apt valgrind
+	@RENEW=$(RENEW) BUILD=$(B) SIO_MODULE=$(SIO_MODULE) t/run cost
 
 .PHONY: chaos
 chaos: build faults  ## kill, reload, stop and upgrade for some 20 minutes

@@ -803,6 +803,19 @@ ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
 }
 
 
+/* ngx_array_push(), without a call as long as there is room. */
+
+static ngx_inline void *
+ngx_sio_dispatch_push(ngx_array_t *a, size_t size)
+{
+    if (a->nelts == a->nalloc) {
+        return ngx_array_push(a);
+    }
+
+    return (u_char *) a->elts + size * a->nelts++;
+}
+
+
 /* Notes the messages of the current segment for a client. */
 
 static void
@@ -845,7 +858,7 @@ ngx_sio_dispatch_add_run(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         }
     }
 
-    run = ngx_array_push(&d->runs);
+    run = ngx_sio_dispatch_push(&d->runs, sizeof(ngx_sio_dispatch_run_t));
     if (run == NULL) {
         sc->broken = 1;
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
@@ -866,7 +879,7 @@ ngx_sio_dispatch_add_run(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     sc->run_first = d->runs.nelts - 1;
     sc->run_last = d->runs.nelts - 1;
 
-    dirty = ngx_array_push(&d->dirty);
+    dirty = ngx_sio_dispatch_push(&d->dirty, sizeof(ngx_sio_client_t *));
     if (dirty == NULL) {
         sc->run_first = 0;
         sc->run_last = 0;

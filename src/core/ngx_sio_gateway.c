@@ -34,6 +34,8 @@
 #define NGX_SIO_GATEWAY_CHECK    10        /* sweeps between looks for sessions
                                               that others have ended */
 #define NGX_SIO_GATEWAY_WARN     60000     /* ms between lines on a full zone */
+#define NGX_SIO_GATEWAY_RANDOM   12        /* random bytes of an id */
+#define NGX_SIO_GATEWAY_DRAWN    16        /* ids for which they are drawn */
 
 
 static ngx_int_t ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf,
@@ -69,6 +71,12 @@ static void ngx_sio_gateway_command_lost(void *data);
 
 static int                 ngx_sio_gateway_bells[NGX_SIO_GATEWAY_BELLS];
 static ngx_uint_t          ngx_sio_gateway_have_bells;
+
+/* For the next ids: a draw costs the same for one and for all of them. */
+
+static u_char              ngx_sio_gateway_random[NGX_SIO_GATEWAY_DRAWN]
+                                                 [NGX_SIO_GATEWAY_RANDOM];
+static ngx_uint_t          ngx_sio_gateway_drawn;
 
 /* This worker's gateways. */
 
@@ -611,16 +619,28 @@ ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf)
 ngx_int_t
 ngx_sio_gateway_sid(ngx_sio_gateway_t *gw, u_char *sid)
 {
-    u_char    random[12];
-    uint32_t  counter;
+    u_char    *random;
+    uint32_t   counter;
 
-    if (RAND_bytes(random, sizeof(random)) != 1) {
-        return NGX_ERROR;
+    if (ngx_sio_gateway_drawn == 0) {
+
+        if (RAND_bytes(ngx_sio_gateway_random[0],
+                       sizeof(ngx_sio_gateway_random))
+            != 1)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_sio_gateway_drawn = NGX_SIO_GATEWAY_DRAWN;
     }
+
+    random = ngx_sio_gateway_random[--ngx_sio_gateway_drawn];
 
     counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
                                  __ATOMIC_RELAXED);
     sio_eio_sid(sid, random, counter);
+
+    ngx_explicit_memzero(random, NGX_SIO_GATEWAY_RANDOM);
 
     return NGX_OK;
 }

@@ -47,17 +47,6 @@ ngx_sio_pack_reset(ngx_sio_pack_t *pack, size_t keep)
  * reference, and who is behind gets none.
  */
 
-ngx_uint_t
-ngx_sio_pack_wanted(ngx_sio_client_t *sc)
-{
-    if (sc->carrier) {
-        sc = sc->carrier;
-    }
-
-    return sc->ws.window && sc->out == NULL;
-}
-
-
 u_char *
 ngx_sio_pack_choose(ngx_sio_pack_t *pack, ngx_sio_client_t *sc, u_char *stage,
     const ngx_sio_message_t *messages, ngx_uint_t i, ngx_sio_message_t *msg)

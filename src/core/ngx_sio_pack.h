@@ -29,7 +29,15 @@ ngx_int_t ngx_sio_pack_init(ngx_sio_pack_t *pack, ngx_pool_t *pool);
 void ngx_sio_pack_reset(ngx_sio_pack_t *pack, size_t keep);
 
 /* True if a client takes compressed messages now. */
-ngx_uint_t ngx_sio_pack_wanted(ngx_sio_client_t *sc);
+static ngx_inline ngx_uint_t
+ngx_sio_pack_wanted(const ngx_sio_client_t *sc)
+{
+    if (sc->carrier) {
+        sc = sc->carrier;
+    }
+
+    return sc->ws.window && sc->out == NULL;
+}
 
 /*
  * Describes message i of those in stage in its form for a client, and returns

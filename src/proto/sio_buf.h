@@ -58,6 +58,19 @@ sio_rc_t sio_buf_reserve(sio_buf_t *b, size_t n);
 /* Appends n bytes; SIO_OK or SIO_NOMEM. */
 sio_rc_t sio_buf_append(sio_buf_t *b, const void *data, size_t n);
 
+/* Appends one byte; SIO_OK or SIO_NOMEM. */
+static inline sio_rc_t
+sio_buf_char(sio_buf_t *b, unsigned char c)
+{
+    if (b->len == b->size && sio_buf_reserve(b, 1) != SIO_OK) {
+        return SIO_NOMEM;
+    }
+
+    b->data[b->len++] = c;
+
+    return SIO_OK;
+}
+
 /* Returns the memory and leaves an empty buffer. */
 void sio_buf_free(sio_buf_t *b);
 

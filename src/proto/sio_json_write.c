@@ -86,7 +86,7 @@ sio_json_escape(sio_buf_t *b, const unsigned char *p, size_t len)
         }
     }
 
-    return sio_buf_append(b, "\"", 1);
+    return sio_buf_char(b, '"');
 }
 
 

@@ -317,6 +317,7 @@ sio_mp_container(sio_mp_reader_t *r, sio_mp_token_t *t, unsigned type,
 sio_rc_t
 sio_mp_skip(sio_mp_reader_t *r)
 {
+    size_t          n;
     unsigned        depth;
     uint64_t        left[SIO_MSGPACK_DEPTH + 1];
     sio_mp_token_t  t;
@@ -336,6 +337,20 @@ sio_mp_skip(sio_mp_reader_t *r)
         }
 
         left[depth]--;
+
+        /* a short string, which most values are, needs no token */
+
+        if (r->pos < r->last && (*r->pos & 0xe0) == 0xa0) {
+
+            n = 1 + (*r->pos & 0x1f);
+
+            if ((size_t) (r->last - r->pos) < n) {
+                return SIO_ERROR;
+            }
+
+            r->pos += n;
+            continue;
+        }
 
         if (sio_mp_next(r, &t) != SIO_OK) {
             return SIO_ERROR;
@@ -414,18 +429,18 @@ sio_mp_json_array(sio_mp_json_t *w, uint32_t n)
     uint32_t  i;
     sio_rc_t  rc;
 
-    rc = sio_buf_append(w->out, "[", 1);
+    rc = sio_buf_char(w->out, '[');
 
     for (i = 0; i < n && rc == SIO_OK; i++) {
 
-        if (i && sio_buf_append(w->out, ",", 1) != SIO_OK) {
+        if (i && sio_buf_char(w->out, ',') != SIO_OK) {
             return SIO_NOMEM;
         }
 
         rc = sio_mp_json_value(w);
     }
 
-    return rc == SIO_OK ? sio_buf_append(w->out, "]", 1) : rc;
+    return rc == SIO_OK ? sio_buf_char(w->out, ']') : rc;
 }
 
 
@@ -435,18 +450,18 @@ sio_mp_json_map(sio_mp_json_t *w, uint32_t n)
     uint32_t  i;
     sio_rc_t  rc;
 
-    rc = sio_buf_append(w->out, "{", 1);
+    rc = sio_buf_char(w->out, '{');
 
     for (i = 0; i < n && rc == SIO_OK; i++) {
 
-        if (i && sio_buf_append(w->out, ",", 1) != SIO_OK) {
+        if (i && sio_buf_char(w->out, ',') != SIO_OK) {
             return SIO_NOMEM;
         }
 
         rc = sio_mp_json_key(w);
 
         if (rc == SIO_OK) {
-            rc = sio_buf_append(w->out, ":", 1);
+            rc = sio_buf_char(w->out, ':');
         }
 
         if (rc == SIO_OK) {
@@ -454,7 +469,7 @@ sio_mp_json_map(sio_mp_json_t *w, uint32_t n)
         }
     }
 
-    return rc == SIO_OK ? sio_buf_append(w->out, "}", 1) : rc;
+    return rc == SIO_OK ? sio_buf_char(w->out, '}') : rc;
 }
 
 
@@ -477,7 +492,7 @@ sio_mp_json_key(sio_mp_json_t *w)
         return sio_json_quote(w->out, t.u.s.data, t.u.s.len);
     }
 
-    if (sio_buf_append(w->out, "\"", 1) != SIO_OK) {
+    if (sio_buf_char(w->out, '"') != SIO_OK) {
         return SIO_NOMEM;
     }
 
@@ -498,7 +513,7 @@ sio_mp_json_key(sio_mp_json_t *w)
         return SIO_OK;
     }
 
-    return sio_buf_append(w->out, "\"", 1);
+    return sio_buf_char(w->out, '"');
 }
 
 

@@ -261,13 +261,15 @@ class Gateway {
 
   /**
    * Waits until a worker reads the feed and another is known to have kept what
-   * that one has yet to append, so that it can go on where that one stops;
-   * their pids.
+   * that one has yet to append, so that it can go on where that one stops, and
+   * neither is leaving: who inherits the feed has nobody behind him yet.  Their
+   * pids.
    */
   feedPair() {
     return until(async () => {
       const pair = await this.feedRoles();
-      return pair.every(Boolean) && pair;
+      const staying = this.nginx.workers();
+      return pair.every((pid) => staying.includes(pid)) && pair;
     }, 'a worker that reads the feed, and one that stands by', 20000);
   }
 
