@@ -8,7 +8,7 @@ const path = require('node:path');
 const { chromium } = require('playwright-core');
 
 const {
-  Program, freePort, children, title,
+  Program, freePort, children, title, alive,
 } = require('../../gateway/lib/processes');
 const { until } = require('../../gateway/lib/expect');
 
@@ -88,7 +88,12 @@ class Demo {
 
   async end() {
     if (this.program && !this.program.ended) {
-      await this.program.stop('SIGTERM', 20000);
+      const all = Object.values(this.processes()).flat();
+      try {
+        await this.program.stop('SIGTERM', 20000);
+      } finally {
+        all.filter(alive).forEach((pid) => process.kill(pid, 'SIGKILL'));
+      }
     }
     fs.rmSync(this.dir, { recursive: true, force: true });
   }

@@ -7,8 +7,11 @@ const assert = require('node:assert/strict');
 
 const { Demo, User } = require('./demo');
 
+// A session that was not over before nginx stopped is unknown to the next one.
 const REFUSED = new RegExp(['WebSocket connection to .* failed',
                             'Failed to load resource: net::ERR_',
+                            'Failed to load resource: .* status of 400',
+                            '400: .*transport=polling.*&sid=',
                             'failed: .*transport=polling'].join('|'));
 
 /** A demo and three users; transports: what they are told, none: nothing. */

@@ -63,6 +63,9 @@ class Program {
       return await within(this.exited, `${this.name} ends on ${signal}`, ms);
     } catch (error) {
       this.kill('SIGKILL');
+      // children of its own may still hold them
+      this.child.stdout.destroy();
+      this.child.stderr.destroy();
       await this.exited;
       throw error;
     }
