@@ -79,12 +79,15 @@ for (const where of ['the master', 'a new worker']) {
 
     for (let n = first, i = 0; n <= calls && i < ROUNDS; n += step, i++) {
       await t.test(`allocation ${n} of ${Math.round(calls)}`, async (t) => {
+        await until(() => (
+          gw.nginx.workers({ leaving: true }).length === WORKERS),
+                    'those who leave are gone');
         ledger.start(100, (number) => `r${number % 3}`);
-        shim.arm({ ...plan(), nth: n });
-        await attempt(gw, shim);
-        await ledger.more(20);
-        shim.disarm();
         try {
+          shim.arm({ ...plan(), nth: n });
+          await attempt(gw, shim);
+          await ledger.more(20);
+          shim.disarm();
           await repair(gw, members);
           await ledger.more(10);
           ledger.stop();
