@@ -20,7 +20,7 @@
                                                   spread over this time */
 #define NGX_SIO_FEED_SETTLE       300          /* ms: on a reload, until those
                                                   who leave have said so */
-#define NGX_SIO_FEED_LINGER       5000         /* ms: for a standby to come, */
+#define NGX_SIO_FEED_LINGER       1500         /* ms: for a standby to come, */
 #define NGX_SIO_FEED_LINGER_BEAT  500          /*   then for a heartbeat */
 
 
