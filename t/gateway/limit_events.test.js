@@ -204,7 +204,7 @@ test('a flood', async (t) => {
     await gw.settle(other);
     slowest = Math.max(slowest, performance.now() - from);
   }
-  await until(() => flood.disconnects.length > 2, 'closes');
+  await until(() => flood.disconnects.length > 2, 'closes', 30000);
   running = false;
 
   assert.ok(slowest < 2000, `${slowest} ms`);
