@@ -18,7 +18,6 @@ const start = (t, workers, { block, ...options } = {}) => gateway(t, {
   block: { namespace: '/ /admin', ...block },
   locations: {
     '/socket.io/': {},
-    '= /status': { socketio: null, socketio_status: 'mew' },
   },
   ...options,
 });
@@ -28,8 +27,6 @@ const command = (gw, what) => gw.redis.commands.publish(
   CHANNEL,
   typeof what === 'string' || Buffer.isBuffer(what) ? what
     : JSON.stringify(what));
-
-const status = async (gw) => (await fetch(`${gw.url}/status`)).json();
 
 /** The values of all events of that name so far. */
 const values = (client, event = 'e') => (
@@ -113,7 +110,7 @@ eachWorkers([1, 3], 'each op', async (t, workers) => {
       });
 
       await t.test('ack', async () => {
-        const before = (await status(gw)).acks;
+        const before = (await gw.status()).acks;
         const answers = [];
         ann.socket.emit('ask', (...args) => answers.push(['a', ...args]));
         ann.socket.emit('ask', (...args) => answers.push(['b', ...args]));
@@ -125,7 +122,7 @@ eachWorkers([1, 3], 'each op', async (t, workers) => {
         await until(() => answers.length === 3, 'answers');
         await gw.settle(everybody);
         assert.deepEqual(answers.sort(), [['a'], ['b', 1, {}], ['c']]);
-        const after = (await status(gw)).acks;
+        const after = (await gw.status()).acks;
         assert.equal(after.relayed - before.relayed, 4);
         assert.equal(after.unknown, before.unknown);
       });
@@ -133,13 +130,13 @@ eachWorkers([1, 3], 'each op', async (t, workers) => {
       await t.test('ack for no socket', async () => {
         // A room of that name has nothing to do with it.
         const gone = 'AAAAAAAAAAAAAAAAAAAA';
-        const before = (await status(gw)).acks;
+        const before = (await gw.status()).acks;
         await command(gw, { op: 'join', all: true, rooms: gone });
         for (const sid of [gone, `all-${kind}`, admin.id]) {
           await command(gw, { op: 'ack', sid, ack: 0, args: [1] });
         }
         await gw.settle(everybody);
-        const after = (await status(gw)).acks;
+        const after = (await gw.status()).acks;
         assert.equal(after.unknown - before.unknown, 3);
         assert.equal(after.relayed, before.relayed);
       });
@@ -195,10 +192,10 @@ test('commands that are none', async (t) => {
   const gw = await start(t, 1, { block: { log: '4m' } });
   const client = await gw.connect({ user: 'ann' });
   const bad = async (what) => {
-    const before = await status(gw);
+    const before = await gw.status();
     await command(gw, what);
     await gw.settle(client);
-    const after = await status(gw);
+    const after = await gw.status();
     assert.deepEqual([after.malformed - before.malformed,
                       after.too_large - before.too_large,
                       after.events.in - before.events.in], [1, 0, 1]);
@@ -263,12 +260,12 @@ test('commands that are none', async (t) => {
   await t.test('more than a quarter of the log', async () => {
     const large = Array.from({ length: 20 }, (_, i) => (
       { event: 'large', args: [i, 'x'.repeat(60000)] }));
-    const before = await status(gw);
+    const before = await gw.status();
     await command(gw, large);
     await command(gw, { event: 'large', args: ['x'.repeat(1 << 20)] });
     await command(gw, large.slice(0, 10));
     await gw.settle(client);
-    const after = await status(gw);
+    const after = await gw.status();
     assert.equal(after.too_large - before.too_large, 2);
     assert.equal(after.malformed, before.malformed);
     assert.deepEqual(values(client, 'large'), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);

@@ -25,7 +25,6 @@ const start = (t, workers, { block, location, ...options } = {}) => gateway(t, {
                          '7 stream=up', '"a b" stream=up'],
       ...location,
     },
-    '= /status': { socketio: null, socketio_status: 'mew' },
   },
   ...options,
 });
@@ -50,8 +49,6 @@ const filled = (gw, count, key) => until(async () => {
   const list = await entries(gw, key);
   return list.length >= count && list;
 }, `${count} entries`);
-
-const status = async (gw) => (await fetch(`${gw.url}/status`)).json();
 
 eachWorkers([1, 3], 'an entry', async (t, workers) => {
   const gw = await start(t, workers);
@@ -107,7 +104,7 @@ eachWorkers([1, 3], 'an entry', async (t, workers) => {
   });
 
   await t.test('is counted', async () => {
-    const { forward } = await status(gw);
+    const { forward } = await gw.status();
     assert.ok(forward.accepted >= 10, JSON.stringify(forward));
     assert.equal(forward.refused, 0);
   });
@@ -246,7 +243,7 @@ eachWorkers([1, 3], 'Redis is away', async (t, workers) => {
   }
 
   await t.test('and it is counted', async () => {
-    const { forward } = await status(gw);
+    const { forward } = await gw.status();
     assert.ok(forward.refused >= 12, JSON.stringify(forward));
   });
 });

@@ -21,7 +21,6 @@ const start = (t, workers, { block, location, ...options } = {}) => gateway(t, {
   block: { namespace: '/ /admin', node: 'n1', ...block },
   locations: {
     '/socket.io/': { socketio_forward: ['* stream=up'], ...location },
-    '= /status': { socketio: null, socketio_status: 'mew' },
   },
   ...options,
 });
@@ -50,8 +49,6 @@ async function tellsOf(gw, sid, count, ms) {
 const gone = async (gw, sid, ms) => until(
   async () => (await told(gw, sid)).at(-1)?.[0] === '$disconnect',
   `$disconnect of ${sid}`, ms);
-
-const status = async (gw) => (await fetch(`${gw.url}/status`)).json();
 
 eachWorkers([1, 3], 'a socket comes, speaks, and goes', async (t, workers) => {
   const gw = await start(t, workers);
@@ -89,8 +86,8 @@ eachWorkers([1, 3], 'a socket comes, speaks, and goes', async (t, workers) => {
   await t.test('without a payload', async () => {
     const text = await entries(gw);
     assert.ok(text.every((e) => !e.args.includes('eyJ')));
-    assert.equal((await status(gw)).forward.lost, 0);
-    await until(async () => (await status(gw)).forward.waiting === 0,
+    assert.equal((await gw.status()).forward.lost, 0);
+    await until(async () => (await gw.status()).forward.waiting === 0,
                 'nothing waits');
   });
 });
@@ -244,7 +241,7 @@ eachWorkers([3], 'a socket ends with events on their way', async (t, workers) =>
   for (const session of sessions) {
     session.send('42["x"]').catch(() => {});
   }
-  await until(async () => (await status(gw)).forward.waiting >= 24,
+  await until(async () => (await gw.status()).forward.waiting >= 24,
               'all have ended');
   gw.redis.program.kill('SIGCONT');
   for (const { id } of sessions) {
@@ -297,13 +294,13 @@ eachWorkers([1, 3], 'a socket that is recovered', async (t, workers) => {
       (i) => gw.rawConnect({ user: `slow${i}` }));
     gw.redis.program.kill('SIGSTOP');
     clients.forEach((c) => c.ws.destroy());
-    await until(async () => (await status(gw)).forward.waiting === 12,
+    await until(async () => (await gw.status()).forward.waiting === 12,
                 'farewells');
     const again = await parallel(clients, 12, (c) => gw.rawClient({
       user: c.name, auth: { ...gw.auth({ user: c.name }), pid: c.pid },
     }));
     // A round trip of each worker.
-    await parallel([...Array(12)], 12, () => status(gw));
+    await parallel([...Array(12)], 12, () => gw.status());
     assert.ok(again.every((c) => c.connects === 0));
     gw.redis.program.kill('SIGCONT');
     for (const client of again) {
@@ -412,7 +409,7 @@ eachWorkers([1, 3], 'Redis is away', async (t, workers) => {
     for (const client of clients) {
       client.close();
     }
-    await until(async () => (await status(gw)).forward.waiting === 60,
+    await until(async () => (await gw.status()).forward.waiting === 60,
                 'farewells');
     await gw.redis.start();
     await until(async () => (await entries(gw)).length >= 60,
@@ -420,7 +417,7 @@ eachWorkers([1, 3], 'Redis is away', async (t, workers) => {
     const list = await entries(gw);
     assert.ok(list.every((e) => e.event === '$disconnect'));
     assert.deepEqual(list.map((e) => e.sid).sort(), [...ids].sort());
-    await until(async () => (await status(gw)).forward.waiting === 0,
+    await until(async () => (await gw.status()).forward.waiting === 0,
                 'nothing waits');
   });
 
@@ -450,7 +447,7 @@ eachWorkers([1, 3], 'Redis refuses', async (t, workers) => {
   await until(async () => (await told(gw, client.id)).length > 0
               && client.socket.connected, 'it is heard', 15000);
   assert.ok(client.connects >= last);
-  await until(async () => (await status(gw)).forward.waiting === 0,
+  await until(async () => (await gw.status()).forward.waiting === 0,
               'nothing waits', 15000);
   assert.match(gw.nginx.log(), /refused the entry of an event: WRONGTYPE/);
   client.close();

@@ -20,11 +20,8 @@ const start = (t, workers, limit, block) => gateway(t, {
   block: { namespace: '/ /admin', ...block },
   locations: {
     '/socket.io/': { socketio_forward: '* stream=up', socketio_limit: limit },
-    '= /status': { socketio: null, socketio_status: 'mew' },
   },
 });
-
-const status = async (gw) => (await fetch(`${gw.url}/status`)).json();
 
 /** All entries of a user: [event, first argument]. */
 const told = async (gw, user) => (await gw.redis.commands.xRange('up', '-', '+'))
@@ -38,7 +35,7 @@ const range = (first, last) => Array.from({ length: last - first + 1 },
 
 /** Waits until no end is to be told any more. */
 const quiet = (gw) => until(async () => (
-  (await status(gw)).forward.waiting === 0), 'all ends are told');
+  (await gw.status()).forward.waiting === 0), 'all ends are told');
 
 eachWorkers([1, 3], 'the oldest of a user', async (t, workers) => {
   const gw = await start(t, workers, 'connections_per_user=2');
@@ -118,8 +115,8 @@ eachWorkers([1, 3], 'workers are killed', async (t, workers) => {
     await until(async () => await left(user) >= 6, `six ends of ${user}`);
   }
 
-  await until(async () => (await status(gw)).sessions.live === 0, 'the end');
-  const { limits } = await status(gw);
+  await until(async () => (await gw.status()).sessions.live === 0, 'the end');
+  const { limits } = await gw.status();
   assert.deepEqual([limits.closed, limits.limited], [0, 0]);
 });
 
@@ -130,16 +127,16 @@ test('Redis is away', async (t) => {
   const first = await gw.connect({ user: 'u' });
   const second = await gw.connect({ user: 'u' });
   await gw.redis.stop();
-  await until(async () => (await status(gw)).redis.connected === false,
+  await until(async () => (await gw.status()).redis.connected === false,
               'Redis is away');
   first.stay();
   first.socket.io.engine.close();
-  await until(async () => (await status(gw)).forward.waiting === 1, 'one waits');
+  await until(async () => (await gw.status()).forward.waiting === 1, 'one waits');
   await gw.redis.start();
   const third = await gw.connect({ user: 'u' });
   await gw.settle(second, third);
   assert.deepEqual(second.disconnects, []);
   await quiet(gw);
-  assert.equal((await status(gw)).forward.disconnects, 1);
+  assert.equal((await gw.status()).forward.disconnects, 1);
   first.close();
 });

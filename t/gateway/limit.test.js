@@ -18,14 +18,11 @@ const start = (t, workers, limit, { block, location, ...options } = {}) => (
     block: { namespace: '/ /admin', ...block },
     locations: {
       '/socket.io/': { socketio_limit: limit, ...location },
-      '= /status': { socketio: null, socketio_status: 'mew' },
     },
     ...options,
   }));
 
 const from = (address) => ({ headers: { 'X-Real-IP': address } });
-
-const status = async (gw) => (await fetch(`${gw.url}/status`)).json();
 
 /** A handshake that must be refused for its address. */
 async function refused(opening) {
@@ -58,8 +55,8 @@ eachWorkers([1, 3], 'connections of an address', async (t, workers) => {
   await t.test('one too many', async () => {
     await refused(gw.polling(a));
     await refused(gw.socket(a));
-    assert.equal((await status(gw)).limits.refused, 2);
-    assert.equal((await status(gw)).refused, 0);
+    assert.equal((await gw.status()).limits.refused, 2);
+    assert.equal((await gw.status()).refused, 0);
   });
 
   await t.test('of others', async () => {
@@ -205,7 +202,7 @@ eachWorkers([1, 3], 'connections of a user', async (t, workers) => {
   });
 
   await t.test('is counted', async () => {
-    const { limits } = await status(gw);
+    const { limits } = await gw.status();
     assert.equal(limits.closed, 3 * 3 + 1 + 1 + 1 + 28);
     assert.deepEqual([limits.limited, limits.refused], [0, 0]);
   });
@@ -222,7 +219,7 @@ eachWorkers([1, 3], 'parked sockets', async (t, workers) => {
   await gw.settle(first, second);
 
   await first.away();
-  await until(async () => (await status(gw)).sessions.parked === 1, 'parked');
+  await until(async () => (await gw.status()).sessions.parked === 1, 'parked');
   const third = await gw.connect({ user: 'u' });
   await gw.settle(second, third);
   assert.deepEqual(second.disconnects, []);
@@ -231,7 +228,7 @@ eachWorkers([1, 3], 'parked sockets', async (t, workers) => {
   await until(() => second.disconnects.length === 1, 'the second is out');
   assert.equal(second.disconnects[0], 'io server disconnect');
   await gw.settle(first, third);
-  assert.equal((await status(gw)).limits.closed, 1);
+  assert.equal((await gw.status()).limits.closed, 1);
 });
 
 eachWorkers([1, 3], 'a worker is killed', async (t, workers) => {
@@ -251,7 +248,7 @@ eachWorkers([1, 3], 'a worker is killed', async (t, workers) => {
   const after = await fill();
   await refused(gw.socket(a));
   await gw.settle(after);
-  assert.equal((await status(gw)).limits.closed, 0);
+  assert.equal((await gw.status()).limits.closed, 0);
 });
 
 test('a reload keeps the counts', async (t) => {
@@ -274,7 +271,7 @@ test('a reload keeps the counts', async (t) => {
   const third = await gw.joined({ user: 'u', ...from('192.0.2.2') });
   await gw.polling(a);
   await refused(gw.polling(a));
-  assert.equal((await status(gw)).limits.closed, 1);
+  assert.equal((await gw.status()).limits.closed, 1);
   assert.ok(await second.alive());
   await gw.drain(third);
 });

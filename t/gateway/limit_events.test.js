@@ -24,12 +24,9 @@ const start = (t, workers, { limit, ...options } = {}) => gateway(t, {
       socketio_forward: 'say stream=up',
       socketio_limit: limit || `events=1/s burst=${BURST}`,
     },
-    '= /status': { socketio: null, socketio_status: 'mew' },
   },
   ...options,
 });
-
-const status = async (gw) => (await fetch(`${gw.url}/status`)).json();
 
 /** The first arguments of what was forwarded: [time in ms, argument]. */
 async function forwarded(gw, count) {
@@ -56,7 +53,7 @@ eachWorkers([1, 3], 'over a WebSocket', async (t, workers) => {
   const gw = await start(t, workers);
   await gw.live();
   const ws = await gw.joined({ user: 'u' });
-  const { events } = await status(gw);
+  const { events } = await gw.status();
 
   await t.test('a burst is taken, more is refused', async () => {
     write(ws, ...range(1, 7).map((n) => say(n)));
@@ -96,7 +93,7 @@ eachWorkers([1, 3], 'over a WebSocket', async (t, workers) => {
   });
 
   await t.test('nothing of it is in the log', async () => {
-    const now = await status(gw);
+    const now = await gw.status();
     assert.equal(now.events.in, events.in);
     assert.equal(now.limits.limited, 6);
     assert.equal(now.limits.closed, 0);
@@ -120,7 +117,7 @@ eachWorkers([1, 3], 'over a WebSocket', async (t, workers) => {
     assert.equal(await flood.closing(), 1008);
     assert.deepEqual(flood.messages.map(ack),
                      range(BURST + 1, 11 * BURST).map((n) => [n, REFUSED]));
-    const now = await status(gw);
+    const now = await gw.status();
     assert.equal(now.limits.closed, 1);
     assert.equal(now.closes['rate limit exceeded'], 1);
     assert.equal(gw.nginx.log(/client closed: rate limit exceeded/).length, 1);
@@ -176,7 +173,7 @@ eachWorkers([1, 3], 'over long-polling', async (t, workers) => {
     const post = session.post(range(1, 20 * BURST).map((n) => say(n)).join(RS));
     await post.catch(() => {});
     await until(async () => !await session.alive(), 'the end of the session');
-    const { limits, closes } = await status(gw);
+    const { limits, closes } = await gw.status();
     assert.equal(limits.closed, 1);
     assert.equal(closes['rate limit exceeded'], 1);
   });
@@ -188,7 +185,7 @@ test('a flood', async (t) => {
   const gw = await start(t, 1, { limit: 'events=20/s burst=20' });
   const other = await gw.connect({ user: 'other' });
   const flood = gw.client({ user: 'flood' });
-  const { head } = (await status(gw)).log;
+  const { head } = (await gw.status()).log;
   let running = true;
 
   flood.socket.on('connect', async () => {
@@ -213,7 +210,7 @@ test('a flood', async (t) => {
   assert.ok(slowest < 2000, `${slowest} ms`);
   assert.ok(flood.received('error').length > 0);
   assert.deepEqual(other.disconnects, []);
-  const now = await status(gw);
+  const now = await gw.status();
   assert.ok(now.log.head - head < 1 << 20, `${now.log.head - head}`);
   assert.ok(now.limits.closed > 2);
   flood.close();
@@ -228,13 +225,13 @@ test('a client that waits for a token may go', async (t) => {
   write(ws, ...range(1, 6).map((n) => say(n)));
   assert.deepEqual(ack(await ws.next()), [6, REFUSED]);
   ws.destroy();
-  await until(async () => (await status(gw)).sessions.live === 0, 'the end');
+  await until(async () => (await gw.status()).sessions.live === 0, 'the end');
 
   const session = await gw.polled({ user: 'v' });
   const connection = await session.connection();
   connection.send(request('POST', session.path(), {
     body: range(1, 6).map((n) => say(n)).join(RS) }));
-  await until(async () => (await status(gw)).limits.limited === 2, 'refusal');
+  await until(async () => (await gw.status()).limits.limited === 2, 'refusal');
   connection.destroy();
-  await until(async () => (await status(gw)).sessions.live === 0, 'the end');
+  await until(async () => (await gw.status()).sessions.live === 0, 'the end');
 });
