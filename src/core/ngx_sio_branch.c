@@ -7,6 +7,7 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_arrive.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_turn.h"
 
 
 static ngx_int_t ngx_sio_branch_make_polling_locked(ngx_sio_client_t *sc);
@@ -303,6 +304,7 @@ ngx_sio_branch_forget(ngx_sio_client_t *carrier)
         }
 
         ngx_sio_arrive_cancel(sc);
+        ngx_sio_turn_drop(sc);
 
         ngx_free(sc);
     }

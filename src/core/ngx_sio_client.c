@@ -8,13 +8,13 @@
 #include "ngx_sio_arrive.h"
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
-#include "ngx_sio_dispatch.h"
 #include "ngx_sio_greet.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_partial.h"
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_share.h"
+#include "ngx_sio_turn.h"
 
 #include <sio_packet.h>
 
@@ -78,6 +78,7 @@ void
 ngx_sio_client_forget(ngx_sio_client_t *sc)
 {
     ngx_sio_branch_forget(sc);
+    ngx_sio_turn_drop(sc);
 
     if (sc->in_everyone) {
         ngx_sio_client_exit(sc);
@@ -175,6 +176,9 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 {
     ngx_sio_gateway_t  *gw;
 
+    /* what was published before */
+    ngx_sio_turn_flush(sc);
+
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
     }
@@ -198,6 +202,8 @@ ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
 {
     ngx_sio_message_t   msg;
     ngx_sio_gateway_t  *gw;
+
+    ngx_sio_turn_flush(sc);
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
@@ -414,7 +420,7 @@ ngx_sio_client_end_socket(ngx_sio_client_t *sc)
     nsp.data = name.data;
     nsp.len = name.len;
 
-    ngx_sio_dispatch_flush_client(sc->gateway, sc);
+    ngx_sio_turn_flush(sc);
     ngx_sio_client_packet(sc, SIO_DISCONNECT, &nsp, NULL, 0);
 
     ngx_sio_client_drop(sc, NGX_SIO_CLOSE_SERVER);
@@ -445,6 +451,9 @@ ngx_sio_client_drop(ngx_sio_client_t *sc, ngx_uint_t reason)
     if (sc->state == NGX_SIO_CLIENT_CONNECTED) {
         sc->state = NGX_SIO_CLIENT_OPEN;
     }
+
+    /* the next socket must not get what was for this one */
+    ngx_sio_turn_drop(sc);
 
     if (sc->session == 0 || !(sc->in_everyone || sc->partly)) {
         return;
@@ -619,6 +628,8 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
     gw = sc->gateway;
 
     ngx_queue_remove(&sc->link);
+
+    ngx_sio_turn_drop(sc);
 
     if (sc->carrier == NULL) {
 

@@ -8,6 +8,7 @@
 #include "ngx_sio_dispatch.h"
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
+#include "ngx_sio_turn.h"
 
 
 static void ngx_sio_command_collect(ngx_sio_gateway_t *gw,
@@ -65,7 +66,7 @@ ngx_sio_command_run(ngx_sio_gateway_t *gw, const sio_record_t *rec)
         default: /* SIO_RECORD_DISCONNECT */
 
             /* after all that was published before */
-            ngx_sio_dispatch_flush_client(gw, sc[i]);
+            ngx_sio_turn_flush(sc[i]);
 
             if (rec->flags & SIO_RECORD_QUIET) {
                 ngx_sio_client_disconnect(sc[i]);

@@ -10,32 +10,16 @@
 #include "ngx_sio_command.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_owned.h"
-#include "ngx_sio_pack.h"
 #include "ngx_sio_presence.h"
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_slow.h"
+#include "ngx_sio_turn.h"
 #include "ngx_sio_wire.h"
 
 
-#define NGX_SIO_DISPATCH_STAGE  262144    /* bytes staged in one turn */
-#define NGX_SIO_DISPATCH_KEEP   2097152   /* largest staging buffer kept */
-#define NGX_SIO_DISPATCH_RUNS   262144    /* runs noted in one turn */
-#define NGX_SIO_DISPATCH_GATHER 65536     /* bytes of a client that are copied
-                                             for the sake of one send */
-#define NGX_SIO_DISPATCH_MESSAGES  256    /*   and messages */
 #define NGX_SIO_DISPATCH_OWN    256       /* exceptions of one segment */
-#define NGX_SIO_DISPATCH_TURNS  16        /* turns, and sends, before others */
-#define NGX_SIO_DISPATCH_SENDS  16384     /*   are served */
-
-
-/* Messages [first .. first + n) of the turn go to one client. */
-
-typedef struct {
-    uint32_t                  first;
-    uint32_t                  n;
-    uint32_t                  next;       /* index of its next run, or 0 */
-} ngx_sio_dispatch_run_t;
+#define NGX_SIO_DISPATCH_TURNS  16        /* turns before others are served */
 
 
 /* Message n of the turn is about the user of a client, who is not told. */
@@ -56,6 +40,7 @@ typedef struct {
     ngx_sio_client_t         *client;     /* whose own id is the name */
     ngx_uint_t                simple;     /* room and client are all of it */
     ngx_uint_t                drop;       /* volatile */
+    ngx_uint_t                prompt;     /* they are few */
 } ngx_sio_dispatch_audience_t;
 
 
@@ -64,15 +49,8 @@ struct ngx_sio_dispatch_s {
     ngx_event_t               event;
     ngx_connection_t          ident;      /* event.data, for debug logs */
 
-    sio_buf_t                 stage;      /* framed messages of this turn */
-    ngx_array_t               messages;   /* ngx_sio_message_t */
-    ngx_sio_pack_t            pack;       /* of them, compressed */
-    ngx_array_t               runs;       /* ngx_sio_dispatch_run_t; [0] none */
-    ngx_array_t               dirty;      /* ngx_sio_client_t *: have runs */
     ngx_array_t               own;        /* ngx_sio_dispatch_own_t: of the
                                              segment, in order */
-    ngx_pool_t               *pool;
-
     uint64_t                  mark;       /* serial of the segment */
     uint32_t                  segment;    /* its first message */
     ngx_sio_dispatch_audience_t  audience;
@@ -80,21 +58,23 @@ struct ngx_sio_dispatch_s {
 
 
 static void ngx_sio_dispatch_handler(ngx_event_t *ev);
-static ngx_int_t ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw);
+static ngx_int_t ngx_sio_dispatch_read(ngx_sio_gateway_t *gw);
+static void ngx_sio_dispatch_end(ngx_sio_gateway_t *gw);
+static ngx_int_t ngx_sio_dispatch_passed(ngx_sio_gateway_t *gw);
 static ngx_int_t ngx_sio_dispatch_record(ngx_sio_gateway_t *gw,
     uint64_t off, sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_unread(ngx_sio_gateway_t *gw,
     const sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
+static ngx_uint_t ngx_sio_dispatch_is_small(ngx_sio_gateway_t *gw,
+    const sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
 static ngx_int_t ngx_sio_dispatch_session(ngx_sio_gateway_t *gw,
     sio_record_t *rec);
-static void ngx_sio_dispatch_flush_sockets(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc);
 static void ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_others(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
@@ -102,24 +82,13 @@ static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
     ngx_sio_dispatch_each_pt each, void *data);
 static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     void *data);
-static void ngx_sio_dispatch_add_run(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc, uint32_t first, uint32_t n);
-static void ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw);
-static ngx_int_t ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc, ngx_sio_dispatch_run_t *run);
-static void ngx_sio_dispatch_packed(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc, ngx_sio_dispatch_run_t *run);
-static ngx_int_t ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
-
-
-/* The runs of one client, joined. */
-
-static u_char  ngx_sio_dispatch_gathered[NGX_SIO_DISPATCH_GATHER];
+static void ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
 
 
 ngx_sio_dispatch_t *
 ngx_sio_dispatch_create(ngx_sio_gateway_t *gw)
 {
+    ngx_pool_t          *pool;
     ngx_sio_dispatch_t  *d;
 
     d = ngx_calloc(sizeof(ngx_sio_dispatch_t), gw->log);
@@ -134,18 +103,10 @@ ngx_sio_dispatch_create(ngx_sio_gateway_t *gw)
     d->event.handler = ngx_sio_dispatch_handler;
     d->event.log = gw->log;
 
-    d->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, gw->log);
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, gw->log);
 
-    if (d->pool == NULL
-        || ngx_array_init(&d->messages, d->pool, 1024,
-                          sizeof(ngx_sio_message_t))
-           != NGX_OK
-        || ngx_sio_pack_init(&d->pack, d->pool) != NGX_OK
-        || ngx_array_init(&d->runs, d->pool, 4096,
-                          sizeof(ngx_sio_dispatch_run_t))
-           != NGX_OK
-        || ngx_array_init(&d->dirty, d->pool, 4096, sizeof(void *)) != NGX_OK
-        || ngx_array_init(&d->own, d->pool, NGX_SIO_DISPATCH_OWN,
+    if (pool == NULL
+        || ngx_array_init(&d->own, pool, NGX_SIO_DISPATCH_OWN,
                           sizeof(ngx_sio_dispatch_own_t))
            != NGX_OK)
     {
@@ -177,11 +138,16 @@ ngx_sio_dispatch_handler(ngx_event_t *ev)
 }
 
 
+/*
+ * Reads and sends in turn, until nothing is left or others have to be served;
+ * to them belongs the feed, from which more may come.
+ */
+
 void
 ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
 {
     ngx_int_t   rc;
-    ngx_uint_t  n, sends;
+    ngx_uint_t  n;
 
     if (gw->slot == 0) {
         return;
@@ -191,27 +157,25 @@ ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
         ngx_sio_gateway_emptied(gw);
     }
 
-    sends = 0;
+    rc = NGX_OK;
 
-    for (n = 0;
-         n < NGX_SIO_DISPATCH_TURNS && sends < NGX_SIO_DISPATCH_SENDS;
-         n++)
-    {
-        rc = ngx_sio_dispatch_turn(gw);
+    for (n = 0; n < NGX_SIO_DISPATCH_TURNS; n++) {
 
-        sends += gw->dispatch->dirty.nelts;
-
-        if (rc != NGX_DECLINED) {
-            ngx_sio_arrive_resume(gw);
-        }
+        rc = ngx_sio_dispatch_read(gw);
 
         if (rc == NGX_DECLINED) {
+            break;
+        }
 
-            if (ngx_sio_dispatch_overrun(gw) != NGX_OK) {
-                break;
-            }
+        ngx_sio_arrive_resume(gw);
 
-            continue;
+        if (ngx_sio_turn_serve(gw) == NGX_AGAIN) {
+            break;
+        }
+
+        if (ngx_sio_dispatch_passed(gw) != NGX_OK) {
+            rc = NGX_DECLINED;
+            break;
         }
 
         if (rc == NGX_BUSY) {
@@ -226,40 +190,33 @@ ngx_sio_dispatch_run(ngx_sio_gateway_t *gw)
         }
     }
 
+    if (rc == NGX_DECLINED) {
+        ngx_sio_dispatch_overrun(gw);
+    }
+
     ngx_post_event(&gw->dispatch->event, &ngx_posted_next_events);
 }
 
 
 /*
- * NGX_OK: there may be more; NGX_AGAIN: the head is reached; NGX_BUSY: there is
- * no memory for the next record; NGX_DECLINED: the log has gone on without this
- * worker.
+ * Adds to the turn what the log has.  NGX_OK: there may be more; NGX_AGAIN: the
+ * head is reached; NGX_BUSY: there is no memory for the next record;
+ * NGX_DECLINED: the log has gone on without this worker.
  */
 
 static ngx_int_t
-ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
+ngx_sio_dispatch_read(ngx_sio_gateway_t *gw)
 {
-    uint64_t             off;
-    ngx_int_t            rc;
-    sio_record_t         rec;
-    ngx_sio_zone_t      *z;
-    ngx_sio_dispatch_t  *d;
-
-    z = gw->zone;
-    d = gw->dispatch;
-
-    d->messages.nelts = 0;
-    d->runs.nelts = 1;
-    d->dirty.nelts = 0;
-    d->stage.len = 0;
-    d->segment = 0;
-    d->own.nelts = 0;
-    ngx_sio_pack_reset(&d->pack, NGX_SIO_DISPATCH_KEEP);
+    uint64_t      off;
+    ngx_int_t     rc;
+    sio_record_t  rec;
 
     off = gw->cursor;
+    rc = NGX_OK;
 
-    do {
-        rc = ngx_sio_log_next(z, &off, &rec);
+    while (!ngx_sio_turn_full(gw->turn)) {
+
+        rc = ngx_sio_log_next(gw->zone, &off, &rec);
 
         if (rc != NGX_OK) {
             break;
@@ -273,20 +230,31 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
 
         off += rec.size;
         gw->cursor = off;
-
-    } while (d->stage.len < NGX_SIO_DISPATCH_STAGE
-             && d->runs.nelts < NGX_SIO_DISPATCH_RUNS);
+    }
 
     ngx_sio_dispatch_segment(gw);
-    ngx_sio_dispatch_flush(gw);
 
-    if (d->stage.size > NGX_SIO_DISPATCH_KEEP) {
-        sio_buf_free(&d->stage);
-    }
+    return rc;
+}
 
-    if (rc == NGX_DECLINED) {
-        return NGX_DECLINED;
-    }
+
+static void
+ngx_sio_dispatch_end(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_turn_end(gw->turn);
+    gw->dispatch->segment = 0;
+}
+
+
+/*
+ * All that was read is sent.  NGX_OK, or NGX_DECLINED: the log has gone on
+ * without this worker.
+ */
+
+static ngx_int_t
+ngx_sio_dispatch_passed(ngx_sio_gateway_t *gw)
+{
+    ngx_sio_dispatch_end(gw);
 
     /*
      * Writers may go three quarters of the log beyond the cursor that they
@@ -294,13 +262,9 @@ ngx_sio_dispatch_turn(ngx_sio_gateway_t *gw)
      * stands in the other 7/32 before the cursor is safe when it is published.
      */
 
-    ngx_sio_slow_rescue(gw, gw->cursor - z->sh->log_size / 32 * 7);
+    ngx_sio_slow_rescue(gw, gw->cursor - gw->zone->sh->log_size / 32 * 7);
 
-    if (ngx_sio_log_advance(z, gw->slot, gw->cursor) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    return rc;
+    return ngx_sio_log_advance(gw->zone, gw->slot, gw->cursor);
 }
 
 
@@ -400,13 +364,16 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
     ngx_int_t                     rc;
     uint64_t                      hash;
     sio_str_t                     name;
+    ngx_sio_turn_t               *t;
     ngx_sio_dispatch_t           *d;
     ngx_sio_dispatch_audience_t   to;
 
+    t = gw->turn;
     d = gw->dispatch;
 
     to.room = NULL;
     to.client = NULL;
+    to.prompt = 0;
     to.simple = (rec->except == 0 && rec->rooms <= 1);
     to.drop = rec->flags & SIO_RECORD_VOLATILE;
 
@@ -433,7 +400,7 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
             }
         }
 
-        if (d->segment == d->messages.nelts
+        if (d->segment == t->messages.nelts
             || !d->audience.simple || d->audience.room != to.room
             || d->audience.client != to.client || d->audience.drop != to.drop)
         {
@@ -443,6 +410,8 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
         return ngx_sio_dispatch_stage(gw, rec);
     }
+
+    to.prompt = ngx_sio_dispatch_is_small(gw, rec);
 
     ngx_sio_dispatch_segment(gw);
     d->audience = to;
@@ -454,9 +423,32 @@ ngx_sio_dispatch_emit(ngx_sio_gateway_t *gw, sio_record_t *rec)
     }
 
     ngx_sio_dispatch_addressed(gw, rec, ngx_sio_dispatch_add, NULL);
-    d->segment = d->messages.nelts;
+    d->segment = t->messages.nelts;
 
     return NGX_OK;
+}
+
+
+/* True if a record addresses but a few here. */
+
+static ngx_uint_t
+ngx_sio_dispatch_is_small(ngx_sio_gateway_t *gw, const sio_record_t *rec)
+{
+    unsigned               i;
+    sio_str_t              name;
+    ngx_uint_t             n;
+    ngx_sio_rooms_room_t  *room;
+
+    n = rec->rooms ? 0 : gw->rooms->everyone[rec->nsp].nmembers;
+
+    for (i = 0; i < rec->rooms && n <= NGX_SIO_TURN_SMALL; i++) {
+        name = sio_record_name(rec, i);
+        room = ngx_sio_rooms_find(gw->rooms, sio_record_hashes(rec)[i],
+                                  rec->nsp, name.data, name.len);
+        n += room ? room->nmembers : 1;
+    }
+
+    return n <= NGX_SIO_TURN_SMALL;
 }
 
 
@@ -470,6 +462,7 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
 {
     uint64_t                 hash;
     ngx_sio_client_t        *sc;
+    ngx_sio_turn_t          *t;
     ngx_sio_dispatch_t      *d;
     ngx_sio_listeners_t     *ls;
     ngx_sio_dispatch_own_t  *own;
@@ -480,6 +473,7 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
         return NGX_OK;
     }
 
+    t = gw->turn;
     d = gw->dispatch;
     ls = gw->presence->listeners;
 
@@ -487,7 +481,7 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
         return NGX_OK;
     }
 
-    if (d->segment == d->messages.nelts || d->audience.room != &ls->room
+    if (d->segment == t->messages.nelts || d->audience.room != &ls->room
         || d->own.nelts >= NGX_SIO_DISPATCH_OWN)
     {
         ngx_sio_dispatch_segment(gw);
@@ -516,7 +510,7 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
             continue;
         }
 
-        own->n = d->messages.nelts - 1;
+        own->n = t->messages.nelts - 1;
         own->client = sc;
     }
 
@@ -529,13 +523,13 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
 static ngx_int_t
 ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
 {
-    size_t               len;
-    sio_buf_t           *stage;
-    ngx_sio_message_t   *msg;
-    ngx_sio_dispatch_t  *d;
+    size_t              len;
+    sio_buf_t          *stage;
+    ngx_sio_turn_t     *t;
+    ngx_sio_message_t  *msg;
 
-    d = gw->dispatch;
-    stage = &d->stage;
+    t = gw->turn;
+    stage = &t->stage;
 
     len = ngx_sio_wire_len(gw, rec);
 
@@ -546,7 +540,7 @@ ngx_sio_dispatch_stage(ngx_sio_gateway_t *gw, sio_record_t *rec)
         return ngx_sio_dispatch_unread(gw, rec);
     }
 
-    msg = ngx_array_push(&d->messages);
+    msg = ngx_array_push(&t->messages);
     if (msg == NULL) {
         return NGX_BUSY;
     }
@@ -594,7 +588,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
     /* after all that was published before */
 
     ngx_sio_dispatch_segment(gw);
-    ngx_sio_dispatch_flush_sockets(gw, sc);
+    ngx_sio_turn_flush_all(sc);
 
     rc = NGX_OK;
 
@@ -631,35 +625,20 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 }
 
 
-/* Sends what the sockets of a transport got in this turn. */
-
-static void
-ngx_sio_dispatch_flush_sockets(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
-{
-    ngx_sio_client_t  *branch, *next;
-
-    branch = sc->branches;
-
-    ngx_sio_dispatch_flush_client(gw, sc);
-
-    for ( /* void */ ; branch; branch = next) {
-        /* the last may have closed all of them */
-        next = branch->branches;
-        ngx_sio_dispatch_flush_client(gw, branch);
-    }
-}
-
-
 /* Ends a segment: its messages are noted for each member of its audience. */
 
 static void
 ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
 {
-    ngx_sio_dispatch_t  *d;
+    ngx_sio_turn_t               *t;
+    ngx_sio_dispatch_t           *d;
+    ngx_sio_dispatch_audience_t  *to;
 
+    t = gw->turn;
     d = gw->dispatch;
+    to = &d->audience;
 
-    if (d->segment == d->messages.nelts) {
+    if (d->segment == t->messages.nelts) {
         return;
     }
 
@@ -669,10 +648,13 @@ ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
         ngx_sio_dispatch_others(gw);
     }
 
-    ngx_sio_dispatch_room(gw, d->audience.room, d->audience.client,
-                          ngx_sio_dispatch_add, NULL);
+    to->prompt = (to->room == NULL
+                  || to->room->nmembers <= NGX_SIO_TURN_SMALL);
 
-    d->segment = d->messages.nelts;
+    ngx_sio_dispatch_room(gw, to->room, to->client, ngx_sio_dispatch_add,
+                          NULL);
+
+    d->segment = t->messages.nelts;
 }
 
 
@@ -683,10 +665,12 @@ ngx_sio_dispatch_others(ngx_sio_gateway_t *gw)
 {
     uint32_t                 first;
     ngx_uint_t               i, k;
+    ngx_sio_turn_t          *t;
     ngx_sio_client_t        *sc;
     ngx_sio_dispatch_t      *d;
     ngx_sio_dispatch_own_t  *own;
 
+    t = gw->turn;
     d = gw->dispatch;
     own = d->own.elts;
 
@@ -709,12 +693,12 @@ ngx_sio_dispatch_others(ngx_sio_gateway_t *gw)
         for (k = i; k < d->own.nelts; k++) {
 
             if (own[k].client == sc) {
-                ngx_sio_dispatch_add_run(gw, sc, first, own[k].n - first);
+                ngx_sio_turn_add(t, sc, first, own[k].n - first, 0);
                 first = own[k].n + 1;
             }
         }
 
-        ngx_sio_dispatch_add_run(gw, sc, first, d->messages.nelts - first);
+        ngx_sio_turn_add(t, sc, first, t->messages.nelts - first, 0);
     }
 
     d->own.nelts = 0;
@@ -803,274 +787,23 @@ ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
 }
 
 
-/* ngx_array_push(), without a call as long as there is room. */
-
-static ngx_inline void *
-ngx_sio_dispatch_push(ngx_array_t *a, size_t size)
-{
-    if (a->nelts == a->nalloc) {
-        return ngx_array_push(a);
-    }
-
-    return (u_char *) a->elts + size * a->nelts++;
-}
-
-
 /* Notes the messages of the current segment for a client. */
 
 static void
 ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data)
 {
+    ngx_sio_turn_t      *t;
     ngx_sio_dispatch_t  *d;
 
+    t = gw->turn;
     d = gw->dispatch;
 
     if (sc->out && d->audience.drop) {
         return;
     }
 
-    ngx_sio_dispatch_add_run(gw, sc, d->segment,
-                             d->messages.nelts - d->segment);
-}
-
-
-static void
-ngx_sio_dispatch_add_run(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    uint32_t first, uint32_t n)
-{
-    ngx_sio_dispatch_t       *d;
-    ngx_sio_client_t        **dirty;
-    ngx_sio_dispatch_run_t   *run, *runs;
-
-    if (n == 0) {
-        return;
-    }
-
-    d = gw->dispatch;
-    runs = d->runs.elts;
-
-    if (sc->run_last) {
-        run = &runs[sc->run_last];
-
-        if (run->first + run->n == first) {
-            run->n += n;
-            return;
-        }
-    }
-
-    run = ngx_sio_dispatch_push(&d->runs, sizeof(ngx_sio_dispatch_run_t));
-    if (run == NULL) {
-        sc->broken = 1;
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
-    }
-
-    run->first = first;
-    run->n = n;
-    run->next = 0;
-
-    if (sc->run_last) {
-        runs = d->runs.elts;
-        runs[sc->run_last].next = d->runs.nelts - 1;
-        sc->run_last = d->runs.nelts - 1;
-        return;
-    }
-
-    sc->run_first = d->runs.nelts - 1;
-    sc->run_last = d->runs.nelts - 1;
-
-    dirty = ngx_sio_dispatch_push(&d->dirty, sizeof(ngx_sio_client_t *));
-    if (dirty == NULL) {
-        sc->run_first = 0;
-        sc->run_last = 0;
-        sc->broken = 1;
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return;
-    }
-
-    *dirty = sc;
-}
-
-
-static void
-ngx_sio_dispatch_flush(ngx_sio_gateway_t *gw)
-{
-    ngx_uint_t           i;
-    ngx_sio_client_t   **dirty;
-    ngx_sio_dispatch_t  *d;
-
-    d = gw->dispatch;
-    dirty = d->dirty.elts;
-
-    for (i = 0; i < d->dirty.nelts; i++) {
-        ngx_sio_dispatch_flush_client(gw, dirty[i]);
-    }
-}
-
-
-/*
- * One send for all that a client got in this turn, if its runs are small: they
- * are brought together, else each is sent as it lies.
- */
-
-void
-ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc)
-{
-    ngx_sio_message_t       *msg;
-    ngx_sio_dispatch_t      *d;
-    ngx_sio_dispatch_run_t  *run, *runs;
-
-    if (sc->run_first == 0) {
-        return;
-    }
-
-    d = gw->dispatch;
-    runs = d->runs.elts;
-    msg = d->messages.elts;
-    run = &runs[sc->run_first];
-
-    sc->run_first = 0;
-    sc->run_last = 0;
-
-    if (ngx_sio_pack_wanted(sc)) {
-        ngx_sio_dispatch_packed(gw, sc, run);
-        return;
-    }
-
-    if (run->next && ngx_sio_dispatch_gather(gw, sc, run) == NGX_OK) {
-        return;
-    }
-
-    for ( ;; ) {
-        ngx_sio_client_write(sc, d->stage.data, msg + run->first, run->n);
-
-        if (run->next == 0) {
-            return;
-        }
-
-        run = &runs[run->next];
-    }
-}
-
-
-/* NGX_OK if the runs are sent; NGX_DECLINED if they are better sent singly. */
-
-static ngx_int_t
-ngx_sio_dispatch_gather(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    ngx_sio_dispatch_run_t *run)
-{
-    u_char                  *p;
-    uint32_t                 i;
-    ngx_uint_t               n;
-    ngx_sio_message_t       *msg, gathered[NGX_SIO_DISPATCH_MESSAGES];
-    ngx_sio_dispatch_t      *d;
-    ngx_sio_dispatch_run_t  *runs;
-
-    d = gw->dispatch;
-    runs = d->runs.elts;
-    msg = d->messages.elts;
-
-    p = ngx_sio_dispatch_gathered;
-    n = 0;
-
-    for ( ;; ) {
-
-        for (i = run->first; i < run->first + run->n; i++) {
-
-            if (n == NGX_SIO_DISPATCH_MESSAGES
-                || msg[i].len > (size_t) (ngx_sio_dispatch_gathered
-                                          + NGX_SIO_DISPATCH_GATHER - p))
-            {
-                return NGX_DECLINED;
-            }
-
-            gathered[n] = msg[i];
-            gathered[n++].start = (uint32_t) (p - ngx_sio_dispatch_gathered);
-
-            p = ngx_cpymem(p, d->stage.data + msg[i].start, msg[i].len);
-        }
-
-        if (run->next == 0) {
-            break;
-        }
-
-        run = &runs[run->next];
-    }
-
-    ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
-
-    return NGX_OK;
-}
-
-
-/*
- * The same for a client that takes compressed messages: these lie elsewhere, so
- * all but large ones are brought together.
- */
-
-static void
-ngx_sio_dispatch_packed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
-    ngx_sio_dispatch_run_t *run)
-{
-    u_char                  *p, *buf;
-    uint32_t                 i;
-    ngx_uint_t               n;
-    ngx_sio_message_t        msg, gathered[NGX_SIO_DISPATCH_MESSAGES];
-    ngx_sio_dispatch_t      *d;
-    ngx_sio_dispatch_run_t  *runs;
-
-    d = gw->dispatch;
-    runs = d->runs.elts;
-
-    p = ngx_sio_dispatch_gathered;
-    n = 0;
-
-    i = run->first;
-
-    for ( ;; ) {
-
-        if (i == run->first + run->n) {
-
-            if (run->next == 0) {
-                break;
-            }
-
-            run = &runs[run->next];
-            i = run->first;
-        }
-
-        buf = ngx_sio_pack_choose(&d->pack, sc, d->stage.data,
-                                  d->messages.elts, i, &msg);
-
-        if (n && (n == NGX_SIO_DISPATCH_MESSAGES
-                  || msg.len > (size_t) (ngx_sio_dispatch_gathered
-                                         + NGX_SIO_DISPATCH_GATHER - p)))
-        {
-            ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
-
-            /* it may be behind now, so this one is looked at again */
-
-            p = ngx_sio_dispatch_gathered;
-            n = 0;
-            continue;
-        }
-
-        i++;
-
-        if (msg.len > NGX_SIO_DISPATCH_GATHER) {
-            ngx_sio_client_write(sc, buf, &msg, 1);
-            continue;
-        }
-
-        gathered[n] = msg;
-        gathered[n++].start = (uint32_t) (p - ngx_sio_dispatch_gathered);
-
-        p = ngx_cpymem(p, buf + msg.start, msg.len);
-    }
-
-    if (n) {
-        ngx_sio_client_write(sc, ngx_sio_dispatch_gathered, gathered, n);
-    }
+    ngx_sio_turn_add(t, sc, d->segment, t->messages.nelts - d->segment,
+                     d->audience.prompt);
 }
 
 
@@ -1079,11 +812,15 @@ ngx_sio_dispatch_packed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
  * it has missed cannot be told any more, so its clients have to come again.
  */
 
-static ngx_int_t
+static void
 ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw)
 {
     uint64_t      cursor;
     ngx_queue_t  *q;
+
+    while (ngx_sio_turn_serve(gw) == NGX_AGAIN) { /* void */ }
+
+    ngx_sio_dispatch_end(gw);
 
     ngx_log_error(NGX_LOG_WARN, gw->log, 0,
                   "socketio worker was left behind by the log of gateway "
@@ -1099,12 +836,11 @@ ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw)
     cursor = ngx_sio_log_rejoin(gw->zone, gw->slot);
 
     if (cursor == 0) {
-        return NGX_BUSY;
+        /* still fenced: tried again */
+        return;
     }
 
     gw->cursor = cursor;
 
     ngx_sio_presence_reset(gw);
-
-    return NGX_OK;
 }

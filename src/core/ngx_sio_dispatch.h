@@ -14,11 +14,9 @@
 /*
  * From the log to the clients.
  *
- * A turn copies records into a private staging buffer, framed for the wire,
- * and notes for each addressed client which messages of the buffer are its;
- * at the end of the turn every client gets one send.  Records with the same
- * audience that follow each other make one segment, and meet each member once.
- * Commands change rooms between two segments, in the order of the log.
+ * Records become messages of a turn, see turn.h.  Those with the same audience
+ * that follow each other make one segment, and meet each member once.  Commands
+ * change rooms between two segments, in the order of the log.
  */
 
 
@@ -43,10 +41,6 @@ typedef void (*ngx_sio_dispatch_each_pt)(ngx_sio_gateway_t *gw,
 
 void ngx_sio_dispatch_addressed(ngx_sio_gateway_t *gw,
     const sio_record_t *rec, ngx_sio_dispatch_each_pt each, void *data);
-
-/* Sends what a client has got in this turn so far. */
-void ngx_sio_dispatch_flush_client(ngx_sio_gateway_t *gw,
-    ngx_sio_client_t *sc);
 
 
 #endif /* _NGX_SIO_DISPATCH_H_INCLUDED_ */

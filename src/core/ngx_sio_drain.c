@@ -7,6 +7,7 @@
 #include "ngx_sio_drain.h"
 #include "ngx_sio_client.h"
 #include "ngx_sio_greet.h"
+#include "ngx_sio_turn.h"
 
 
 #define NGX_SIO_DRAIN_STEP  50        /* ms between two steps, about */
@@ -126,6 +127,7 @@ ngx_sio_drain_close(ngx_sio_gateway_t *gw, ngx_uint_t n, ngx_uint_t all)
         }
 
         if (all || sc->state != NGX_SIO_CLIENT_CONNECTING) {
+            ngx_sio_turn_flush_all(sc);
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_SHUTDOWN);
             n--;
         }

@@ -20,6 +20,7 @@
 #include "ngx_sio_presence.h"
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_rooms.h"
+#include "ngx_sio_turn.h"
 
 #include <ngx_sio_farewell.h>
 #include <sio_eio.h>
@@ -417,9 +418,11 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
     gw->acks = ngx_sio_acks_create(gw);
     gw->refreshes = ngx_sio_refresh_create(gw);
     gw->dispatch = ngx_sio_dispatch_create(gw);
+    gw->turn = ngx_sio_turn_create(gw->log);
 
     if (gw->rooms == NULL || gw->owned == NULL || gw->acks == NULL
-        || gw->refreshes == NULL || gw->dispatch == NULL)
+        || gw->refreshes == NULL || gw->dispatch == NULL
+        || gw->turn == NULL)
     {
         return NGX_ERROR;
     }

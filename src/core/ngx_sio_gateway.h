@@ -34,7 +34,7 @@
  *   recover    the same for a socket that comes back
  *   welcome    what it is told then
  *   rooms      which of this worker's clients are in a room
- *   dispatch   from the log to the clients
+ *   dispatch   from the log to the clients; turn: what is on its way
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
  *   forward    events for the backend; entry: what they become
@@ -51,6 +51,7 @@
 typedef struct ngx_sio_client_s   ngx_sio_client_t;
 typedef struct ngx_sio_rooms_s    ngx_sio_rooms_t;
 typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
+typedef struct ngx_sio_turn_s     ngx_sio_turn_t;
 typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
 typedef struct ngx_sio_acks_s     ngx_sio_acks_t;
 typedef struct ngx_sio_presence_s ngx_sio_presence_t;
@@ -68,6 +69,7 @@ struct ngx_sio_gateway_s {
 
     ngx_sio_rooms_t          *rooms;
     ngx_sio_dispatch_t       *dispatch;
+    ngx_sio_turn_t           *turn;            /* read, and not sent yet */
 
     ngx_queue_t               clients;         /* all, by client->link */
     ngx_queue_t               closed;          /* those that wait to be freed */

@@ -12,6 +12,7 @@
 #include "ngx_sio_owned.h"
 #include "ngx_sio_presence.h"
 #include "ngx_sio_share.h"
+#include "ngx_sio_turn.h"
 
 #include <ngx_sio_http.h>
 #include <sio_payload.h>
@@ -727,6 +728,13 @@ ngx_sio_poll_answer(ngx_sio_poll_t *p)
     ngx_sio_client_t  *sc;
 
     sc = ngx_sio_poll_client(p);
+
+    /* all that is before the cursor, where the session will stand */
+    ngx_sio_turn_flush_all(sc);
+
+    if (sc->state == NGX_SIO_CLIENT_CLOSED) {
+        return;
+    }
 
     if (p->answer.next) {
         ngx_queue_remove(&p->answer);

@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) The ngx_http_socketio_module authors
+ */
+
+
+#ifndef _NGX_SIO_TURN_H_INCLUDED_
+#define _NGX_SIO_TURN_H_INCLUDED_
+
+
+#include "ngx_sio_client.h"
+#include "ngx_sio_pack.h"
+
+
+/*
+ * What the dispatch has read and not yet sent.
+ *
+ * Messages lie in a staging buffer, framed, and for each addressed client it is
+ * noted which of them are its: runs of messages that follow each other.  A
+ * client with runs waits in one of two lists, and gets all of them in one send.
+ * Who belongs to a small audience is prompt, and served at once; all others are
+ * served in slices, between which the event loop goes on, more is read from the
+ * log, and the prompt come first.  So a broadcast to many does not delay what
+ * is for a few, and each client still gets everything in the order of the log.
+ *
+ * A turn ends when nobody waits any more: what was staged is forgotten then,
+ * and not before may the position of this worker in the log go beyond it.
+ */
+
+
+#define NGX_SIO_TURN_SMALL  64            /* members of a small audience */
+
+
+struct ngx_sio_turn_s {
+    sio_buf_t                 stage;      /* framed messages */
+    ngx_array_t               messages;   /* ngx_sio_message_t */
+    ngx_sio_pack_t            pack;       /* of them, compressed */
+    ngx_array_t               runs;       /* ngx_sio_turn_run_t; [0] none */
+
+    ngx_array_t               prompt;     /* ngx_sio_client_t *, or NULL: was */
+    ngx_array_t               others;     /*   served already, or is gone */
+    ngx_uint_t                next;       /* of the others: first who waits */
+};
+
+
+/* NULL without memory. */
+ngx_sio_turn_t *ngx_sio_turn_create(ngx_log_t *log);
+
+/* True if no more should be staged before the turn has ended. */
+ngx_uint_t ngx_sio_turn_full(ngx_sio_turn_t *t);
+
+/*
+ * Notes messages [first .. first + n) for a client, behind all that is noted
+ * for it.  prompt: they are for a few.  A client for whom there is no memory is
+ * closed.
+ */
+void ngx_sio_turn_add(ngx_sio_turn_t *t, ngx_sio_client_t *sc, uint32_t first,
+    uint32_t n, ngx_uint_t prompt);
+
+/* Sends what is noted for a client; or for it and its branches. */
+void ngx_sio_turn_flush(ngx_sio_client_t *sc);
+void ngx_sio_turn_flush_all(ngx_sio_client_t *sc);
+
+/* Forgets what is noted for a client, which is going or has left the socket. */
+void ngx_sio_turn_drop(ngx_sio_client_t *sc);
+
+/*
+ * Serves all that are prompt, and a slice of the others.  NGX_OK: nobody waits
+ * any more; NGX_AGAIN.
+ */
+ngx_int_t ngx_sio_turn_serve(ngx_sio_gateway_t *gw);
+
+/* Ends a turn: forgets who waits, and what was staged. */
+void ngx_sio_turn_end(ngx_sio_turn_t *t);
+
+
+#endif /* _NGX_SIO_TURN_H_INCLUDED_ */
