@@ -94,12 +94,12 @@ ngx_sio_auth_error(ngx_sio_auth_result_e result)
 
 
 ngx_sio_auth_result_e
-ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, json_t *token,
+ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, ngx_str_t *token,
     ngx_sio_identity_t *identity, ngx_pool_t *pool)
 {
     json_t                 *object;
     ngx_int_t               rc;
-    ngx_str_t               text, header, payload;
+    ngx_str_t               header, payload;
     ngx_sio_auth_result_e   result;
 
     ngx_memzero(identity, sizeof(ngx_sio_identity_t));
@@ -108,23 +108,12 @@ ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, json_t *token,
         return NGX_SIO_AUTH_OK;
     }
 
-    if (token == NULL || json_is_null(token)) {
+    if (token && token->len == 0) {
         return NGX_SIO_AUTH_MISSING;
     }
 
-    if (!json_is_string(token)) {
-        return NGX_SIO_AUTH_INVALID;
-    }
-
-    text.data = (u_char *) json_string_value(token);
-    text.len = json_string_length(token);
-
-    if (text.len == 0) {
-        return NGX_SIO_AUTH_MISSING;
-    }
-
-    if (slcf->keys == NULL
-        || ngx_sio_auth_split(&text, &header, &payload) != NGX_OK)
+    if (token == NULL || slcf->keys == NULL
+        || ngx_sio_auth_split(token, &header, &payload) != NGX_OK)
     {
         return NGX_SIO_AUTH_INVALID;
     }
@@ -134,7 +123,7 @@ ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, json_t *token,
         return NGX_SIO_AUTH_INVALID;
     }
 
-    rc = ngx_sio_auth_check(slcf->keys, object, &text);
+    rc = ngx_sio_auth_check(slcf->keys, object, token);
 
     json_decref(object);
 
