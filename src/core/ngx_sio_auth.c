@@ -18,7 +18,9 @@
 static ngx_int_t ngx_sio_auth_split(ngx_str_t *token, ngx_str_t *header,
     ngx_str_t *payload);
 static json_t *ngx_sio_auth_decode(ngx_str_t *part);
-static ngx_int_t ngx_sio_auth_check(ngx_array_t *keys, json_t *header,
+static ngx_int_t ngx_sio_auth_check(ngx_array_t *keys, ngx_str_t *header,
+    ngx_str_t *token);
+static ngx_int_t ngx_sio_auth_keys(ngx_array_t *keys, json_t *header,
     ngx_str_t *token);
 static ngx_uint_t ngx_sio_auth_named(ngx_array_t *keys, ngx_str_t *kid);
 static ngx_uint_t ngx_sio_auth_same(ngx_str_t *one, ngx_str_t *two);
@@ -97,9 +99,10 @@ ngx_sio_auth_result_e
 ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, ngx_str_t *token,
     ngx_sio_identity_t *identity, ngx_pool_t *pool)
 {
+    u_char                  digest[NGX_SIO_KNOWN_DIGEST];
     json_t                 *object;
-    ngx_int_t               rc;
     ngx_str_t               header, payload;
+    ngx_uint_t              known;
     ngx_sio_auth_result_e   result;
 
     ngx_memzero(identity, sizeof(ngx_sio_identity_t));
@@ -118,16 +121,11 @@ ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, ngx_str_t *token,
         return NGX_SIO_AUTH_INVALID;
     }
 
-    object = ngx_sio_auth_decode(&header);
-    if (object == NULL) {
-        return NGX_SIO_AUTH_INVALID;
-    }
+    known = ngx_sio_known_find(slcf->known, token, digest);
 
-    rc = ngx_sio_auth_check(slcf->keys, object, token);
-
-    json_decref(object);
-
-    if (rc != NGX_OK) {
+    if (!known
+        && ngx_sio_auth_check(slcf->keys, &header, token) != NGX_OK)
+    {
         return NGX_SIO_AUTH_INVALID;
     }
 
@@ -142,6 +140,10 @@ ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, ngx_str_t *token,
         json_decref(object);
         ngx_memzero(identity, sizeof(ngx_sio_identity_t));
         return result;
+    }
+
+    if (!known) {
+        ngx_sio_known_add(slcf->known, token, digest);
     }
 
     identity->claims = object;
@@ -241,10 +243,29 @@ ngx_sio_auth_decode(ngx_str_t *part)
 }
 
 
+static ngx_int_t
+ngx_sio_auth_check(ngx_array_t *keys, ngx_str_t *header, ngx_str_t *token)
+{
+    json_t     *object;
+    ngx_int_t   rc;
+
+    object = ngx_sio_auth_decode(header);
+    if (object == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_sio_auth_keys(keys, object, token);
+
+    json_decref(object);
+
+    return rc;
+}
+
+
 /* Looks for a key of the token's algorithm and name that has signed it. */
 
 static ngx_int_t
-ngx_sio_auth_check(ngx_array_t *keys, json_t *header, ngx_str_t *token)
+ngx_sio_auth_keys(ngx_array_t *keys, json_t *header, ngx_str_t *token)
 {
     json_t              *value;
     ngx_str_t            kid;
