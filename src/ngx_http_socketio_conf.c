@@ -297,6 +297,7 @@ ngx_http_socketio_create_loc_conf(ngx_conf_t *cf)
      *     slcf->status = NULL;
      *     slcf->transports = 0;
      *     slcf->token_sources = 0;
+     *     slcf->known = NULL;
      *     slcf->user_claim = { 0, NULL };
      *     slcf->ready = { 0, NULL };
      *     slcf->ready_data = { 0, NULL };
@@ -335,6 +336,11 @@ ngx_http_socketio_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->auth, prev->auth, 1);
     ngx_conf_merge_bitmask_value(conf->token_sources, prev->token_sources,
                                  NGX_SIO_TOKEN_PAYLOAD|NGX_SIO_TOKEN_HEADER);
+
+    if (conf->keys == NGX_CONF_UNSET_PTR) {
+        conf->known = prev->known;
+    }
+
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
     ngx_conf_merge_str_value(conf->user_claim, prev->user_claim, "sub");
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);

@@ -66,6 +66,11 @@ ngx_http_socketio_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (slcf->keys == NULL) {
             return NGX_CONF_ERROR;
         }
+
+        slcf->known = ngx_sio_known_create(cf->pool);
+        if (slcf->known == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     key = ngx_array_push(slcf->keys);

@@ -4,7 +4,7 @@
 #
 #   PEER      sio | sio2 | node | node2 | bun | eiows | nchan | nchan2
 #             | ext | ext-sio
-#   SCENARIO  S1 S1L S2 S2L S3 S4 S4x1 S4b S5 S5rs S5es S6
+#   SCENARIO  S1 S1L S2 S2L S3 S4 S4x1 S4b S5 S5a S5rs S5es S6
 #
 # sio is this module with one worker, sio2 with two.
 #
@@ -181,6 +181,7 @@ case $peer in
 esac
 
 n=1000
+more=0
 rooms=1
 alg=HS256
 
@@ -194,17 +195,18 @@ case $scenario in
     S3)             n=5000 rooms=1000 ;;
     S4|S4x1|S6)     n=10000 rooms=10000 ;;
     S4b)            n=18000 rooms=18000 ;;   # with 20000 open files
-    S5|S5rs|S5es)   n=5000 rooms=5000 ;;
+    S5*)            n=5000 rooms=5000 more=2000 ;;
     *)              fail "unknown scenario" ;;
 esac
 
-node tokens.js "$work" $n $rooms $alg || fail "no tokens"
+node tokens.js "$work" $((n + more)) $rooms $alg || fail "no tokens"
 
-if [ $mode = sio ]; then
-    list="--tokens $work/tokens"
-else
-    list="--paths $work/$lists"
-fi
+option=--paths
+[ $mode = sio ] && option=--tokens
+list="$option $work/$lists"
+
+# whom nobody meets again
+tail -n $more "$work/$lists" > "$work/$lists.warm"
 
 [ "$peer" = ext-sio ] && [ -n "${READY:-}" ] && list="$list --ready $READY"
 
@@ -237,8 +239,12 @@ for rep in $(seq "$reps"); do
                  --expect 50000 --recv-timeout 20 > "$work/warm.json"
             sleep 1
         ;;
+        S5a)
+            load --conns $n > "$work/warm.json"
+            sleep 2
+        ;;
         S5*)
-            load --conns 2000 > "$work/warm.json"
+            load --conns 2000 $option "$work/$lists.warm" > "$work/warm.json"
             sleep 2
         ;;
     esac

@@ -22,6 +22,7 @@ const WHAT = {
   S4b: ["18,000 idle connections, 5 rooms each", "bytes per connection"],
   S4x1: ["10,000 idle connections, 1 channel", "bytes per connection"],
   S5: ["new connection with HS256 token", "CPU µs per connection"],
+  S5a: ["the same clients again", "CPU µs per connection"],
   S5rs: ["the same with RS256, 2048 bits", "CPU µs per connection"],
   S5es: ["the same with ES256", "CPU µs per connection"],
   S6: ["ping and pong", "CPU µs per ping"],

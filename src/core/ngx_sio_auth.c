@@ -18,7 +18,9 @@
 static ngx_int_t ngx_sio_auth_split(ngx_str_t *token, ngx_str_t *header,
     ngx_str_t *payload);
 static json_t *ngx_sio_auth_decode(ngx_str_t *part);
-static ngx_int_t ngx_sio_auth_check(ngx_array_t *keys, json_t *header,
+static ngx_int_t ngx_sio_auth_check(ngx_array_t *keys, ngx_str_t *header,
+    ngx_str_t *token);
+static ngx_int_t ngx_sio_auth_keys(ngx_array_t *keys, json_t *header,
     ngx_str_t *token);
 static ngx_uint_t ngx_sio_auth_named(ngx_array_t *keys, ngx_str_t *kid);
 static ngx_uint_t ngx_sio_auth_same(ngx_str_t *one, ngx_str_t *two);
@@ -94,12 +96,13 @@ ngx_sio_auth_error(ngx_sio_auth_result_e result)
 
 
 ngx_sio_auth_result_e
-ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, json_t *token,
+ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, ngx_str_t *token,
     ngx_sio_identity_t *identity, ngx_pool_t *pool)
 {
+    u_char                  digest[NGX_SIO_KNOWN_DIGEST];
     json_t                 *object;
-    ngx_int_t               rc;
-    ngx_str_t               text, header, payload;
+    ngx_str_t               header, payload;
+    ngx_uint_t              known;
     ngx_sio_auth_result_e   result;
 
     ngx_memzero(identity, sizeof(ngx_sio_identity_t));
@@ -108,37 +111,21 @@ ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, json_t *token,
         return NGX_SIO_AUTH_OK;
     }
 
-    if (token == NULL || json_is_null(token)) {
+    if (token && token->len == 0) {
         return NGX_SIO_AUTH_MISSING;
     }
 
-    if (!json_is_string(token)) {
-        return NGX_SIO_AUTH_INVALID;
-    }
-
-    text.data = (u_char *) json_string_value(token);
-    text.len = json_string_length(token);
-
-    if (text.len == 0) {
-        return NGX_SIO_AUTH_MISSING;
-    }
-
-    if (slcf->keys == NULL
-        || ngx_sio_auth_split(&text, &header, &payload) != NGX_OK)
+    if (token == NULL || slcf->keys == NULL
+        || ngx_sio_auth_split(token, &header, &payload) != NGX_OK)
     {
         return NGX_SIO_AUTH_INVALID;
     }
 
-    object = ngx_sio_auth_decode(&header);
-    if (object == NULL) {
-        return NGX_SIO_AUTH_INVALID;
-    }
+    known = ngx_sio_known_find(slcf->known, token, digest);
 
-    rc = ngx_sio_auth_check(slcf->keys, object, &text);
-
-    json_decref(object);
-
-    if (rc != NGX_OK) {
+    if (!known
+        && ngx_sio_auth_check(slcf->keys, &header, token) != NGX_OK)
+    {
         return NGX_SIO_AUTH_INVALID;
     }
 
@@ -153,6 +140,10 @@ ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf, json_t *token,
         json_decref(object);
         ngx_memzero(identity, sizeof(ngx_sio_identity_t));
         return result;
+    }
+
+    if (!known) {
+        ngx_sio_known_add(slcf->known, token, digest);
     }
 
     identity->claims = object;
@@ -252,10 +243,29 @@ ngx_sio_auth_decode(ngx_str_t *part)
 }
 
 
+static ngx_int_t
+ngx_sio_auth_check(ngx_array_t *keys, ngx_str_t *header, ngx_str_t *token)
+{
+    json_t     *object;
+    ngx_int_t   rc;
+
+    object = ngx_sio_auth_decode(header);
+    if (object == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_sio_auth_keys(keys, object, token);
+
+    json_decref(object);
+
+    return rc;
+}
+
+
 /* Looks for a key of the token's algorithm and name that has signed it. */
 
 static ngx_int_t
-ngx_sio_auth_check(ngx_array_t *keys, json_t *header, ngx_str_t *token)
+ngx_sio_auth_keys(ngx_array_t *keys, json_t *header, ngx_str_t *token)
 {
     json_t              *value;
     ngx_str_t            kid;

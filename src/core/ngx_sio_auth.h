@@ -47,17 +47,17 @@ typedef struct {
 ngx_uint_t ngx_sio_auth_alg(const u_char *name, size_t len);
 
 /*
- * Verifies a token.  token is what the client sent: NULL, or any JSON value
- * (null and "" count as missing, anything else but a string is invalid).  Only
- * keys whose algorithm is the token's are tried: those with its kid, or, if no
- * key has it, those without kid.  OpenSSL's error queue is left empty.
+ * Verifies a token, which a NUL follows.  An empty one is missing, NULL stands
+ * for one that is no string, and therefore invalid.  Only keys whose algorithm
+ * is the token's are tried: those with its kid, or, if no key has it, those
+ * without kid.  OpenSSL's error queue is left empty.
  *
  * pool: for identity->user.  A result other than OK leaves nothing behind; if
  * it is so for lack of memory, errno is ENOMEM.
  * The token and the keys are never logged.
  */
 ngx_sio_auth_result_e ngx_sio_auth_verify(ngx_sio_loc_conf_t *slcf,
-    json_t *token, ngx_sio_identity_t *identity, ngx_pool_t *pool);
+    ngx_str_t *token, ngx_sio_identity_t *identity, ngx_pool_t *pool);
 
 /* Drops the reference to the claims. */
 void ngx_sio_auth_release(ngx_sio_identity_t *identity);

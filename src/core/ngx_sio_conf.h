@@ -12,6 +12,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_sio_known.h"
+
 #include <ngx_sio_zone.h>
 #include <ngx_sio_redis.h>
 
@@ -176,6 +178,8 @@ typedef struct {
     ngx_flag_t                auth;
     ngx_uint_t                token_sources;   /* set of NGX_SIO_TOKEN_* */
     ngx_array_t              *keys;            /* ngx_sio_auth_key_t */
+    ngx_sio_known_t          *known;           /* tokens that they have signed;
+                                                  NULL: no keys */
     ngx_str_t                 user_claim;      /* "sub" */
     ngx_array_t              *require;         /* ngx_sio_auth_require_t */
     time_t                    leeway;          /* seconds */

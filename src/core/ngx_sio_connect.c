@@ -19,6 +19,7 @@
 #include "ngx_sio_wire.h"
 
 #include <ngx_sio_lease.h>
+#include <sio_json_walk.h>
 #include <sio_packet.h>
 #include <sio_utf8.h>
 
@@ -51,11 +52,13 @@ struct ngx_sio_connect_s {
 
 static void ngx_sio_connect_timeout(ngx_sio_deadline_t *d);
 static void ngx_sio_connect_limit(ngx_sio_deadline_t *d);
-static void ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
-    ngx_sio_identity_t *identity, ngx_pool_t *pool);
-static ngx_int_t ngx_sio_connect_hold(ngx_sio_connect_t *cn, json_t *auth);
+static ngx_sio_auth_result_e ngx_sio_connect_verify(ngx_sio_client_t *sc,
+    const sio_str_t *auth, ngx_sio_identity_t *identity, ngx_pool_t *pool);
+static void ngx_sio_connect_accept(ngx_sio_client_t *sc,
+    const sio_str_t *auth, ngx_sio_identity_t *identity, ngx_pool_t *pool);
+static ngx_int_t ngx_sio_connect_hold(ngx_sio_connect_t *cn,
+    const sio_str_t *auth);
 static ngx_sio_connect_t *ngx_sio_connect_get(ngx_sio_client_t *sc);
-static json_t *ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth);
 static void ngx_sio_connect_refuse(ngx_sio_client_t *sc, uint16_t nsp,
     ngx_sio_auth_result_e result);
 static ngx_int_t ngx_sio_connect_begin(ngx_sio_connect_t *cn);
@@ -131,9 +134,9 @@ ngx_sio_connect_limit(ngx_sio_deadline_t *d)
 
 
 void
-ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
+ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp,
+    const sio_str_t *auth)
 {
-    json_t                 *token;
     ngx_err_t               err;
     ngx_pool_t             *pool;
     ngx_sio_client_t       *socket;
@@ -153,12 +156,9 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
 
     ngx_set_errno(0);
 
-    token = ngx_sio_connect_token(sc, auth);
-    result = ngx_sio_auth_verify(sc->conf, token, &identity, pool);
+    result = ngx_sio_connect_verify(sc, auth, &identity, pool);
 
     err = ngx_errno;
-
-    json_decref(token);
 
     if (result != NGX_SIO_AUTH_OK) {
         ngx_destroy_pool(pool);
@@ -185,10 +185,61 @@ ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth)
 }
 
 
+/* By the payload's token, else by the one that came beside it. */
+
+static ngx_sio_auth_result_e
+ngx_sio_connect_verify(ngx_sio_client_t *sc, const sio_str_t *auth,
+    ngx_sio_identity_t *identity, ngx_pool_t *pool)
+{
+    u_char                 *buf;
+    size_t                  len;
+    ngx_str_t               token;
+    sio_str_t               value;
+    ngx_sio_auth_result_e   result;
+
+    ngx_str_null(&value);
+
+    if (sc->conf->token_sources & NGX_SIO_TOKEN_PAYLOAD) {
+        (void) sio_json_member(auth, "token", &value);
+    }
+
+    if (value.len && value.data[0] != 'n' && value.data[0] != '"') {
+        return ngx_sio_auth_verify(sc->conf, NULL, identity, pool);
+    }
+
+    len = sc->bearer ? sc->bearer->len : 0;
+
+    buf = ngx_alloc(ngx_max(value.len, len) + 1, sc->gateway->log);
+    if (buf == NULL) {
+        return NGX_SIO_AUTH_INVALID;
+    }
+
+    token.data = buf;
+    token.len = 0;
+
+    if (value.len > 2 && value.data[0] == '"') {
+        token.len = sio_json_unquote(buf, &value) - buf;
+    }
+
+    if (token.len == 0 && sc->bearer) {
+        token.len = len;
+        ngx_memcpy(buf, sc->bearer->data, len);
+    }
+
+    buf[token.len] = '\0';
+
+    result = ngx_sio_auth_verify(sc->conf, &token, identity, pool);
+
+    ngx_free(buf);
+
+    return result;
+}
+
+
 /* Takes over what identity holds, and the pool. */
 
 static void
-ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
+ngx_sio_connect_accept(ngx_sio_client_t *sc, const sio_str_t *auth,
     ngx_sio_identity_t *identity, ngx_pool_t *pool)
 {
     ngx_sio_connect_t  *cn;
@@ -246,7 +297,7 @@ ngx_sio_connect_accept(ngx_sio_client_t *sc, json_t *auth,
  */
 
 static ngx_int_t
-ngx_sio_connect_hold(ngx_sio_connect_t *cn, json_t *auth)
+ngx_sio_connect_hold(ngx_sio_connect_t *cn, const sio_str_t *auth)
 {
     ngx_sio_client_t  *sc;
 
@@ -292,28 +343,6 @@ ngx_sio_connect_get(ngx_sio_client_t *sc)
     sc->connect = cn;
 
     return cn;
-}
-
-
-/* The payload's token, else the one that came beside it: a reference. */
-
-static json_t *
-ngx_sio_connect_token(ngx_sio_client_t *sc, json_t *auth)
-{
-    json_t  *token;
-
-    token = (sc->conf->token_sources & NGX_SIO_TOKEN_PAYLOAD)
-            ? json_object_get(auth, "token") : NULL;
-
-    if (sc->bearer
-        && (token == NULL || json_is_null(token)
-            || (json_is_string(token) && json_string_length(token) == 0)))
-    {
-        return json_stringn_nocheck((char *) sc->bearer->data,
-                                    sc->bearer->len);
-    }
-
-    return json_incref(token);
 }
 
 

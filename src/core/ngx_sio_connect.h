@@ -38,9 +38,11 @@ ngx_int_t ngx_sio_connect_create(ngx_sio_client_t *sc, ngx_msec_t timeout);
 
 /*
  * A CONNECT packet from the client of a transport, which has no socket in that
- * namespace; auth is its payload or NULL.  May close sc.
+ * namespace; auth is the text of its payload, an object or empty.  May close
+ * sc.
  */
-void ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp, json_t *auth);
+void ngx_sio_connect_start(ngx_sio_client_t *sc, uint16_t nsp,
+    const sio_str_t *auth);
 
 /*
  * The client of a transport has a socket in some namespace, which is enough for

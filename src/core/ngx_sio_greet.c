@@ -9,6 +9,7 @@
 #include "ngx_sio_entry.h"
 
 #include <ngx_sio_session.h>
+#include <sio_json.h>
 
 
 /* Sockets that come; those that go are in ngx_sio_leavings.c. */
@@ -32,35 +33,34 @@ static ngx_int_t ngx_sio_greet_end_locked(ngx_sio_greet_connect_t *gc);
 
 
 ngx_int_t
-ngx_sio_greet_args(ngx_sio_loc_conf_t *slcf, json_t *auth, ngx_pool_t *pool,
-    ngx_str_t *args)
+ngx_sio_greet_args(ngx_sio_loc_conf_t *slcf, const sio_str_t *auth,
+    ngx_pool_t *pool, ngx_str_t *args)
 {
     char    *text;
     size_t   len;
-    json_t  *copy;
+    json_t  *json;
 
-    if (!json_is_object(auth)) {
+    if (auth->len == 0) {
         ngx_str_set(args, "[{}]");
         return NGX_OK;
     }
 
-    copy = json_copy(auth);
-    if (copy == NULL) {
+    if (sio_json_load(auth->data, auth->len, &json) != SIO_OK) {
         return NGX_ERROR;
     }
 
     /* put there by the client's library, not by the application */
 
-    (void) json_object_del(copy, "pid");
-    (void) json_object_del(copy, "offset");
+    (void) json_object_del(json, "pid");
+    (void) json_object_del(json, "offset");
 
     if (slcf->auth) {
-        (void) json_object_del(copy, "token");
+        (void) json_object_del(json, "token");
     }
 
-    text = json_dumps(copy, JSON_COMPACT);
+    text = json_dumps(json, JSON_COMPACT);
 
-    json_decref(copy);
+    json_decref(json);
 
     if (text == NULL) {
         return NGX_ERROR;

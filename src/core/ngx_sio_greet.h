@@ -29,11 +29,11 @@ ngx_sio_greet_t *ngx_sio_greet_create(ngx_sio_gateway_t *gw);
 
 /*
  * The argument of $connect, as the text of an array: the payload of a CONNECT,
- * which may be NULL, without what is the gateway's in it: a token is the
+ * which may be empty, without what is the gateway's in it: a token is the
  * application's where auth is off.  In the pool.  NGX_OK or NGX_ERROR.
  */
-ngx_int_t ngx_sio_greet_args(ngx_sio_loc_conf_t *slcf, json_t *auth,
-    ngx_pool_t *pool, ngx_str_t *args);
+ngx_int_t ngx_sio_greet_args(ngx_sio_loc_conf_t *slcf,
+    const sio_str_t *auth, ngx_pool_t *pool, ngx_str_t *args);
 
 /* The stream that the end of its sockets is told to; 0: none. */
 #define ngx_sio_greet_farewell(sc)                                            \

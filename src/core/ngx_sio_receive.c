@@ -22,8 +22,7 @@ static void ngx_sio_receive_complete(ngx_sio_client_t *sc);
 static void ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data,
     size_t len);
 static ngx_uint_t ngx_sio_receive_wants_json(u_char *data, size_t len);
-static void ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk,
-    json_t *auth);
+static void ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk);
 static void ngx_sio_receive_refuse(ngx_sio_client_t *sc, sio_str_t *nsp);
 static void ngx_sio_receive_socket(ngx_sio_client_t *sc, sio_packet_t *pk,
     json_t *json);
@@ -173,7 +172,7 @@ ngx_sio_receive_packet(ngx_sio_client_t *sc, u_char *data, size_t len)
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_FORCED);
 
     } else if (pk.type == SIO_CONNECT) {
-        ngx_sio_receive_connect(sc, &pk, json);
+        ngx_sio_receive_connect(sc, &pk);
 
     } else {
         ngx_sio_receive_socket(sc, &pk, json);
@@ -199,7 +198,6 @@ ngx_sio_receive_wants_json(u_char *data, size_t len)
 
     switch (data[0] - '0') {
 
-    case SIO_CONNECT:
     case SIO_BINARY_EVENT:
     case SIO_BINARY_ACK:
         return 1;
@@ -211,7 +209,7 @@ ngx_sio_receive_wants_json(u_char *data, size_t len)
 
 
 static void
-ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *auth)
+ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk)
 {
     uint16_t           nsp;
     ngx_sio_client_t  *socket;
@@ -236,7 +234,7 @@ ngx_sio_receive_connect(ngx_sio_client_t *sc, sio_packet_t *pk, json_t *auth)
         return;
     }
 
-    ngx_sio_connect_start(sc, nsp, auth);
+    ngx_sio_connect_start(sc, nsp, &pk->data);
 }
 
 

@@ -17,9 +17,15 @@
 #include <ngx_sio_farewell.h>
 #include <ngx_sio_name.h>
 #include <ngx_sio_replay.h>
+#include <sio_json_walk.h>
 #include <sio_offset.h>
 
 
+/* a pid or an offset, if each of its characters is an escape */
+#define NGX_SIO_RECOVER_TEXT  (2 + 6 * NGX_SIO_SID_LEN)
+
+
+static size_t ngx_sio_recover_text(const sio_str_t *value, u_char *buf);
 static ngx_int_t ngx_sio_recover_claim(ngx_sio_recover_t *rv,
     ngx_sio_client_t *sc, ngx_sio_identity_t *identity);
 static ngx_int_t ngx_sio_recover_claim_locked(ngx_sio_recover_t *rv,
@@ -40,29 +46,30 @@ static void ngx_sio_recover_drop(ngx_sio_recover_t *rv,
 
 void
 ngx_sio_recover_begin(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
-    json_t *auth)
+    const sio_str_t *auth)
 {
-    json_t  *pid, *offset;
+    size_t     len;
+    u_char     buf[NGX_SIO_RECOVER_TEXT], pid[NGX_SIO_RECOVER_TEXT];
+    sio_str_t  value;
 
     rv->active = 0;
     rv->named = 0;
 
-    pid = json_object_get(auth, "pid");
-    offset = json_object_get(auth, "offset");
-
-    if (gw->conf->recovery == 0 || !json_is_string(pid)
-        || json_string_length(pid) != NGX_SIO_SID_LEN)
+    if (gw->conf->recovery == 0
+        || sio_json_member(auth, "pid", &value) != SIO_OK
+        || ngx_sio_recover_text(&value, pid) != NGX_SIO_SID_LEN)
     {
         return;
     }
 
-    if (offset && !json_is_null(offset)) {
+    if (sio_json_member(auth, "offset", &value) == SIO_OK
+        && value.data[0] != 'n')
+    {
+        len = ngx_sio_recover_text(&value, buf);
 
-        if (!json_is_string(offset)
-            || sio_offset_decode((u_char *) json_string_value(offset),
-                                 json_string_length(offset),
-                                 (uint32_t) gw->zone->epoch, &rv->offset)
-               != SIO_OK)
+        if (sio_offset_decode(buf, len, (uint32_t) gw->zone->epoch,
+                              &rv->offset)
+            != SIO_OK)
         {
             ngx_sio_gateway_stat(gw, UNRECOVERED, 1);
             return;
@@ -71,10 +78,23 @@ ngx_sio_recover_begin(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
         rv->named = 1;
     }
 
-    ngx_memcpy(rv->pid, json_string_value(pid), NGX_SIO_SID_LEN);
+    ngx_memcpy(rv->pid, pid, NGX_SIO_SID_LEN);
     ngx_sio_gateway_sid_of(rv->pid, rv->sid);
 
     rv->active = 1;
+}
+
+
+/* The length of what is written to buf; 0 if that is no string, or too long. */
+
+static size_t
+ngx_sio_recover_text(const sio_str_t *value, u_char *buf)
+{
+    if (value->data[0] != '"' || value->len > NGX_SIO_RECOVER_TEXT) {
+        return 0;
+    }
+
+    return sio_json_unquote(buf, value) - buf;
 }
 
 

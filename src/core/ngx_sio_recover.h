@@ -12,8 +12,6 @@
 #include "ngx_sio_claim.h"
 #include "ngx_sio_client.h"
 
-#include <jansson.h>
-
 
 /*
  * Connection state recovery: a client comes back with the pid of its socket and
@@ -41,7 +39,7 @@ typedef struct {
  * and that is possible here at all.
  */
 void ngx_sio_recover_begin(ngx_sio_recover_t *rv, ngx_sio_gateway_t *gw,
-    json_t *auth);
+    const sio_str_t *auth);
 
 /*
  * NGX_OK: the client is a socket again, and was told so; it may have been

@@ -7,8 +7,6 @@
 #include "sio_eio.h"
 #include "sio_base64.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 
@@ -21,6 +19,8 @@ static void sio_eio_query_arg(sio_eio_query_t *q, sio_str_t name,
     sio_str_t value);
 static void sio_eio_query_sid(sio_eio_query_t *q, sio_str_t value);
 static int sio_eio_hex(unsigned char c);
+static unsigned char *sio_eio_text(unsigned char *p, const char *text);
+static unsigned char *sio_eio_number(unsigned char *p, uint64_t n);
 static int sio_eio_equal(sio_str_t s, const char *text);
 
 
@@ -240,17 +240,59 @@ size_t
 sio_eio_open(unsigned char *p, const unsigned char *sid, int upgrade,
     uint64_t ping_interval, uint64_t ping_timeout, uint64_t max_payload)
 {
-    int  n;
+    unsigned char  *start;
 
-    n = snprintf((char *) p, SIO_EIO_OPEN_LEN,
-                 "0{\"sid\":\"%.*s\",\"upgrades\":[%s],"
-                 "\"pingInterval\":%" PRIu64 ",\"pingTimeout\":%" PRIu64 ","
-                 "\"maxPayload\":%" PRIu64 "}",
-                 SIO_EIO_SID_LEN, (const char *) sid,
-                 upgrade ? "\"websocket\"" : "",
-                 ping_interval, ping_timeout, max_payload);
+    start = p;
 
-    return n;
+    p = sio_eio_text(p, "0{\"sid\":\"");
+    memcpy(p, sid, SIO_EIO_SID_LEN);
+    p += SIO_EIO_SID_LEN;
+    p = sio_eio_text(p, "\",\"upgrades\":[");
+
+    if (upgrade) {
+        p = sio_eio_text(p, "\"websocket\"");
+    }
+
+    p = sio_eio_text(p, "],\"pingInterval\":");
+    p = sio_eio_number(p, ping_interval);
+    p = sio_eio_text(p, ",\"pingTimeout\":");
+    p = sio_eio_number(p, ping_timeout);
+    p = sio_eio_text(p, ",\"maxPayload\":");
+    p = sio_eio_number(p, max_payload);
+    *p++ = '}';
+
+    return p - start;
+}
+
+
+static unsigned char *
+sio_eio_text(unsigned char *p, const char *text)
+{
+    size_t  len;
+
+    len = strlen(text);
+    memcpy(p, text, len);
+
+    return p + len;
+}
+
+
+static unsigned char *
+sio_eio_number(unsigned char *p, uint64_t n)
+{
+    size_t         i;
+    unsigned char  digits[20];
+
+    i = sizeof(digits);
+
+    do {
+        digits[--i] = '0' + n % 10;
+        n /= 10;
+    } while (n);
+
+    memcpy(p, digits + i, sizeof(digits) - i);
+
+    return p + sizeof(digits) - i;
 }
 
 

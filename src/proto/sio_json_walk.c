@@ -15,6 +15,8 @@ static const unsigned char *sio_json_walk_string(const unsigned char *p,
     const unsigned char *last);
 static const unsigned char *sio_json_walk_escape(const unsigned char *p,
     const unsigned char *last, uint32_t *c);
+static int sio_json_walk_is(const sio_str_t *string, const char *name,
+    size_t len);
 static uint32_t sio_json_walk_hex4(const unsigned char *p,
     const unsigned char *last);
 static unsigned char *sio_json_walk_utf8(unsigned char *p, uint32_t c);
@@ -68,6 +70,56 @@ sio_json_step(sio_json_walk_t *w, sio_str_t *key, sio_str_t *value)
     w->pos = p;
 
     return SIO_OK;
+}
+
+
+sio_rc_t
+sio_json_member(const sio_str_t *object, const char *name, sio_str_t *value)
+{
+    size_t           len;
+    sio_str_t        key, member;
+    sio_json_walk_t  w;
+
+    value->data = NULL;
+    value->len = 0;
+
+    if (object->len == 0) {
+        return SIO_AGAIN;
+    }
+
+    len = strlen(name);
+
+    sio_json_walk(&w, object);
+
+    while (sio_json_step(&w, &key, &member) == SIO_OK) {
+        if (sio_json_walk_is(&key, name, len)) {
+            *value = member;
+        }
+    }
+
+    return value->len ? SIO_OK : SIO_AGAIN;
+}
+
+
+/* No character takes more than the six of an escape. */
+
+static int
+sio_json_walk_is(const sio_str_t *string, const char *name, size_t len)
+{
+    unsigned char  text[2 + 6 * SIO_JSON_NAME_LEN];
+
+    if (string->len == len + 2) {
+        return memcmp(string->data + 1, name, len) == 0;
+    }
+
+    if (string->len < len + 2 || string->len > sizeof(text)
+        || memchr(string->data, '\\', string->len) == NULL)
+    {
+        return 0;
+    }
+
+    return sio_json_unquote(text, string) == text + len
+           && memcmp(text, name, len) == 0;
 }
 
 

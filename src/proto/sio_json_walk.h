@@ -20,6 +20,9 @@
  */
 
 
+#define SIO_JSON_NAME_LEN  16
+
+
 typedef struct {
     const unsigned char  *pos;
     const unsigned char  *last;
@@ -34,6 +37,14 @@ void sio_json_walk(sio_json_walk_t *w, const sio_str_t *text);
  * *value is without white space around it.  SIO_OK; SIO_AGAIN: there is none.
  */
 sio_rc_t sio_json_step(sio_json_walk_t *w, sio_str_t *key, sio_str_t *value);
+
+/*
+ * The value of a member of an object, of the last one if several have that
+ * name, which is shorter than SIO_JSON_NAME_LEN.  SIO_OK or SIO_AGAIN, then
+ * *value is empty.
+ */
+sio_rc_t sio_json_member(const sio_str_t *object, const char *name,
+    sio_str_t *value);
 
 /*
  * Writes what a string, quotes included, stands for to p, where there is room

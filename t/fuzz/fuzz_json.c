@@ -5,7 +5,7 @@
 
 
 #include "fuzz.h"
-#include "sio_json.h"
+#include "sio_json_walk.h"
 
 #include <math.h>
 
@@ -65,6 +65,42 @@ check_first(const uint8_t *p, size_t len, json_t *json)
         fuzz_check(fuzz_inside(&first, p, len));
         fuzz_check(sio_json_check(first.data, first.len) == SIO_OK);
         fuzz_check(sio_json_space(first.data, first.data + 1) == first.data);
+    }
+}
+
+
+/* In the text are the members that are in the tree. */
+
+static void
+check_member(const uint8_t *p, size_t len, json_t *json)
+{
+    json_t       *value;
+    unsigned      i;
+    sio_rc_t      rc;
+    sio_str_t     text, member;
+    const char  *names[] = { "token", "pid", "offset", "a", "" };
+
+    if (!json_is_object(json)) {
+        return;
+    }
+
+    text.data = p;
+    text.len = len;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+
+        rc = sio_json_member(&text, names[i], &member);
+        value = json_object_get(json, names[i]);
+
+        fuzz_check(rc == (value ? SIO_OK : SIO_AGAIN));
+
+        if (value) {
+            fuzz_check(fuzz_inside(&member, p, len));
+            fuzz_check(sio_json_load(member.data, member.len, &value)
+                       == SIO_OK);
+            fuzz_check(json_equal(value, json_object_get(json, names[i])));
+            json_decref(value);
+        }
     }
 }
 
@@ -160,6 +196,8 @@ check_text(const uint8_t *p, size_t len)
         }
 
         json_decref(json);
+
+        check_member(p, len, strict);
     }
 
     json_decref(strict);

@@ -77,6 +77,13 @@ async function connect(gw, { many }) {
   return count / JOINS;
 }
 
+/** The same with tokens that the worker has seen before. */
+async function again(gw) {
+  const count = await gw.nginx.instructions(
+    () => new Crowd(gw).join(JOINS, { rooms: rooms('many') }), MANY / JOINS);
+  return count / JOINS;
+}
+
 /** From Redis to a room of five: all that the worker does. */
 async function published(gw, state) {
   state.published = await event(gw, 'few', state.few, { times: 20 });
@@ -183,6 +190,7 @@ const ALL = [
   { name: 'delivery in a burst', count: burst },
   { name: 'uplink', count: uplink },
   { name: 'poll', count: poll },
+  { name: 'connect again', count: again },
   { name: 'heartbeat', count: heartbeat },
 ];
 
