@@ -366,6 +366,9 @@ $(patsubst t/unit/%.c,$(U)/%,$(UNIT_PROTO)): $(U)/%: \
     $(U)/san/t/unit/%.o $(SAN_OBJS) $(U)/san/help.a
 	$(say)$(CC) $(SAN_FLAGS) -o $@ $^ $(UNIT_LIBS)
 
+# what is to be equal to what hiredis makes
+$(U)/t_resp: UNIT_LIBS += -lhiredis
+
 $(patsubst t/unit/%.c,$(U)/%,$(UNIT_STORE)): $(U)/%: \
     $(U)/fast/t/unit/%.o $(FAST_OBJS) $(U)/fast/help.a
 	$(say)$(CC) -o $@ $^ $(UNIT_LIBS)

@@ -12,10 +12,20 @@
  *   rawup send  --port P --conns N --rate R --seconds S --auth JSON
  *       sends ready-made events over N WebSockets in turn, R a second, one
  *       send() for each; prints how many, and what came back
- *   rawup ask   the same, and each event wants an answer: prints milliseconds
  *   rawup serve --port P --redis R
  *       the limit: takes the same frames in a plain loop, and gives Redis the
  *       same entries with hiredis, all of one turn in one write
+ *
+ *   rawup ask   --port P --conns N --rate R --seconds S --auth JSON
+ *       sends events that want an answer; prints milliseconds
+ *   rawup ask   --redis R --stream K --channel C --rate R --seconds S
+ *       the limit: the same without a gateway, XADD by hiredis, and reads what
+ *       is published there
+ *   rawup consume --redis R --stream K --channel C
+ *       a backend that answers all, until it is killed
+ *
+ *   rawup spin  --cpu N
+ *       keeps a CPU from being halted, and is in nobody's way
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,12 +34,14 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,10 +52,12 @@
 #define MAX_FRAME   4096
 #define MAX_EVENTS  512
 #define TICK        500000                    /* ns */
+#define SECOND      1000000000ull
+#define GROUP       "bench"
 
-static int port, redis_port, conns = 100, seconds = 10, payload = 100;
+static int port, redis_port, conns = 100, seconds = 10, payload = 100, cpu;
 static double rate = 1000;
-static const char *auth = "";
+static const char *auth = "", *stream = "up", *channel = "";
 static int fds[MAX_CONNS];
 
 static const uint8_t mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
@@ -62,7 +76,7 @@ mono(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t) ts.tv_sec * 1000000000ull + (uint64_t) ts.tv_nsec;
+    return (uint64_t) ts.tv_sec * SECOND + (uint64_t) ts.tv_nsec;
 }
 
 
@@ -175,53 +189,55 @@ event(uint8_t *out, uint64_t id, int asks)
 }
 
 
-static int
-by_size(const void *a, const void *b)
+static uint64_t answers, refused, *sent_at, *took, *behind;
+
+static void
+answered(const char *number, uint64_t total, uint64_t now)
 {
-    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
-    return x < y ? -1 : x > y;
+    uint64_t id = strtoull(number, NULL, 10);
+    if (id < total && sent_at[id]) {
+        took[answers++] = now - sent_at[id];
+        sent_at[id] = 0;
+    }
 }
 
-
-static uint64_t *sent_at, *took;
-static uint64_t answers, refused;
 
 /* Takes what has come: frames of a server, each in one piece mostly. */
 
 static void
-drain(int i, int asks)
+drain(int fd, uint64_t total)
 {
     char buf[65536];
-    ssize_t n = recv(fds[i], buf, sizeof(buf), MSG_DONTWAIT);
+    ssize_t n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
     uint64_t now = mono();
 
+    if (n < 0 && errno == EAGAIN) {
+        return;
+    }
+    if (n <= 0) {
+        die("recv");
+    }
+    buf[n] = 0;
     for (ssize_t k = 0; k + 4 < n; k++) {
         if (memcmp(buf + k, "\"error\"", 7 < n - k ? 7 : (size_t) (n - k))
             == 0)
         {
             refused++;
             k += 6;
-        } else if (asks && buf[k] == '4' && buf[k + 1] == '3') {
-            char *end;
-            uint64_t id = strtoull(buf + k + 2, &end, 10);
-            if (*end == '[' && sent_at[id]) {
-                took[answers++] = now - sent_at[id];
-                sent_at[id] = 0;
-            }
+        } else if (total && buf[k] == '4' && buf[k + 1] == '3') {
+            answered(buf + k + 2, total, now);
         }
     }
 }
 
 
 static void
-run(int asks)
+send_all(void)
 {
-    static uint8_t ready[MAX_FRAME], out[MAX_FRAME];
+    static uint8_t out[MAX_FRAME];
     uint64_t total = (uint64_t) (rate * seconds), sent = 0, late = 0;
-    size_t len = event(ready, 0, 0);
+    size_t len = event(out, 0, 0);
 
-    sent_at = calloc(total + 1, sizeof(uint64_t));
-    took = calloc(total + 1, sizeof(uint64_t));
     for (int i = 0; i < conns; i++) {
         join(i);
     }
@@ -238,50 +254,102 @@ run(int asks)
             late++;
         }
         for (; sent < due; sent++) {
-            int fd = fds[sent % (uint64_t) conns];
-            if (asks) {
-                len = event(out, sent, 1);
-                sent_at[sent] = mono();
-            }
-            put(fd, asks ? out : ready, len);
+            put(fds[sent % (uint64_t) conns], out, len);
         }
         if (sent == total && end == 0) {
             end = mono();
         }
-        for (int i = 0; i < conns; i++) {
-            if (asks || ((uint64_t) i == (now / TICK) % (uint64_t) conns)) {
-                drain(i, asks);
-            }
-        }
+        drain(fds[(now / TICK) % (uint64_t) conns], 0);
         nanosleep(&pause, NULL);
-    } while (end == 0 || (now < end + 2000000000ull && answers < total));
+    } while (end == 0 || now < end + 2 * SECOND);
     for (int i = 0; i < conns; i++) {
-        drain(i, asks);
+        drain(fds[i], 0);
     }
 
-    qsort(took, answers, sizeof(uint64_t), by_size);
-    printf("{\"sent\":%llu,\"seconds\":%.3f,\"late\":%llu,\"refused\":%llu,"
-           "\"answers\":%llu,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}\n",
+    printf("{\"sent\":%llu,\"seconds\":%.3f,\"late\":%llu,\"refused\":%llu}\n",
            (unsigned long long) sent, (double) (end - begin) / 1e9,
-           (unsigned long long) late, (unsigned long long) refused,
-           (unsigned long long) answers,
-           answers ? (double) took[answers / 2] / 1e6 : 0,
-           answers ? (double) took[answers * 99 / 100] / 1e6 : 0,
-           answers ? (double) took[answers - 1] / 1e6 : 0);
+           (unsigned long long) late, (unsigned long long) refused);
 }
 
 
-/* ------------------------------------------------------------- server */
+/* -------------------------------------------------------------- Redis */
 
-static redisContext *redis;
+static redisContext *redis;                   /* commands; not blocking */
+
+static redisContext *
+redis_open(int blocking)
+{
+    redisContext *rc = redisConnect("127.0.0.1", redis_port);
+    if (rc == NULL || rc->err) {
+        die("redis");
+    }
+    nodelay(rc->fd);
+    if (!blocking) {
+        fcntl(rc->fd, F_SETFL, O_NONBLOCK);
+        rc->flags &= ~REDIS_BLOCK;
+    }
+    return rc;
+}
+
 
 static void
-entry(const char *args, size_t len)
+redis_flush(void)
+{
+    int done = 0;
+    while (!done) {
+        if (redisBufferWrite(redis, &done) != REDIS_OK) {
+            die("redis");
+        }
+    }
+}
+
+
+/* What has come, one after the other; NULL: no more. */
+
+static redisReply *
+redis_next(redisContext *rc)
+{
+    void *reply = NULL;
+    if (redisGetReplyFromReader(rc, &reply) != REDIS_OK) {
+        die("redis");
+    }
+    return reply;
+}
+
+
+static void
+redis_read(redisContext *rc)
+{
+    if (redisBufferRead(rc) != REDIS_OK) {
+        die("redis");
+    }
+}
+
+
+/* Confirmations of entries. */
+
+static void
+redis_confirmed(void)
+{
+    redisReply *reply;
+    redis_read(redis);
+    while ((reply = redis_next(redis))) {
+        if (reply->type == REDIS_REPLY_ERROR) {
+            die(reply->str);
+        }
+        freeReplyObject(reply);
+    }
+}
+
+
+static void
+entry(const char *args, size_t len, const char *ack)
 {
     const char *argv[] = {
-        "XADD", "up", "MAXLEN", "~", "100000", "*", "event", "message/create",
-        "user", "user-00000001", "sid", "mLvVBk2vKDnOTk3CAAAB", "nsp", "/",
-        "args", args, "ack", "", "node", "n1", "time", "1700000000000",
+        "XADD", stream, "MAXLEN", "~", "100000", "*", "event",
+        "message/create", "user", "user-00000001", "sid",
+        "mLvVBk2vKDnOTk3CAAAB", "nsp", "/", "args", args, "ack", ack,
+        "node", "n1", "time", "1700000000000",
     };
     size_t n = sizeof(argv) / sizeof(argv[0]), size[sizeof(argv) / 8];
     for (size_t i = 0; i < n; i++) {
@@ -290,6 +358,236 @@ entry(const char *args, size_t len)
     redisAppendCommandArgv(redis, (int) n, argv, size);
 }
 
+
+/* ----------------------------------------------------- there and back */
+
+static int
+by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return x < y ? -1 : x > y;
+}
+
+
+static double
+share(const uint64_t *list, uint64_t n, double of)
+{
+    uint64_t i = (uint64_t) ((double) n * of);
+    return n ? (double) list[i < n ? i : n - 1] / 1e6 : 0;
+}
+
+
+static void
+watch(int ep, int fd)
+{
+    struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) < 0) {
+        die("epoll_ctl");
+    }
+}
+
+
+/* An answer on its way to gateways: commands, each with "ack":<number>. */
+
+static void
+overhear(redisContext *rc, uint64_t total)
+{
+    redisReply *reply;
+    redis_read(rc);
+    uint64_t now = mono();
+    while ((reply = redis_next(rc))) {
+        const char *p = reply->elements == 3 ? reply->element[2]->str : NULL;
+        while (p && (p = strstr(p, "\"ack\":"))) {
+            p += 6;
+            answered(p, total, now);
+        }
+        freeReplyObject(reply);
+    }
+}
+
+
+static void
+ask_one(uint64_t id)
+{
+    static uint8_t out[MAX_FRAME];
+    char args[MAX_FRAME], number[24];
+
+    if (port) {
+        size_t len = event(out, id, 1);
+        sent_at[id] = mono();
+        put(fds[id % (uint64_t) conns], out, len);
+        return;
+    }
+    snprintf(number, sizeof(number), "%llu", (unsigned long long) id);
+    int len = snprintf(args, sizeof(args),
+                       "[{\"channelId\":\"1234567890123\","
+                       "\"content\":\"%0*d\"}]", payload, 0);
+    sent_at[id] = mono();
+    entry(args, (size_t) len, number);
+    redis_flush();
+}
+
+
+/*
+ * Each event goes when it is due, whatever has become of those before; where
+ * the CPU was not to be had in time, that is told apart as "behind".
+ */
+
+static void
+ask(void)
+{
+    uint64_t total = (uint64_t) (rate * seconds), sent = 0, now;
+    struct epoll_event list[MAX_EVENTS];
+    redisContext *sub = NULL;
+    int ep = epoll_create1(0);
+
+    prctl(PR_SET_TIMERSLACK, 1);
+    sent_at = calloc(total + 1, sizeof(uint64_t));
+    took = calloc(total + 1, sizeof(uint64_t));
+    behind = calloc(total + 1, sizeof(uint64_t));
+
+    if (port) {
+        for (int i = 0; i < conns; i++) {
+            join(i);
+            watch(ep, fds[i]);
+        }
+    } else {
+        redis = redis_open(0);
+        sub = redis_open(1);
+        freeReplyObject(redisCommand(sub, "SUBSCRIBE %s", channel));
+        watch(ep, redis->fd);
+        watch(ep, sub->fd);
+    }
+
+    uint64_t begin = mono(), end = begin + (uint64_t) seconds * SECOND;
+    for ( ;; ) {
+        uint64_t due = end + 2 * SECOND;
+        while ((now = mono()), sent < total) {
+            due = begin + (uint64_t) ((double) sent / rate * 1e9);
+            if (due > now) {
+                break;
+            }
+            behind[sent] = now - due;
+            ask_one(sent++);
+            due = end + 2 * SECOND;
+        }
+        if (answers == total || now >= end + 2 * SECOND) {
+            break;
+        }
+        struct timespec ts = {
+            (time_t) ((due - now) / SECOND), (long) ((due - now) % SECOND)
+        };
+        int n = epoll_pwait2(ep, list, MAX_EVENTS, &ts, NULL);
+        for (int i = 0; i < n; i++) {
+            int fd = list[i].data.fd;
+            if (port) {
+                drain(fd, total);
+            } else if (fd == sub->fd) {
+                overhear(sub, total);
+            } else {
+                redis_confirmed();
+            }
+        }
+    }
+
+    qsort(took, answers, sizeof(uint64_t), by_size);
+    qsort(behind, sent, sizeof(uint64_t), by_size);
+    printf("{\"sent\":%llu,\"answers\":%llu,\"p50\":%.3f,\"p99\":%.3f,"
+           "\"p999\":%.3f,\"max\":%.3f,\"behind\":%.3f}\n",
+           (unsigned long long) sent, (unsigned long long) answers,
+           share(took, answers, .5), share(took, answers, .99),
+           share(took, answers, .999), share(took, answers, 1),
+           share(behind, sent, .99));
+}
+
+
+/* The value of a field of an entry. */
+
+static redisReply *
+field(redisReply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+        if (strcmp(fields->element[i]->str, name) == 0) {
+            return fields->element[i + 1];
+        }
+    }
+    die(name);
+    return NULL;
+}
+
+
+/* Queues the answers to some entries, and that these are done. */
+
+static void
+reply_to(redisContext *rc, redisReply *entries)
+{
+    static char text[1 << 20];
+    const char *argv[MAX_EVENTS + 3] = { "XACK", stream, GROUP };
+    size_t len = 0, n = entries->elements;
+
+    for (size_t i = 0; i < n; i++) {
+        redisReply *fields = entries->element[i]->element[1];
+        argv[i + 3] = entries->element[i]->element[0]->str;
+        len += (size_t) snprintf(
+            text + len, sizeof(text) - len,
+            "%c{\"op\":\"ack\",\"sid\":\"%s\",\"ack\":%s,"
+            "\"args\":[\"ok\"]}", i ? ',' : '[',
+            field(fields, "sid")->str, field(fields, "ack")->str);
+    }
+    text[len++] = ']';
+    redisAppendCommand(rc, "PUBLISH %s %b", channel, text, len);
+    redisAppendCommandArgv(rc, (int) n + 3, argv, NULL);
+}
+
+
+static void
+consume(void)
+{
+    redisContext *rc = redis_open(1);
+    redisReply *reply = NULL;
+
+    for ( ;; ) {
+        int answers_too = reply && reply->type == REDIS_REPLY_ARRAY;
+        if (answers_too) {
+            reply_to(rc, reply->element[0]->element[1]);
+        }
+        freeReplyObject(reply);
+        redisAppendCommand(rc, "XREADGROUP GROUP " GROUP " one COUNT 100 "
+                           "BLOCK 1000 STREAMS %s >", stream);
+        for (int i = answers_too ? 0 : 2; i < 3; i++) {
+            if (redisGetReply(rc, (void **) &reply) != REDIS_OK
+                || reply->type == REDIS_REPLY_ERROR)
+            {
+                die("redis");
+            }
+            if (i < 2) {
+                freeReplyObject(reply);
+            }
+        }
+    }
+}
+
+
+static void
+spin(void)
+{
+    struct sched_param param = { 0 };
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (sched_setaffinity(0, sizeof(set), &set) < 0
+        || sched_setscheduler(0, SCHED_IDLE, &param) < 0)
+    {
+        die("spin");
+    }
+    for ( ;; ) {
+        __asm__ volatile ("");
+    }
+}
+
+
+/* ------------------------------------------------------------- server */
 
 static void
 answer(int fd, const char *text)
@@ -350,7 +648,7 @@ take(int fd)
             size_t size = len - (size_t) (comma + 1 - data);
             args[0] = '[';
             memcpy(args + 1, comma + 1, size);
-            entry(args, size + 1);
+            entry(args, size + 1, "");
         }
         at += (ssize_t) (head + 4 + len);
     }
@@ -362,7 +660,7 @@ take(int fd)
 static void
 serve(void)
 {
-    struct epoll_event ev, list[MAX_EVENTS];
+    struct epoll_event list[MAX_EVENTS];
     struct sockaddr_in on = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t) port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
@@ -370,49 +668,31 @@ serve(void)
     int one = 1, ep = epoll_create1(0);
     int ls = socket(AF_INET, SOCK_STREAM, 0);
 
-    redis = redisConnect("127.0.0.1", redis_port);
-    if (redis == NULL || redis->err) {
-        die("redis");
-    }
-    fcntl(redis->fd, F_SETFL, O_NONBLOCK);
-    redis->flags &= ~REDIS_BLOCK;
+    redis = redis_open(0);
     setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(ls, (struct sockaddr *) &on, sizeof(on)) < 0
         || listen(ls, 4096) < 0)
     {
         die("listen");
     }
-    ev.events = EPOLLIN;
-    ev.data.fd = ls;
-    epoll_ctl(ep, EPOLL_CTL_ADD, ls, &ev);
-    ev.data.fd = redis->fd;
-    epoll_ctl(ep, EPOLL_CTL_ADD, redis->fd, &ev);
+    watch(ep, ls);
+    watch(ep, redis->fd);
 
     for (;;) {
-        int n = epoll_wait(ep, list, MAX_EVENTS, -1), done = 0;
+        int n = epoll_wait(ep, list, MAX_EVENTS, -1);
         for (int i = 0; i < n; i++) {
             int fd = list[i].data.fd;
             if (fd == ls) {
                 fd = accept(ls, NULL, NULL);
                 nodelay(fd);
-                ev.data.fd = fd;
-                epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+                watch(ep, fd);
             } else if (fd == redis->fd) {
-                void *reply;
-                if (redisBufferRead(redis) != REDIS_OK) {
-                    die("redis");
-                }
-                while (redisGetReplyFromReader(redis, &reply) == REDIS_OK
-                       && reply)
-                {
-                    freeReplyObject(reply);
-                }
+                redis_confirmed();
             } else {
                 take(fd);
             }
         }
-        while (!done && redisBufferWrite(redis, &done) == REDIS_OK) {
-        }
+        redis_flush();
     }
 }
 
@@ -420,6 +700,13 @@ serve(void)
 int
 main(int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } kinds[] = {
+        { "send", send_all }, { "serve", serve }, { "ask", ask },
+        { "consume", consume }, { "spin", spin },
+    };
     static const struct option options[] = {
         { "port", required_argument, NULL, 'p' },
         { "redis", required_argument, NULL, 'r' },
@@ -428,6 +715,9 @@ main(int argc, char **argv)
         { "seconds", required_argument, NULL, 's' },
         { "payload", required_argument, NULL, 'k' },
         { "auth", required_argument, NULL, 'a' },
+        { "stream", required_argument, NULL, 'S' },
+        { "channel", required_argument, NULL, 'C' },
+        { "cpu", required_argument, NULL, 'u' },
         { NULL, 0, NULL, 0 }
     };
     int c;
@@ -441,19 +731,21 @@ main(int argc, char **argv)
         case 's': seconds = atoi(optarg); break;
         case 'k': payload = atoi(optarg); break;
         case 'a': auth = optarg; break;
+        case 'S': stream = optarg; break;
+        case 'C': channel = optarg; break;
+        case 'u': cpu = atoi(optarg); break;
         default: return 2;
         }
     }
-    if (optind >= argc || port == 0 || conns > MAX_CONNS
-        || payload >= MAX_FRAME / 2)
+    for (size_t i = 0; optind < argc && conns <= MAX_CONNS
+                       && payload < MAX_FRAME / 2
+                       && i < sizeof(kinds) / sizeof(kinds[0]); i++)
     {
-        fputs("usage: rawup send|ask|serve --port P [options]\n", stderr);
-        return 2;
+        if (strcmp(argv[optind], kinds[i].name) == 0) {
+            kinds[i].run();
+            return 0;
+        }
     }
-    if (strcmp(argv[optind], "serve") == 0) {
-        serve();
-    } else {
-        run(strcmp(argv[optind], "ask") == 0);
-    }
-    return 0;
+    fputs("usage: rawup send|serve|ask|consume|spin [options]\n", stderr);
+    return 2;
 }

@@ -2,35 +2,81 @@
 
 // What an event of a client for the backend costs, on one worker:
 //
-//     node bench/uplink.js [rate [seconds]]
+//     node bench/uplink.js [rate [seconds]] [--part cost|answers]
+//                          [--rounds 3] [--realtime] [--json FILE]
 //
-// Some WebSockets send events at a steady rate, and Redis has to have all of
-// them: the CPU time of the worker for each, and of a loop that does nothing
-// else.  Then 1,000 a second are answered by a backend that reads the stream:
-// the time from a client to its answer.
+// cost: some WebSockets send events at a steady rate, and Redis has to have all
+// of them: the CPU time of the worker for each, and of a loop that does nothing
+// else.
+//
+// answers: 1,000 a second are answered by a backend that reads the stream, one
+// in C and one in Node.js: the time from a client to its answer.  The floor is
+// the same without a gateway: a client that talks to Redis itself.
+//
+// Server and load are on CPU 0, Redis and backend on CPU 1; for answers neither
+// is ever halted.  realtime: these four go before whatever else the machine has
+// to do, as if it had nothing; that takes root.  The file gets all figures:
+// { cost, answers }.
 
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { execFileSync, execFile } = require('node:child_process');
-const { promisify } = require('node:util');
+const { promisify, parseArgs } = require('node:util');
 
 const { gateway } = require('../t/gateway/lib/gateway');
 const { Program, freePort } = require('../t/gateway/lib/processes');
 const { until } = require('../t/gateway/lib/expect');
 
-const RATE = Number(process.argv[2] || 30000);
-const SECONDS = Number(process.argv[3] || 10);
+const { values: OPTIONS, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    part: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    realtime: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+});
+const RATE = Number(positionals[0] || 30000);
+const SECONDS = Number(positionals[1] || 10);
+const ROUNDS = Number(OPTIONS.rounds);
 const CONNS = 100;
-const ROUNDS = 3;
 const STREAM = 'up';
+const CHANNEL = 'socket.io-command';
+const FLOOR = { stream: 'floor', channel: 'floor' };
 const GROUP = 'bench';
+const ASKS = 1000;              // events a second that are answered
 const TICK = 10;                // ms of a tick of the clock in /proc
+const SERVER = 0;               // CPUs: of worker and load
+const REDIS = 1;                // of Redis and backend
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-bench-'));
 const rawup = path.join(dir, 'rawup');
 const run = promisify(execFile);
-const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
+
+const REALTIME = OPTIONS.realtime ? ['chrt', '--rr', '1'] : [];
+
+/** A program on one CPU. */
+const start = (cpu, ...command) => new Program('taskset', [
+  '-c', String(cpu), ...command.map(String)]);
+
+/** Before all others, its first thread only: what Node does beside it waits. */
+function prefer(pid) {
+  if (OPTIONS.realtime) {
+    execFileSync('chrt', ['--rr', '-p', '1', String(pid)]);
+  }
+}
+
+/** Moves a process that runs to a CPU. */
+function pin(cpu, pid) {
+  execFileSync('taskset', ['-a', '-c', '-p', String(cpu), String(pid)],
+               { stdio: 'ignore' });
+  prefer(pid);
+}
+
+const flags = (options) => Object.entries(options)
+  .flatMap(([name, value]) => [`--${name}`, String(value)]);
 
 /** Milliseconds of a process: { user, sys }, by ticks, and exact. */
 function cpu(pid) {
@@ -47,10 +93,11 @@ function each(before, after, events) {
     (key) => [key, (after[key] - before[key]) * 1000 / events]));
 }
 
-async function load(kind, port, options) {
-  const args = Object.entries({ conns: CONNS, ...options })
-    .flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const { stdout } = await run(rawup, [kind, '--port', port, ...args]);
+async function load(kind, options) {
+  const [program, ...args] = [
+    ...REALTIME, 'taskset', '-c', String(SERVER), rawup, kind,
+    ...flags(options)];
+  const { stdout } = await run(program, args);
   return JSON.parse(stdout);
 }
 
@@ -60,14 +107,14 @@ const added = async (redis) => {
 };
 
 /** Sends, and takes the time of the process with this pid. */
-async function cost(redis, port, pid, auth) {
+async function cost(redis, name, port, pid, auth) {
   const rounds = [];
 
   for (let round = 0; round < ROUNDS; round++) {
     await redis.commands.del(STREAM);
     const before = cpu(pid);
-    const sent = await load('send', port, {
-      rate: RATE, seconds: SECONDS, auth,
+    const sent = await load('send', {
+      port, conns: CONNS, rate: RATE, seconds: SECONDS, auth,
     });
     await until(async () => await added(redis) >= sent.sent - sent.refused,
                 'all are stored', 20000);
@@ -76,37 +123,116 @@ async function cost(redis, port, pid, auth) {
       refused: sent.sent - await added(redis), late: sent.late,
       load: os.loadavg()[0],
     });
-    console.log(JSON.stringify(rounds.at(-1)));
+    console.log(`${name} ${JSON.stringify(rounds.at(-1))}`);
   }
-  return rounds;
+  return Object.fromEntries(['all', 'user', 'sys', 'rate'].map(
+    (key) => [key, median(rounds.map((it) => it[key]))]));
 }
 
-/** A backend that answers all, on connections of its own. */
-async function backend(redis) {
-  const client = await redis.client();
-  let over = false;
+/** Module and loop: microseconds for an event. */
+async function costs(gw, auth) {
+  const port = await freePort();
+  const raw = start(SERVER, rawup, 'serve', '--port', port, '--redis',
+                    gw.redis.port);
+  await raw.listening({ port, host: '127.0.0.1' });
+  prefer(raw.pid);
 
-  await client.xGroupCreate(STREAM, GROUP, '$', { MKSTREAM: true });
-  const loop = async () => {
-    while (!over) {
-      const answer = await client.sendCommand([
-        'XREADGROUP', 'GROUP', GROUP, 'one', 'COUNT', '100', 'BLOCK', '200',
-        'STREAMS', STREAM, '>']);
-      const list = answer?.[0][1] ?? [];
-      if (list.length > 0) {
-        await Promise.all([
-          client.publish('socket.io-command', JSON.stringify(list.map(
-            ([, fields]) => ({
-              op: 'ack', sid: fields[fields.indexOf('sid') + 1],
-              ack: Number(fields[fields.indexOf('ack') + 1]), args: ['ok'],
-            })))),
-          client.xAck(STREAM, GROUP, list.map(([id]) => id)),
-        ]);
+  console.log(`${CONNS} WebSockets, ${RATE} events a second`);
+  const [worker] = gw.nginx.workers();
+  const result = {
+    module: await cost(gw.redis, 'module', gw.port, worker, auth),
+    loop: await cost(gw.redis, 'loop', port, raw.pid, auth),
+  };
+  await raw.stop('SIGKILL');
+
+  for (const [name, it] of Object.entries(result)) {
+    console.log(`${name}: ${it.all.toFixed(2)} us for an event (user ${
+      it.user.toFixed(2)}, sys ${it.sys.toFixed(2)}) at ${
+      Math.round(it.rate)} a second`);
+  }
+  return result;
+}
+
+/** A backend in another process that answers what is in the stream. */
+async function backend(redis, kind, { stream, channel }) {
+  const options = flags({ redis: redis.port, stream, channel });
+  const readers = async () => (await redis.connections()).filter(
+    (it) => it.cmd === 'xreadgroup').length;
+  const before = await readers();
+
+  await redis.commands.del(stream);
+  await redis.commands.xGroupCreate(stream, GROUP, '$', { MKSTREAM: true });
+  const program = kind === 'C' ? start(REDIS, rawup, 'consume', ...options)
+    : start(REDIS, process.execPath, path.join(__dirname, 'backend.js'),
+            ...options);
+  await until(async () => {
+    if (program.ended) {
+      throw new Error(`backend ended: ${program.output}`);
+    }
+    return await readers() > before;
+  }, 'the backend reads');
+  prefer(program.pid);
+  return program;
+}
+
+const NUMBERS = ['p50', 'p99', 'p999', 'max', 'behind'];
+const show = (it) => NUMBERS.map((key) => `${key} ${it[key].toFixed(2)}`)
+  .join(', ');
+
+/** Milliseconds to one kind of backend and back: floor and gateway in turn. */
+async function answers(gw, kind, auth) {
+  const { redis } = gw;
+  const ways = {
+    floor: { redis: redis.port, ...FLOOR },
+    gateway: { port: gw.port, conns: CONNS, auth },
+  };
+  const rounds = { floor: [], gateway: [] };
+  const programs = [
+    await backend(redis, kind, FLOOR),
+    await backend(redis, kind, { stream: STREAM, channel: CHANNEL }),
+  ];
+
+  // round 0 is for those that have to get warm
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [way, options] of Object.entries(ways)) {
+      const it = await load('ask', {
+        ...options, rate: ASKS, seconds: round === 0 ? 2 : SECONDS,
+      });
+      if (it.answers < it.sent) {
+        throw new Error(`${it.answers} of ${it.sent} answered: ${way}`);
+      }
+      if (round > 0) {
+        rounds[way].push(it);
+        console.log(`${kind} ${way}, ms: ${show(it)}; load ${
+          os.loadavg()[0]}`);
       }
     }
+  }
+  await Promise.all(programs.map((it) => it.stop('SIGKILL')));
+
+  const middle = (list) => Object.fromEntries(NUMBERS.map(
+    (key) => [key, median(list.map((it) => it[key]))]));
+  const result = {
+    floor: middle(rounds.floor), gateway: middle(rounds.gateway),
   };
-  const done = loop();
-  return { stop: () => { over = true; return done; } };
+  result.adds = Object.fromEntries(NUMBERS.map(
+    (key) => [key, result.gateway[key] - result.floor[key]]));
+  for (const [name, it] of Object.entries(result)) {
+    console.log(`backend in ${kind}, ${name}, ms: ${show(it)}`);
+  }
+  return result;
+}
+
+async function bothAnswers(gw, auth) {
+  const spinners = [SERVER, REDIS].map(
+    (cpu) => new Program(rawup, ['spin', '--cpu', String(cpu)]));
+
+  console.log(`${CONNS} WebSockets, ${ASKS} events a second that are answered`);
+  const result = {
+    C: await answers(gw, 'C', auth), Node: await answers(gw, 'Node.js', auth),
+  };
+  await Promise.all(spinners.map((it) => it.stop('SIGKILL')));
+  return result;
 }
 
 async function main() {
@@ -121,43 +247,26 @@ async function main() {
       socketio_forward: [`message/create stream=${STREAM}`],
     },
   });
+  const result = {};
 
   try {
     execFileSync('gcc', ['-O2', '-o', rawup, path.join(__dirname, 'rawup.c'),
                          '-lhiredis']);
     await gw.live();
-    const [pid] = gw.nginx.workers();
     const auth = JSON.stringify(gw.auth({ user: 'user-00000001' }));
-    const { redis } = gw;
 
-    console.log(`${CONNS} WebSockets, ${RATE} events a second`);
-    const module = await cost(redis, gw.port, pid, auth);
+    pin(SERVER, gw.nginx.workers()[0]);
+    pin(REDIS, gw.redis.program.pid);
 
-    const port = await freePort();
-    const raw = new Program(rawup, ['serve', '--port', String(port), '--redis',
-                                    String(redis.port)]);
-    await raw.listening({ port, host: '127.0.0.1' });
-    console.log('the same in a loop that does nothing else');
-    const loop = await cost(redis, port, raw.pid, auth);
-    await raw.stop('SIGKILL');
-
-    const sum = (list, key) => median(list.map((it) => it[key])).toFixed(2);
-    for (const [name, list] of Object.entries({ module, loop })) {
-      console.log(`${name}: ${sum(list, 'all')} us for an event (user ${
-        sum(list, 'user')}, sys ${sum(list, 'sys')}) at ${
-        Math.round(median(list.map((it) => it.rate)))} a second`);
+    if (OPTIONS.part !== 'answers') {
+      result.cost = await costs(gw, auth);
     }
-
-    await redis.commands.del(STREAM);
-    const consumer = await backend(redis);
-    for (let round = 0; round < ROUNDS; round++) {
-      const it = await load('ask', gw.port, {
-        rate: 1000, seconds: SECONDS, auth,
-      });
-      console.log(`${it.answers} of ${it.sent} answered, ms: p50 ${
-        it.p50}, p99 ${it.p99}, max ${it.max}; load ${os.loadavg()[0]}`);
+    if (OPTIONS.part !== 'cost') {
+      result.answers = await bothAnswers(gw, auth);
     }
-    await consumer.stop();
+    if (OPTIONS.json) {
+      fs.writeFileSync(OPTIONS.json, `${JSON.stringify(result, null, 2)}\n`);
+    }
   } finally {
     for (const end of ends) {
       await end();

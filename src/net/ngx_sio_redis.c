@@ -6,6 +6,8 @@
 
 #include "ngx_sio_redis_peer.h"
 
+#include <sio_resp.h>
+
 
 #define NGX_SIO_REDIS_DELAY_MIN   100          /* ms between two attempts */
 #define NGX_SIO_REDIS_DELAY_MAX   5000
@@ -135,9 +137,6 @@ ngx_sio_redis_queue(ngx_sio_redis_t *rd, ngx_uint_t argc, const char **argv,
     const size_t *argvlen, ngx_msec_t timeout, ngx_sio_redis_reply_pt reply,
     void *data)
 {
-    int                    len;
-    char                  *cmd;
-    sio_rc_t               rc;
     ngx_queue_t           *q;
     ngx_sio_redis_wait_t  *w;
 
@@ -150,16 +149,7 @@ ngx_sio_redis_queue(ngx_sio_redis_t *rd, ngx_uint_t argc, const char **argv,
         ngx_queue_insert_head(&rd->spare, &w->link);
     }
 
-    len = redisFormatCommandArgv(&cmd, argc, argv, argvlen);
-    if (len < 0) {
-        return NGX_ERROR;
-    }
-
-    rc = sio_buf_append(&rd->out, cmd, len);
-
-    redisFreeCommand(cmd);
-
-    if (rc != SIO_OK) {
+    if (sio_resp_command(&rd->out, argc, argv, argvlen) != SIO_OK) {
         return NGX_ERROR;
     }
 

@@ -18,8 +18,8 @@
 
 /*
  * A connection to Redis on nginx's event loop: an nginx peer connection that
- * carries what hiredis formats and parses.  It connects by itself, says AUTH
- * and SELECT, reads the run id, comes back after a loss with back-off and
+ * carries what sio_resp writes and hiredis parses.  It connects by itself, says
+ * AUTH and SELECT, reads the run id, comes back after a loss with back-off and
  * jitter, and never blocks.  A server that still loads its data counts as lost.
  *
  * Replies come in the order of the commands, each to the callback it was sent
