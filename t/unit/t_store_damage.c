@@ -364,16 +364,16 @@ t_damage_caches(ngx_sio_zone_t *z)
     sh = z->sh;
     seed = 6;
 
-    for (i = 0; i < sh->session_buckets; i++) {
+    for (i = 0; i < sh->nsessions; i++) {
         z->eio_table[i] = t_store_random(&seed);
         z->sid_table[i] = t_store_random(&seed);
     }
 
-    for (i = 0; i < sh->room_buckets; i++) {
+    for (i = 0; i < sh->nrooms; i++) {
         z->room_table[i] = t_store_random(&seed);
     }
 
-    for (i = 0; i < sh->user_buckets; i++) {
+    for (i = 0; i < sh->nusers; i++) {
         z->user_table[i] = t_store_random(&seed);
     }
 
