@@ -79,7 +79,7 @@ ngx_sio_zone_format(ngx_sio_zone_t *z, void *mem, size_t size,
             break;
         }
 
-        n -= n / 64 + 1;
+        n -= n / 1024 + 1;
     }
 
     return ngx_sio_zone_init(z, size, log_size, node);

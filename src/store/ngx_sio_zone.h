@@ -71,10 +71,12 @@
 #define NGX_SIO_LIVE           2
 
 
-/* A room or user: a counted name.  96 bytes. */
+/* A room or user: a counted name.  88 bytes. */
 
 typedef struct {
-    uint32_t                  state;           /* zone lock, written last */
+    uint8_t                   state;           /* zone lock, written last */
+    uint8_t                   nsp;
+    uint16_t                  len;             /* of the name */
     uint32_t                  refs;            /* zone lock; a cache */
     uint64_t                  hash;            /* of the name, without nsp */
     uint64_t                  workers[NGX_SIO_WORKERS / 64];
@@ -82,13 +84,12 @@ typedef struct {
                                                   members; cleared by reaping */
     uint32_t                  next;            /* zone lock: chain, free list */
     uint32_t                  ext;             /* zone lock: chunk with the rest
-                                                  of a name over 52 bytes */
-    uint16_t                  nsp;
-    uint16_t                  len;             /* of the name */
-    u_char                    name[52];
+                                                  of a name over 48 bytes */
+    u_char                    name[48];
 } ngx_sio_name_sh_t;
 
-_Static_assert(sizeof(ngx_sio_name_sh_t) == 96, "size of a name");
+_Static_assert(sizeof(ngx_sio_name_sh_t) == 88, "size of a name");
+_Static_assert(NGX_SIO_NAMESPACES <= 256, "a namespace fits into a byte");
 
 
 /*
