@@ -43,7 +43,7 @@ ngx_sio_listeners_grow(ngx_sio_listeners_t *ls)
     ngx_sio_client_t         **users, **bucket, *sc;
     ngx_sio_rooms_member_t    *members;
 
-    n = ls->room.nalloc ? ls->room.nalloc * 2 : NGX_SIO_LISTENERS_LEAST;
+    n = ls->buckets ? ls->buckets * 2 : NGX_SIO_LISTENERS_LEAST;
 
     members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t), ls->log);
     if (members == NULL) {
@@ -65,7 +65,6 @@ ngx_sio_listeners_grow(ngx_sio_listeners_t *ls)
     }
 
     ls->room.members = members;
-    ls->room.nalloc = n;
     ls->users = users;
     ls->buckets = n;
 
@@ -93,7 +92,7 @@ ngx_sio_listeners_enter(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
         return NGX_OK;
     }
 
-    if (ls->room.nmembers == ls->room.nalloc
+    if (ls->room.nmembers == ls->buckets
         && ngx_sio_listeners_grow(ls) != NGX_OK)
     {
         return NGX_ERROR;

@@ -20,7 +20,7 @@
 typedef struct {
     ngx_sio_rooms_room_t      room;            /* an audience of the dispatch */
     ngx_sio_client_t        **users;           /* by the hash of the user */
-    ngx_uint_t                buckets;
+    ngx_uint_t                buckets;         /* and places for members */
     ngx_log_t                *log;
 } ngx_sio_listeners_t;
 

@@ -12,6 +12,21 @@
 
 #define NGX_SIO_ROOMS_BUCKETS  256        /* to begin with */
 
+/* The array that the members of a room are in. */
+
+typedef struct {
+    uint32_t                  nalloc;
+    ngx_sio_rooms_member_t    members[];
+} ngx_sio_rooms_array_t;
+
+#define ngx_sio_rooms_array(room)                                             \
+    ((ngx_sio_rooms_array_t *) ((u_char *) (room)->members                    \
+                      - offsetof(ngx_sio_rooms_array_t, members)))
+
+/* True if the members are in an array, and not in the room. */
+#define ngx_sio_rooms_has_array(room)                                         \
+    ((room)->members && (room)->members != &(room)->one)
+
 
 static ngx_int_t ngx_sio_rooms_grow_rooms(ngx_sio_rooms_t *rooms);
 static ngx_int_t ngx_sio_rooms_grow_sids(ngx_sio_rooms_t *rooms);
@@ -23,6 +38,9 @@ static void ngx_sio_rooms_drop(ngx_sio_rooms_t *rooms,
     ngx_sio_rooms_room_t *room);
 static void ngx_sio_rooms_remove(ngx_sio_rooms_t *rooms,
     ngx_sio_rooms_room_t *room, uint32_t i);
+static void ngx_sio_rooms_free(ngx_sio_rooms_room_t *room);
+static ngx_int_t ngx_sio_rooms_grow(ngx_sio_rooms_t *rooms,
+    ngx_sio_rooms_room_t *room);
 static ngx_int_t ngx_sio_rooms_push(ngx_sio_rooms_t *rooms,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc, uint32_t member);
 
@@ -66,7 +84,7 @@ ngx_sio_rooms_find(ngx_sio_rooms_t *rooms, uint64_t hash, uint16_t nsp,
          room;
          room = room->next)
     {
-        if (room->hash == hash
+        if (room->hash == (uint32_t) hash
             && ngx_sio_name_equal(z, &z->rooms[room->room], nsp, name, len))
         {
             return room;
@@ -310,8 +328,7 @@ ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
 
         for (room = rooms->rooms[i]; room; room = next) {
             next = room->next;
-            ngx_free(room->members);
-            ngx_free(room);
+            ngx_sio_rooms_free(room);
         }
 
         rooms->rooms[i] = NULL;
@@ -378,7 +395,7 @@ ngx_sio_rooms_make(ngx_sio_rooms_t *rooms, uint64_t hash, uint32_t index)
         return NULL;
     }
 
-    room->hash = hash;
+    room->hash = (uint32_t) hash;
     room->room = index;
 
     bucket = &rooms->rooms[hash & (rooms->room_buckets - 1)];
@@ -412,46 +429,75 @@ ngx_sio_rooms_drop(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room)
     *p = room->next;
     rooms->nrooms--;
 
-    if (room->members) {
-        ngx_free(room->members);
+    ngx_sio_rooms_free(room);
+}
+
+
+static void
+ngx_sio_rooms_free(ngx_sio_rooms_room_t *room)
+{
+    if (ngx_sio_rooms_has_array(room)) {
+        ngx_free(ngx_sio_rooms_array(room));
     }
 
     ngx_free(room);
 }
 
 
-/* Appends a member; arrays grow by half: most rooms are small. */
+/* Appends a member. */
 
 static ngx_int_t
 ngx_sio_rooms_push(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
     ngx_sio_client_t *sc, uint32_t member)
 {
-    uint32_t                 n;
-    ngx_sio_rooms_member_t  *members;
+    ngx_uint_t  full;
 
-    if (room->nmembers == room->nalloc) {
+    if (ngx_sio_rooms_has_array(room)) {
+        full = (room->nmembers == ngx_sio_rooms_array(room)->nalloc);
 
-        n = room->nalloc + room->nalloc / 2 + 1;
+    } else {
+        room->members = &room->one;
+        full = (room->nmembers == 1);
+    }
 
-        members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t),
-                            rooms->gateway->log);
-        if (members == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (room->members) {
-            ngx_memcpy(members, room->members,
-                       room->nmembers * sizeof(ngx_sio_rooms_member_t));
-            ngx_free(room->members);
-        }
-
-        room->members = members;
-        room->nalloc = n;
+    if (full && ngx_sio_rooms_grow(rooms, room) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     room->members[room->nmembers].client = sc;
     room->members[room->nmembers].member = member;
     room->nmembers++;
+
+    return NGX_OK;
+}
+
+
+/* By half: most rooms are small. */
+
+static ngx_int_t
+ngx_sio_rooms_grow(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room)
+{
+    uint32_t                n;
+    ngx_sio_rooms_array_t  *array;
+
+    n = room->nmembers + room->nmembers / 2 + 2;
+
+    array = ngx_alloc(sizeof(ngx_sio_rooms_array_t)
+                      + n * sizeof(ngx_sio_rooms_member_t),
+                      rooms->gateway->log);
+    if (array == NULL) {
+        return NGX_ERROR;
+    }
+
+    array->nalloc = n;
+    ngx_memcpy(array->members, room->members,
+               room->nmembers * sizeof(ngx_sio_rooms_member_t));
+
+    if (ngx_sio_rooms_has_array(room)) {
+        ngx_free(ngx_sio_rooms_array(room));
+    }
+
+    room->members = array->members;
 
     return NGX_OK;
 }

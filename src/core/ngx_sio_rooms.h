@@ -21,23 +21,33 @@
  */
 
 
+/* 12 bytes: there is one for each room of each client. */
+
 typedef struct {
     ngx_sio_client_t         *client;
     uint32_t                  member;          /* reference of the membership
                                                   in the client's session */
-} ngx_sio_rooms_member_t;
+} __attribute__((packed, aligned(4))) ngx_sio_rooms_member_t;
 
 
 typedef struct ngx_sio_rooms_room_s  ngx_sio_rooms_room_t;
 
+/*
+ * 40 bytes, which an allocator with a word of its own in front rounds to 48.
+ * Most rooms have one member here, which needs no array.
+ */
+
 struct ngx_sio_rooms_room_s {
-    uint64_t                  hash;
     ngx_sio_rooms_room_t     *next;
+    ngx_sio_rooms_member_t   *members;         /* in no order: "one", or behind
+                                                  the size of their array */
+    uint32_t                  hash;            /* low bits */
     uint32_t                  room;            /* index in the zone */
     uint32_t                  nmembers;
-    uint32_t                  nalloc;
-    ngx_sio_rooms_member_t   *members;         /* in no order */
+    ngx_sio_rooms_member_t    one;
 };
+
+_Static_assert(sizeof(ngx_sio_rooms_room_t) <= 40, "size of a room");
 
 
 struct ngx_sio_rooms_s {

@@ -36,7 +36,8 @@ static const ngx_sio_guard_t  ngx_sio_guards[] = {
     { "the rooms", offsetof(ngx_sio_zone_t, chunks) },
     { "the chunks", offsetof(ngx_sio_zone_t, limits) },
     { "the limits", offsetof(ngx_sio_zone_t, keys) },
-    { "the keys", offsetof(ngx_sio_zone_t, key_table) },
+    { "the keys", offsetof(ngx_sio_zone_t, rates) },
+    { "the rates", offsetof(ngx_sio_zone_t, key_table) },
     { "the table of keys", offsetof(ngx_sio_zone_t, log) },
 };
 

@@ -6,9 +6,12 @@
 
 #include "ngx_sio_limit.h"
 #include "ngx_sio_session.h"
+#include "ngx_sio_table.h"
 
 
 static uint32_t ngx_sio_limit_get_locked(ngx_sio_zone_t *z, uint64_t key);
+static void ngx_sio_limit_grow(ngx_sio_zone_t *z);
+static uint64_t ngx_sio_limit_hash(ngx_sio_zone_t *z, const void *record);
 static void ngx_sio_limit_release_locked(ngx_sio_zone_t *z, uint32_t k);
 static uint32_t ngx_sio_limit_transport(ngx_sio_zone_t *z,
     ngx_sio_session_sh_t *ss);
@@ -38,7 +41,7 @@ ngx_sio_limit_user_key(ngx_sio_zone_t *z, uint64_t hash)
 uint32_t *
 ngx_sio_limit_bucket(ngx_sio_zone_t *z, uint64_t key)
 {
-    return &z->key_table[key & (z->sh->session_buckets - 1)];
+    return &z->key_table[ngx_sio_table_bucket(key, z->sh->top_key)];
 }
 
 
@@ -97,6 +100,10 @@ ngx_sio_limit_get_locked(ngx_sio_zone_t *z, uint64_t key)
         }
 
         k = ++sh->top_key;
+
+        ngx_sio_step();
+
+        ngx_sio_limit_grow(z);
     }
 
     ngx_sio_step();
@@ -117,6 +124,32 @@ ngx_sio_limit_get_locked(ngx_sio_zone_t *z, uint64_t key)
     ngx_sio_step();
 
     return k;
+}
+
+
+static void
+ngx_sio_limit_grow(ngx_sio_zone_t *z)
+{
+    ngx_sio_table_t  t;
+
+    t.buckets = z->key_table;
+    t.records = z->keys;
+    t.size = sizeof(ngx_sio_key_sh_t);
+    t.next = offsetof(ngx_sio_key_sh_t, next);
+    t.hash = ngx_sio_limit_hash;
+
+    ngx_sio_table_split_locked(z, &t, z->sh->top_key);
+}
+
+
+static uint64_t
+ngx_sio_limit_hash(ngx_sio_zone_t *z, const void *record)
+{
+    const ngx_sio_key_sh_t  *key;
+
+    key = record;
+
+    return key->key;
 }
 
 
@@ -329,8 +362,9 @@ ngx_sio_limit_end_locked(ngx_sio_zone_t *z, uint32_t i)
 void
 ngx_sio_limit_move_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from)
 {
-    z->limits[to].events = z->limits[from].events;
-    z->limits[to].refused = z->limits[from].refused;
+    if (z->rates[from].events || z->rates[to].events) {
+        z->rates[to] = z->rates[from];
+    }
 }
 
 
@@ -385,18 +419,18 @@ ngx_sio_limit_e
 ngx_sio_limit_event(ngx_sio_zone_t *z, uint32_t i, ngx_uint_t rate,
     ngx_uint_t burst)
 {
-    uint64_t             now, interval;
-    ngx_sio_limit_sh_t  *lm;
+    uint64_t            now, interval;
+    ngx_sio_rate_sh_t  *rs;
 
-    lm = &z->limits[i];
+    rs = &z->rates[i];
     now = ngx_sio_zone_now() * 1000;
     interval = 1000000 / rate;
 
-    if (ngx_sio_limit_take(&lm->events, now, interval, burst)) {
+    if (ngx_sio_limit_take(&rs->events, now, interval, burst)) {
         return NGX_SIO_LIMIT_OK;
     }
 
-    if (ngx_sio_limit_take(&lm->refused, now, interval,
+    if (ngx_sio_limit_take(&rs->refused, now, interval,
                            (uint64_t) burst * NGX_SIO_LIMIT_BURSTS))
     {
         return NGX_SIO_LIMIT_OVER;

@@ -5,13 +5,17 @@
 
 
 #include "ngx_sio_name.h"
+#include "ngx_sio_table.h"
 
 
 #define NGX_SIO_NAME_HEAD  sizeof(((ngx_sio_name_sh_t *) 0)->name)
 #define NGX_SIO_NAME_TEXT  sizeof(((ngx_sio_chunk_sh_t *) 0)->u.text)
 
 
-static uint32_t ngx_sio_name_alloc(ngx_sio_names_t *names);
+static uint32_t ngx_sio_name_alloc(ngx_sio_zone_t *z, ngx_sio_names_t *names);
+static void ngx_sio_name_grow(ngx_sio_zone_t *z, ngx_sio_names_t *names);
+static uint64_t ngx_sio_name_hash(uint64_t hash, uint16_t nsp);
+static uint64_t ngx_sio_name_hashed(ngx_sio_zone_t *z, const void *record);
 static void ngx_sio_name_free(ngx_sio_zone_t *z, ngx_sio_names_t *names,
     uint32_t i);
 static void ngx_sio_name_unlink(ngx_sio_names_t *names, uint32_t i);
@@ -26,7 +30,6 @@ ngx_sio_name_rooms(ngx_sio_zone_t *z)
 
     names.records = z->rooms;
     names.table = z->room_table;
-    names.buckets = z->sh->room_buckets;
     names.total = z->sh->nrooms;
     names.top = &z->sh->top_room;
     names.free = &z->sh->free_room;
@@ -43,7 +46,6 @@ ngx_sio_name_users(ngx_sio_zone_t *z)
 
     names.records = z->users;
     names.table = z->user_table;
-    names.buckets = z->sh->user_buckets;
     names.total = z->sh->nusers;
     names.top = &z->sh->top_user;
     names.free = &z->sh->free_user;
@@ -70,7 +72,7 @@ ngx_sio_name_get_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
         return 0;
     }
 
-    i = ngx_sio_name_alloc(names);
+    i = ngx_sio_name_alloc(z, names);
 
     if (i == 0) {
         return 0;
@@ -121,7 +123,7 @@ ngx_sio_name_get_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
 
 
 static uint32_t
-ngx_sio_name_alloc(ngx_sio_names_t *names)
+ngx_sio_name_alloc(ngx_sio_zone_t *z, ngx_sio_names_t *names)
 {
     uint32_t  i;
 
@@ -140,11 +142,50 @@ ngx_sio_name_alloc(ngx_sio_names_t *names)
         }
 
         i = ++*names->top;
+
+        ngx_sio_step();
+
+        ngx_sio_name_grow(z, names);
     }
 
     ngx_sio_step();
 
     return i;
+}
+
+
+static void
+ngx_sio_name_grow(ngx_sio_zone_t *z, ngx_sio_names_t *names)
+{
+    ngx_sio_table_t  t;
+
+    t.buckets = names->table;
+    t.records = names->records;
+    t.size = sizeof(ngx_sio_name_sh_t);
+    t.next = offsetof(ngx_sio_name_sh_t, next);
+    t.hash = ngx_sio_name_hashed;
+
+    ngx_sio_table_split_locked(z, &t, *names->top);
+}
+
+
+static uint64_t
+ngx_sio_name_hashed(ngx_sio_zone_t *z, const void *record)
+{
+    const ngx_sio_name_sh_t  *n;
+
+    n = record;
+
+    return ngx_sio_name_hash(n->hash, n->nsp);
+}
+
+
+/* The odd factor spreads equal names of several namespaces. */
+
+static uint64_t
+ngx_sio_name_hash(uint64_t hash, uint16_t nsp)
+{
+    return hash + nsp * 0x9e3779b97f4a7c15;
 }
 
 
@@ -206,11 +247,8 @@ ngx_sio_name_find_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
 uint32_t *
 ngx_sio_name_bucket(ngx_sio_names_t *names, uint64_t hash, uint16_t nsp)
 {
-    /* the odd factor spreads equal names of several namespaces */
-
-    hash += nsp * 0x9e3779b97f4a7c15;
-
-    return &names->table[hash & (names->buckets - 1)];
+    return &names->table[ngx_sio_table_bucket(ngx_sio_name_hash(hash, nsp),
+                                              *names->top)];
 }
 
 

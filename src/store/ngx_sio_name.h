@@ -22,7 +22,6 @@
 typedef struct {
     ngx_sio_name_sh_t   *records;
     uint32_t            *table;
-    uint32_t             buckets;
     uint32_t             total;
     uint32_t            *top;
     uint32_t            *free;

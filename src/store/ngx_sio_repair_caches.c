@@ -7,6 +7,7 @@
 #include "ngx_sio_repair.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_session.h"
+#include "ngx_sio_table.h"
 
 #include <sio_eio.h>
 
@@ -54,8 +55,8 @@ ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z)
 
     sh = z->sh;
 
-    ngx_memzero(z->eio_table, sh->session_buckets * sizeof(uint32_t));
-    ngx_memzero(z->sid_table, sh->session_buckets * sizeof(uint32_t));
+    ngx_memzero(z->eio_table, ngx_sio_table_size(sh->top_session));
+    ngx_memzero(z->sid_table, ngx_sio_table_size(sh->top_session));
 
     sh->free_session = 0;
     sh->live_sessions = 0;
@@ -136,7 +137,7 @@ ngx_sio_repair_cache_names(ngx_sio_names_t *names)
     uint32_t            i, *bucket;
     ngx_sio_name_sh_t  *n;
 
-    ngx_memzero(names->table, names->buckets * sizeof(uint32_t));
+    ngx_memzero(names->table, ngx_sio_table_size(*names->top));
 
     *names->free = 0;
     *names->live = 0;

@@ -417,7 +417,7 @@ ngx_sio_repair_check_ids(ngx_sio_repair_check_t *ck)
 
     /* "refs" counts the public ids */
 
-    for (n = 0; n < z->sh->session_buckets; n++) {
+    for (n = 0; n < z->sh->top_session; n++) {
 
         bucket = &z->eio_table[n];
 
@@ -709,7 +709,7 @@ ngx_sio_repair_check_chain(ngx_sio_repair_check_t *ck,
     uint32_t            i, n, *bucket;
     ngx_sio_name_sh_t  *name;
 
-    for (n = 0; n < names->buckets; n++) {
+    for (n = 0; n < *names->top; n++) {
 
         bucket = &names->table[n];
 

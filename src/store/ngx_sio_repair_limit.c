@@ -7,6 +7,7 @@
 #include "ngx_sio_repair.h"
 #include "ngx_sio_limit.h"
 #include "ngx_sio_session.h"
+#include "ngx_sio_table.h"
 
 
 /*
@@ -53,7 +54,7 @@ ngx_sio_repair_limits(ngx_sio_zone_t *z)
     sh->top_key = ngx_min(sh->top_key, sh->nkeys);
     sh->free_key = 0;
 
-    ngx_memzero(z->key_table, sh->session_buckets * sizeof(uint32_t));
+    ngx_memzero(z->key_table, ngx_sio_table_size(sh->top_key));
 
     for (k = 1; k <= sh->top_key; k++) {
         z->keys[k].count = 0;

@@ -7,6 +7,7 @@
 #include "ngx_sio_session.h"
 #include "ngx_sio_limit.h"
 #include "ngx_sio_log.h"
+#include "ngx_sio_table.h"
 
 #include <sio_eio.h>
 
@@ -14,6 +15,11 @@
 /* Life of a session. */
 
 
+static void ngx_sio_session_grow(ngx_sio_zone_t *z);
+static uint64_t ngx_sio_session_eio_hash(ngx_sio_zone_t *z,
+    const void *record);
+static uint64_t ngx_sio_session_sid_hash(ngx_sio_zone_t *z,
+    const void *record);
 static uint64_t ngx_sio_session_init(ngx_sio_zone_t *z, uint32_t i,
     ngx_uint_t slot, const ngx_sio_session_new_t *new);
 static void ngx_sio_session_start(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
@@ -77,6 +83,10 @@ ngx_sio_session_alloc_locked(ngx_sio_zone_t *z)
 
         i = sh->top_session + 1;
         ngx_sio_store(&sh->top_session, i);
+
+        ngx_sio_step();
+
+        ngx_sio_session_grow(z);
     }
 
     ngx_sio_step();
@@ -94,7 +104,58 @@ ngx_sio_session_alloc_locked(ngx_sio_zone_t *z)
                               - offsetof(ngx_sio_session_sh_t, applied));
     ngx_memzero(&z->limits[i], sizeof(ngx_sio_limit_sh_t));
 
+    /* most gateways have no limit of rates, and no memory for it */
+
+    if (z->rates[i].events) {
+        ngx_memzero(&z->rates[i], sizeof(ngx_sio_rate_sh_t));
+    }
+
     return i;
+}
+
+
+/* The tables have a bucket for each record that was ever in use. */
+
+static void
+ngx_sio_session_grow(ngx_sio_zone_t *z)
+{
+    ngx_sio_table_t  t;
+
+    t.buckets = z->eio_table;
+    t.records = z->sessions;
+    t.size = sizeof(ngx_sio_session_sh_t);
+    t.next = offsetof(ngx_sio_session_sh_t, next_eio);
+    t.hash = ngx_sio_session_eio_hash;
+
+    ngx_sio_table_split_locked(z, &t, z->sh->top_session);
+
+    t.buckets = z->sid_table;
+    t.next = offsetof(ngx_sio_session_sh_t, next_sid);
+    t.hash = ngx_sio_session_sid_hash;
+
+    ngx_sio_table_split_locked(z, &t, z->sh->top_session);
+}
+
+
+static uint64_t
+ngx_sio_session_eio_hash(ngx_sio_zone_t *z, const void *record)
+{
+    const ngx_sio_session_sh_t  *ss;
+
+    ss = record;
+
+    return sio_hash(z->sh->seed, ss->eio_sid, NGX_SIO_SID_LEN);
+}
+
+
+static uint64_t
+ngx_sio_session_sid_hash(ngx_sio_zone_t *z, const void *record)
+{
+    const ngx_sio_session_sh_t  *ss;
+
+    ss = record;
+
+    return sio_hash(z->sh->seed, ss->sid, NGX_SIO_SID_LEN);
 }
 
 
@@ -212,7 +273,7 @@ ngx_sio_session_eio_bucket(ngx_sio_zone_t *z, const u_char *eio_sid)
 
     hash = sio_hash(z->sh->seed, eio_sid, NGX_SIO_SID_LEN);
 
-    return &z->eio_table[hash & (z->sh->session_buckets - 1)];
+    return &z->eio_table[ngx_sio_table_bucket(hash, z->sh->top_session)];
 }
 
 

@@ -10,6 +10,7 @@
 #include "ngx_sio_log.h"
 #include "ngx_sio_name.h"
 #include "ngx_sio_online.h"
+#include "ngx_sio_table.h"
 
 
 /*
@@ -365,7 +366,7 @@ ngx_sio_session_sid_bucket(ngx_sio_zone_t *z, const u_char *sid)
 
     hash = sio_hash(z->sh->seed, sid, NGX_SIO_SID_LEN);
 
-    return &z->sid_table[hash & (z->sh->session_buckets - 1)];
+    return &z->sid_table[ngx_sio_table_bucket(hash, z->sh->top_session)];
 }
 
 

@@ -23,7 +23,8 @@
 #define NGX_SIO_SHARE                                                         \
     (sizeof(ngx_sio_session_sh_t) + 5 * sizeof(ngx_sio_name_sh_t)             \
      + 2 * sizeof(ngx_sio_online_sh_t) + sizeof(ngx_sio_chunk_sh_t)           \
-     + sizeof(ngx_sio_limit_sh_t) + 2 * sizeof(ngx_sio_key_sh_t))
+     + sizeof(ngx_sio_limit_sh_t) + sizeof(ngx_sio_rate_sh_t)                 \
+     + 2 * sizeof(ngx_sio_key_sh_t) + 9 * sizeof(uint32_t))
 
 
 static void ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n);
@@ -31,7 +32,6 @@ static size_t ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size,
     size_t log_size);
 static ngx_int_t ngx_sio_zone_init(ngx_sio_zone_t *z, size_t size,
     size_t log_size, ngx_str_t *node);
-static uint32_t ngx_sio_zone_buckets(uint32_t n);
 static void *ngx_sio_zone_array(u_char *mem, size_t *off, size_t n,
     size_t size);
 static int ngx_sio_zone_acquire(ngx_sio_zone_t *z, pthread_mutex_t *m);
@@ -66,7 +66,7 @@ ngx_sio_zone_format(ngx_sio_zone_t *z, void *mem, size_t size,
 
     z->sh = mem;
 
-    /* tables and alignment take their part, too */
+    /* alignment takes its part, too */
 
     for ( ;; ) {
         if (n < NGX_SIO_MIN_SESSIONS) {
@@ -79,7 +79,7 @@ ngx_sio_zone_format(ngx_sio_zone_t *z, void *mem, size_t size,
             break;
         }
 
-        n -= n / 64 + 1;
+        n -= n / 1024 + 1;
     }
 
     return ngx_sio_zone_init(z, size, log_size, node);
@@ -184,21 +184,6 @@ ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n)
     sh->nrooms = 3 * n;
     sh->nchunks = n;
     sh->nkeys = 2 * n;
-
-    sh->session_buckets = ngx_sio_zone_buckets(n);
-    sh->user_buckets = ngx_sio_zone_buckets(2 * n);
-    sh->room_buckets = ngx_sio_zone_buckets(3 * n);
-}
-
-
-static uint32_t
-ngx_sio_zone_buckets(uint32_t n)
-{
-    uint32_t  buckets;
-
-    for (buckets = 16; buckets < n; buckets <<= 1) { /* void */ }
-
-    return buckets;
 }
 
 
@@ -213,10 +198,10 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     sh = z->sh;
     off = sizeof(ngx_sio_zone_sh_t);
 
-    z->eio_table = ngx_sio_zone_array(mem, &off, sh->session_buckets, 4);
-    z->sid_table = ngx_sio_zone_array(mem, &off, sh->session_buckets, 4);
-    z->room_table = ngx_sio_zone_array(mem, &off, sh->room_buckets, 4);
-    z->user_table = ngx_sio_zone_array(mem, &off, sh->user_buckets, 4);
+    z->eio_table = ngx_sio_zone_array(mem, &off, sh->nsessions, 4);
+    z->sid_table = ngx_sio_zone_array(mem, &off, sh->nsessions, 4);
+    z->room_table = ngx_sio_zone_array(mem, &off, sh->nrooms, 4);
+    z->user_table = ngx_sio_zone_array(mem, &off, sh->nusers, 4);
 
     z->sessions = ngx_sio_zone_array(mem, &off, (size_t) sh->nsessions + 1,
                                      sizeof(ngx_sio_session_sh_t));
@@ -232,7 +217,9 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
                                    sizeof(ngx_sio_limit_sh_t));
     z->keys = ngx_sio_zone_array(mem, &off, (size_t) sh->nkeys + 1,
                                  sizeof(ngx_sio_key_sh_t));
-    z->key_table = ngx_sio_zone_array(mem, &off, sh->session_buckets, 4);
+    z->rates = ngx_sio_zone_array(mem, &off, (size_t) sh->nsessions + 1,
+                                  sizeof(ngx_sio_rate_sh_t));
+    z->key_table = ngx_sio_zone_array(mem, &off, sh->nkeys, 4);
 
     z->log = mem + size - log_size;
     z->log_size = log_size;

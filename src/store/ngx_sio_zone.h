@@ -44,7 +44,7 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    6               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    7               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
@@ -71,10 +71,12 @@
 #define NGX_SIO_LIVE           2
 
 
-/* A room or user: a counted name.  96 bytes. */
+/* A room or user: a counted name.  88 bytes. */
 
 typedef struct {
-    uint32_t                  state;           /* zone lock, written last */
+    uint8_t                   state;           /* zone lock, written last */
+    uint8_t                   nsp;
+    uint16_t                  len;             /* of the name */
     uint32_t                  refs;            /* zone lock; a cache */
     uint64_t                  hash;            /* of the name, without nsp */
     uint64_t                  workers[NGX_SIO_WORKERS / 64];
@@ -82,13 +84,12 @@ typedef struct {
                                                   members; cleared by reaping */
     uint32_t                  next;            /* zone lock: chain, free list */
     uint32_t                  ext;             /* zone lock: chunk with the rest
-                                                  of a name over 52 bytes */
-    uint16_t                  nsp;
-    uint16_t                  len;             /* of the name */
-    u_char                    name[52];
+                                                  of a name over 48 bytes */
+    u_char                    name[48];
 } ngx_sio_name_sh_t;
 
-_Static_assert(sizeof(ngx_sio_name_sh_t) == 96, "size of a name");
+_Static_assert(sizeof(ngx_sio_name_sh_t) == 88, "size of a name");
+_Static_assert(NGX_SIO_NAMESPACES <= 256, "a namespace fits into a byte");
 
 
 /*
@@ -343,24 +344,32 @@ _Static_assert(sizeof(ngx_sio_session_sh_t) == 256, "size of a session");
 _Static_assert(NGX_SIO_WORKERS < 256, "a slot fits into a byte");
 
 
-/* Beside a session: what its client may do.  40 bytes; see limit.h. */
+/* Beside a session: for whom it counts.  24 bytes; see limit.h. */
 
 typedef struct {
     uint64_t                  since;           /* zone lock: order in which
                                                   transports came to their
                                                   users */
-    uint64_t                  events;          /* atomic: when all tokens for
-                                                  events are back, microseconds
-                                                  */
-    uint64_t                  refused;         /* atomic: the same of refused
-                                                  ones */
     uint32_t                  address;         /* zone lock: keys for which */
     uint32_t                  user;            /*   this transport counts; 0 */
     uint32_t                  newer;           /* zone lock: the list of a */
     uint32_t                  older;           /*   user's transports; caches */
 } ngx_sio_limit_sh_t;
 
-_Static_assert(sizeof(ngx_sio_limit_sh_t) == 40, "size of a limit");
+_Static_assert(sizeof(ngx_sio_limit_sh_t) == 24, "size of a limit");
+
+
+/* Beside a session: what its client may do; untouched if that is anything. */
+
+typedef struct {
+    uint64_t                  events;          /* atomic: when all tokens for
+                                                  events are back, microseconds
+                                                  */
+    uint64_t                  refused;         /* atomic: the same of refused
+                                                  ones */
+} ngx_sio_rate_sh_t;
+
+_Static_assert(sizeof(ngx_sio_rate_sh_t) == 16, "size of a rate");
 
 
 /* An address or a user, with its transports.  24 bytes. */
@@ -552,9 +561,6 @@ typedef struct {
     uint32_t                  nrooms;          /*   without index 0 */
     uint32_t                  nusers;
     uint32_t                  nchunks;
-    uint32_t                  session_buckets; /* powers of two */
-    uint32_t                  room_buckets;
-    uint32_t                  user_buckets;
 
     uint32_t                  top_session;     /* zone lock: last record that */
     uint32_t                  top_room;        /*   was ever in use; those */
@@ -649,7 +655,9 @@ typedef struct {
     ngx_sio_limit_sh_t       *limits;          /* of the session with this
                                                   index */
     ngx_sio_key_sh_t         *keys;
-    uint32_t                 *key_table;
+    ngx_sio_rate_sh_t        *rates;           /* of the session with this
+                                                  index */
+    uint32_t                 *key_table;       /* see table.h */
     uint32_t                 *eio_table;
     uint32_t                 *sid_table;
     uint32_t                 *room_table;

@@ -228,7 +228,7 @@ t_store_room(ngx_sio_zone_t *z, ngx_sio_room_t *room, u_char *buf,
 
     if (n % 3 == 0) {
         i = len;
-        len = 53 + n * 37 % (SIO_ROOM_LEN - 52);
+        len = 49 + n * 37 % (SIO_ROOM_LEN - 48);
 
         for ( /* void */ ; i < len; i++) {
             buf[i] = 'a' + (n + i) % 26;

@@ -169,7 +169,7 @@ t_damage_session_state(ngx_sio_zone_t *z)
 static void
 t_damage_room_state(ngx_sio_zone_t *z)
 {
-    z->rooms[2].state = 0x80000002;
+    z->rooms[2].state = 0x82;
 }
 
 
@@ -364,16 +364,16 @@ t_damage_caches(ngx_sio_zone_t *z)
     sh = z->sh;
     seed = 6;
 
-    for (i = 0; i < sh->session_buckets; i++) {
+    for (i = 0; i < sh->nsessions; i++) {
         z->eio_table[i] = t_store_random(&seed);
         z->sid_table[i] = t_store_random(&seed);
     }
 
-    for (i = 0; i < sh->room_buckets; i++) {
+    for (i = 0; i < sh->nrooms; i++) {
         z->room_table[i] = t_store_random(&seed);
     }
 
-    for (i = 0; i < sh->user_buckets; i++) {
+    for (i = 0; i < sh->nusers; i++) {
         z->user_table[i] = t_store_random(&seed);
     }
 
@@ -579,7 +579,7 @@ t_damage_checked(void **state)
     cache[n++] = (uint32_t *) z.sessions[3].sid;
     cache[n++] = &z.sessions[3].member[0].room;
     cache[n++] = &z.sessions[10].state;
-    cache[n++] = &z.rooms[3].state;
+    cache[n++] = (uint32_t *) &z.rooms[3].state;
     cache[n++] = &z.rooms[3].refs;
     cache[n++] = (uint32_t *) &z.rooms[3].hash;
     cache[n++] = (uint32_t *) z.rooms[3].name;

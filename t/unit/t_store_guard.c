@@ -22,10 +22,10 @@ t_guard_found(void **state)
     t_store_zone(&z, 1024 * 1024, 65536);
 
     ends[0] = (u_char *) (z.sh + 1);
-    ends[1] = (u_char *) &z.eio_table[z.sh->session_buckets];
-    ends[2] = (u_char *) &z.sid_table[z.sh->session_buckets];
-    ends[3] = (u_char *) &z.room_table[z.sh->room_buckets];
-    ends[4] = (u_char *) &z.user_table[z.sh->user_buckets];
+    ends[1] = (u_char *) &z.eio_table[z.sh->nsessions];
+    ends[2] = (u_char *) &z.sid_table[z.sh->nsessions];
+    ends[3] = (u_char *) &z.room_table[z.sh->nrooms];
+    ends[4] = (u_char *) &z.user_table[z.sh->nusers];
     ends[5] = (u_char *) &z.sessions[z.sh->nsessions + 1];
     ends[6] = (u_char *) &z.users[z.sh->nusers + 1];
     ends[7] = (u_char *) &z.online[z.sh->nusers + 1];

@@ -255,12 +255,12 @@ t_limit_events(void **state)
 
     /* a token comes back in its time, and no more than burst are kept */
 
-    z.limits[i].events = ngx_sio_zone_now() * 1000 + 4000000 - 1;
+    z.rates[i].events = ngx_sio_zone_now() * 1000 + 4000000 - 1;
     assert_int_equal(ngx_sio_limit_event(&z, i, 1, 5), NGX_SIO_LIMIT_OK);
     assert_int_equal(ngx_sio_limit_event(&z, i, 1, 5), NGX_SIO_LIMIT_FLOOD);
 
-    z.limits[i].events = 0;
-    z.limits[i].refused = 0;
+    z.rates[i].events = 0;
+    z.rates[i].refused = 0;
 
     for (n = 0; ngx_sio_limit_event(&z, i, 1, 5) == NGX_SIO_LIMIT_OK; n++) {
         /* void */
@@ -270,7 +270,7 @@ t_limit_events(void **state)
 
     /* what is impossibly far away is not */
 
-    z.limits[i].events = (uint64_t) -1;
+    z.rates[i].events = (uint64_t) -1;
     assert_int_equal(ngx_sio_limit_event(&z, i, 1000000, 1000000),
                      NGX_SIO_LIMIT_OVER);
 
