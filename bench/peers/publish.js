@@ -1,11 +1,13 @@
 // Publishes chat messages of about 350 bytes to the main rooms of tokens.js.
 //
-//   node publish.js redis|http|ws PORT ROOMS COUNT RATE      (RATE 0: a burst)
+//   node publish.js redis|http|ws PORT ROOMS COUNT RATE [BYTES]
+//
+// RATE 0: a burst.  BYTES: so long is a message.
 "use strict";
 const { room } = require("./tokens");
 
 const target = process.argv[2];
-const [port, rooms, count, rate] = process.argv.slice(3).map(Number);
+const [port, rooms, count, rate, bytes] = process.argv.slice(3).map(Number);
 
 let x = 777;
 
@@ -14,9 +16,29 @@ function pick() {
   return (x >>> 8) % rooms;
 }
 
+// Text that a compressor halves or better, as it does with what people write.
+function words(length) {
+  const list = "the room was quiet when deploy went out to every host again "
+               + "and nobody had seen what it changed";
+  const known = list.split(" ");
+  let text = "";
+  for (let i = 1; text.length < length; i = (i * 48271) % 2147483647) {
+    text += `${known[i % known.length]}${i % 7 ? "" : i % 1000} `;
+  }
+  return text.slice(0, length);
+}
+
+const OTHERS = 250;             // bytes of a message besides its content
+const content = bytes
+  ? words(Math.max(bytes - OTHERS, 1))
+  : "Has anyone looked at the deploy from this morning? Looks fine here.";
+
+// A message of a few bytes has no place for more than what sioload reads.
+const tiny = (n) => ({ t: Number(process.hrtime.bigint()), n });
+
 // t is the time by which sioload knows the latency, n the number by which it
 // sees gaps.
-const message = (n, channel) => ({
+const message = (n, channel) => (bytes && bytes < OTHERS ? tiny(n) : {
   t: Number(process.hrtime.bigint()),
   n,
   id: "65a1f0c2b7e4d9" + String(n).padStart(10, "0"),
@@ -26,8 +48,7 @@ const message = (n, channel) => ({
     username: "marguerite",
     avatar: "a_3f9d1c",
   },
-  content: "Has anyone looked at the deploy from this morning? "
-           + "Looks fine here.",
+  content,
   type: 0,
   attachments: [],
   createdAt: "2026-01-15T09:26:53.589Z",
