@@ -49,9 +49,6 @@ async function main(names) {
   if (unknown.length > 0) {
     throw new Error(`no series ${unknown}; there are ${ALL.join(', ')}`);
   }
-  if (names[0] === 'all') {
-    fs.rmSync(path.join(OUT, 'series'), { recursive: true, force: true });
-  }
   for (const name of list) {
     if (!await one(name)) {
       process.exitCode = 1;
