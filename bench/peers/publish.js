@@ -2,7 +2,9 @@
 //
 //   node publish.js redis|http|ws PORT ROOMS COUNT RATE [BYTES]
 //
-// RATE 0: a burst.  BYTES: so long is a message.
+// RATE 0: a burst.  BYTES: so long is a message.  WARM=n in the environment: as
+// many are sent to nobody before, so that the first ones are not late because
+// of this program.
 "use strict";
 const { room } = require("./tokens");
 
@@ -140,6 +142,10 @@ async function ws() {
 
 async function main() {
   const to = await { redis, http, ws }[target]();
+  for (let n = 0; n < Number(process.env.WARM || 0); n++) {
+    to.send(n, room(-1));
+    await new Promise(setImmediate);
+  }
   const start = process.hrtime.bigint();
   const tick = () => new Promise((resolve) => {
     if (rate) {
