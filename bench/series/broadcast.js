@@ -21,7 +21,7 @@ function members(gw) {
     conns: 5, tokens: tokens(gw, 5, () => [room(0)]),
     event: 'MESSAGE_CREATE', expect: 5 * RATE * SECONDS, 'recv-timeout': 60,
     publish: publisher(gw, { count: RATE * SECONDS, rate: RATE })
-      .replace('exec', 'WARM=2000 exec chrt -o 0'),
+      .replace('exec', 'exec env WARM=2000 chrt -o 0'),
   }, { on: FAR, before: ['chrt', '-r', '1'] });
 }
 
