@@ -2,7 +2,7 @@
 //
 //   node publish.js redis|http|ws PORT ROOMS COUNT RATE [BYTES]
 //
-// RATE 0: a burst.  BYTES: so long is a message.  WARM=n in the environment: as
+// RATE 0: a burst.  BYTES: so long is a message, or some bytes less.  WARM=n in the environment: as
 // many are sent to nobody before, so that the first ones are not late because
 // of this program.
 "use strict";
@@ -31,16 +31,19 @@ function words(length) {
 }
 
 const OTHERS = 250;             // bytes of a message besides its content
+const LEAST = 66;               // of one that has nothing but t and n
 const content = bytes
   ? words(Math.max(bytes - OTHERS, 1))
   : "Has anyone looked at the deploy from this morning? Looks fine here.";
 
-// A message of a few bytes has no place for more than what sioload reads.
-const tiny = (n) => ({ t: Number(process.hrtime.bigint()), n });
+// A short message has no place for more than what sioload reads.
+const short = (n) => ({
+  t: Number(process.hrtime.bigint()), n, content: "x".repeat(bytes - LEAST),
+});
 
 // t is the time by which sioload knows the latency, n the number by which it
 // sees gaps.
-const message = (n, channel) => (bytes && bytes < OTHERS ? tiny(n) : {
+const message = (n, channel) => (bytes && bytes < OTHERS ? short(n) : {
   t: Number(process.hrtime.bigint()),
   n,
   id: "65a1f0c2b7e4d9" + String(n).padStart(10, "0"),
