@@ -39,7 +39,7 @@
 #define MAX_BATCH 256
 
 static int conns = 1000, messages = 2000, payload = 350, batch = 1, copy;
-static int port = 7799;
+static int port;
 static int pin, epoll_each, fanout, lazy, latency;
 static double rate;
 
@@ -58,7 +58,7 @@ static const char usage[] =
 "  --pin           server on CPU 0, drain on CPU 1\n"
 "  --latency       a message holds the time at which its fan-out began: how\n"
 "                  long until the drain has it; for batches of one\n"
-"  --port P        (7799)";
+"  --port P        (one that is free)";
 
 
 static void
@@ -342,9 +342,13 @@ main(int argc, char **argv)
                             .sin_port = htons((uint16_t) port)};
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(ls, (void *) &a, sizeof(a)) || listen(ls, 4096)) {
+    socklen_t al = sizeof(a);
+    if (bind(ls, (void *) &a, sizeof(a)) || listen(ls, 4096)
+        || getsockname(ls, (void *) &a, &al))
+    {
         die("listen");
     }
+    port = ntohs(a.sin_port);
 
     uint64_t deliveries = (uint64_t) messages * (uint64_t) fanout;
     if (latency) {

@@ -162,7 +162,7 @@ pub() {
 
 # The raw loop: CPU us per delivery.
 raw() {
-    $near "$bin/rawfan" --messages 200 --port $((PORT + 9)) \
+    $near "$bin/rawfan" --messages 200 \
         | sed -E 's/.*"cpu_us_per_delivery":([0-9.]+).*/\1/'
 }
 

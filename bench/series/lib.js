@@ -141,8 +141,7 @@ async function load(gw, values, where) {
 
 /** The raw loop.  Without arguments: CPU us of one send. */
 async function raw(values = { messages: 200 }, where = {}) {
-  return (await json('rawfan', { port: 7660, ...values }, where))
-    .cpu_us_per_delivery;
+  return (await json('rawfan', values, where)).cpu_us_per_delivery;
 }
 
 /** Microseconds of CPU time that some processes have taken. */
