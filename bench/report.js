@@ -117,7 +117,7 @@ class Report {
     if (!Number.isFinite(value)) {
       return text;
     }
-    if (row.absolute && this.value('raw', row) > limit) {
+    if (row.absolute && row.base && this.value('raw', row) > limit) {
       return `${text}: the loop takes more`;
     }
     return `${text}: ${value <= limit ? 'met' : '**missed**'}`;

@@ -32,6 +32,8 @@ function median(values) {
   return v.length ? v[v.length >> 1] : undefined;
 }
 
+const mean = (list) => list.reduce((sum, it) => sum + it, 0) / list.length;
+
 function fixed(value, digits = 2) {
   return Number.isFinite(value) ? value.toFixed(digits) : "-";
 }
@@ -126,7 +128,7 @@ function read(file) {
     .map((line) => JSON.parse(line))
     .map((run) => ({
       ...figures(run, scenario),
-      raw: (run.raw_before + run.raw_after) / 2,
+      raw: mean([run.raw_before, run.raw_after].filter((it) => it > 0)),
     }));
 
   for (const run of runs) {
