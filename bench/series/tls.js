@@ -6,7 +6,7 @@ const {
   site, tokens, five, publisher, load, RATE, fixed, number, check,
 } = require('./lib');
 
-const CONNS = 5000;
+const CONNS = 10000;
 
 async function measure(tls) {
   return site({ tls }, async (gw) => {
