@@ -48,6 +48,9 @@ PACKAGES := $(RUN_PACKAGES) clang libclang-rt-dev \
             python3-socketio python3-aiohttp python3-requests \
             python3-websocket python3-redis
 
+# What "make bench" needs besides.
+BENCH_PACKAGES := $(RUN_PACKAGES) libnginx-mod-nchan openssl util-linux
+
 # Seconds that "make fuzz" gives each codec.
 FUZZ_TIME ?= 600
 
@@ -145,9 +148,16 @@ lint: build  ## check layers, symbols, style, clang, scripts; under 20 s
 	@t/lint $(OBJS) $(NGX_TREE)
 
 .PHONY: bench
-bench: build  ## measure against the raw loop; PEERS="sio node", REPS=1
-	@t/deps npm bench/peers
-	@MODULE=$(SIO_MODULE) bench/run
+bench: build  ## measure beside peers and a raw loop; PEERS= SERIES= REPS=1
+	@t/deps apt $(BENCH_PACKAGES)
+	@t/deps npm bench/peers t/gateway
+	@MODULE=$(SIO_MODULE) SIO_MODULE=$(SIO_MODULE) bench/run
+
+.PHONY: bench-series
+bench-series: build  ## only how costs grow; SERIES="workers tls", see bench/
+	@t/deps apt $(BENCH_PACKAGES)
+	@t/deps npm bench/peers t/gateway
+	@SIO_MODULE=$(SIO_MODULE) SCENARIOS=none bench/run
 
 .PHONY: bench-log
 bench-log: $(B)/log_bench  ## measure the log alone: ns per record

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -38,8 +39,8 @@
 #define MAX_BATCH 256
 
 static int conns = 1000, messages = 2000, payload = 350, batch = 1, copy;
-static int port = 7799;
-static int pin, epoll_each, fanout, lazy;
+static int port;
+static int pin, epoll_each, fanout, lazy, latency;
 static double rate;
 
 static const char usage[] =
@@ -55,7 +56,9 @@ static const char usage[] =
 "  --lazy US       the drain sleeps so long between its passes: neither\n"
 "                  wake-ups nor lock contention are charged to the server\n"
 "  --pin           server on CPU 0, drain on CPU 1\n"
-"  --port P        (7799)";
+"  --latency       a message holds the time at which its fan-out began: how\n"
+"                  long until the drain has it; for batches of one\n"
+"  --port P        (one that is free)";
 
 
 static void
@@ -85,9 +88,51 @@ pin_to(int cpu)
 }
 
 
+/* What the drain process tells. */
+typedef struct {
+    uint32_t n;
+    uint32_t us[];
+} samples_t;
+
+static samples_t *samples;
+static uint32_t max_samples;
+
+
+/* Takes the time out of a message that was read alone. */
+static void
+sample(const char *msg)
+{
+    uint64_t t;
+    memcpy(&t, msg, sizeof(t));
+    if (samples->n < max_samples) {
+        samples->us[samples->n++] = (uint32_t) ((mono() - t) / 1000);
+    }
+}
+
+
+static int
+by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    return (x > y) - (x < y);
+}
+
+
+static double
+percentile(double p)
+{
+    uint32_t i;
+    if (!latency || !samples->n) {
+        return 0;
+    }
+    i = (uint32_t) (p * samples->n);
+    return samples->us[i < samples->n ? i : samples->n - 1] / 1e3;
+}
+
+
 /* The drain process: connects, reads until all bytes have come, leaves. */
 static void
-drain(uint64_t total)
+drain(uint64_t total, size_t hl, size_t fl)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_port = htons((uint16_t) port)};
@@ -128,6 +173,9 @@ drain(uint64_t total)
             ssize_t r = recv(ev[i].data.fd, buf, sizeof(buf), MSG_DONTWAIT);
             if (r > 0) {
                 got += (uint64_t) r;
+                if (latency && (size_t) r == fl) {
+                    sample(buf + hl);
+                }
             } else if (r == 0) {
                 epoll_ctl(ep, EPOLL_CTL_DEL, ev[i].data.fd, NULL);
             }
@@ -198,10 +246,11 @@ main(int argc, char **argv)
                                        {"fanout", 1, 0, 'f'},
                                        {"epoll-each", 0, 0, 'e'},
                                        {"lazy", 1, 0, 'l'},
+                                       {"latency", 0, 0, 'L'},
                                        {"help", 0, 0, 'h'},
                                        {0, 0, 0, 0}};
     int o;
-    while ((o = getopt_long(argc, argv, "n:m:k:b:cr:p:Pf:el:h", lo, NULL))
+    while ((o = getopt_long(argc, argv, "n:m:k:b:cr:p:Pf:el:Lh", lo, NULL))
            != -1) {
         switch (o) {
         case 'n':
@@ -237,13 +286,17 @@ main(int argc, char **argv)
         case 'l':
             lazy = atoi(optarg);
             break;
+        case 'L':
+            latency = 1;
+            break;
         default:
             puts(usage);
             return o == 'h' ? 0 : 1;
         }
     }
-    if (conns < 1 || messages < 1 || payload < 1 || payload > 65535 || batch < 1
-        || batch > MAX_BATCH || messages % batch)
+    if (conns < 1 || messages < 1 || payload < 1 || payload > 1 << 24
+        || batch < 1 || batch > MAX_BATCH || messages % batch
+        || (latency && (batch > 1 || payload < 8)))
     {
         fprintf(stderr,
                 "rawfan: bad figures (messages must be a multiple of batch)\n");
@@ -263,17 +316,23 @@ main(int argc, char **argv)
     }
 
     /* one server text frame */
-    size_t hl = payload < 126 ? 2 : 4, fl = hl + (size_t) payload;
+    size_t hl = payload < 126 ? 2 : payload < 65536 ? 4 : 10;
+    size_t fl = hl + (size_t) payload;
     char *frames = malloc(fl * (size_t) batch);
     for (int i = 0; i < batch; i++) {
         char *f = frames + fl * (size_t) i;
         f[0] = (char) 0x81;
         if (hl == 2) {
             f[1] = (char) payload;
-        } else {
+        } else if (hl == 4) {
             f[1] = 126;
             f[2] = (char) (payload >> 8);
             f[3] = (char) payload;
+        } else {
+            f[1] = 127;
+            for (int k = 0; k < 8; k++) {
+                f[2 + k] = (char) ((uint64_t) payload >> (56 - 8 * k));
+            }
         }
         memset(f + hl, 'x', (size_t) payload);
     }
@@ -283,18 +342,31 @@ main(int argc, char **argv)
                             .sin_port = htons((uint16_t) port)};
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(ls, (void *) &a, sizeof(a)) || listen(ls, 4096)) {
+    socklen_t al = sizeof(a);
+    if (bind(ls, (void *) &a, sizeof(a)) || listen(ls, 4096)
+        || getsockname(ls, (void *) &a, &al))
+    {
         die("listen");
     }
+    port = ntohs(a.sin_port);
 
     uint64_t deliveries = (uint64_t) messages * (uint64_t) fanout;
+    if (latency) {
+        max_samples = deliveries < 1u << 24 ? (uint32_t) deliveries : 1u << 24;
+        samples = mmap(NULL, sizeof(samples_t) + max_samples * sizeof(uint32_t),
+                       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                       0);
+        if (samples == MAP_FAILED) {
+            die("mmap");
+        }
+    }
     pid_t child = fork();
     if (child < 0) {
         die("fork");
     }
     if (child == 0) {
         close(ls);
-        drain(deliveries * fl);
+        drain(deliveries * fl, hl, fl);
     }
     if (pin) {
         pin_to(0);
@@ -331,6 +403,10 @@ main(int argc, char **argv)
         if (epoll_each) {
             epoll_wait(ep, ev, 64, 0);
         }
+        if (latency) {
+            uint64_t t = mono();
+            memcpy(frames + hl, &t, sizeof(t));
+        }
         for (int i = 0; i < fanout; i++) {
             int fd = fds[at];
             if (++at == conns) {
@@ -355,6 +431,9 @@ main(int argc, char **argv)
     struct rusage rc;
     wait4(child, &st, 0, &rc);
     uint64_t t2 = mono();
+    if (latency) {
+        qsort(samples->us, samples->n, sizeof(uint32_t), by_value);
+    }
 #define TV(x) ((double) (x).tv_sec * 1e6 + (double) (x).tv_usec)
     double u = TV(r1.ru_utime) - TV(r0.ru_utime),
            s = TV(r1.ru_stime) - TV(r0.ru_stime), d = (double) deliveries;
@@ -365,12 +444,14 @@ main(int argc, char **argv)
         "\"drained_s\":%.4f,\"user_us_per_delivery\":%.4f,"
         "\"sys_us_per_delivery\":%.4f,\"cpu_us_per_delivery\":%.4f,"
         "\"us_per_call\":%.4f,\"calls\":%llu,"
-        "\"stalls\":%llu,\"drain_cpu_us_per_delivery\":%.4f,\"complete\":%s}\n",
+        "\"stalls\":%llu,\"lat_p50_ms\":%.3f,\"lat_p99_ms\":%.3f,"
+        "\"drain_cpu_us_per_delivery\":%.4f,\"complete\":%s}\n",
         conns, fanout, messages, fl, batch, copy, rate, pin, lazy,
         (unsigned long long) deliveries, (double) (t1 - t0) / 1e9,
         (double) (t2 - t0) / 1e9, u / d, s / d, (u + s) / d,
         (u + s) / (double) calls, (unsigned long long) calls,
-        (unsigned long long) stalls, (TV(rc.ru_utime) + TV(rc.ru_stime)) / d,
+        (unsigned long long) stalls, percentile(.5), percentile(.99),
+        (TV(rc.ru_utime) + TV(rc.ru_stime)) / d,
         WIFEXITED(st) && !WEXITSTATUS(st) ? "true" : "false");
     return 0;
 }

@@ -6,9 +6,9 @@
 
 /*
  * sioload - load generator for Socket.IO v4 (Engine.IO 4) servers and plain
- * WebSocket servers.  Single file, libc only, Linux only.
+ * WebSocket servers.  Single file, Linux only.
  *
- *   gcc -O2 -Wall -Wextra -o sioload sioload.c -lpthread
+ *   gcc -O2 -Wall -Wextra -o sioload sioload.c -lssl -lcrypto -lz -lpthread
  *
  * It opens N connections, holds them, then counts delivered events and their
  * latency, and samples CPU time and memory of the server's processes at every
@@ -23,6 +23,8 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -38,6 +40,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
@@ -75,6 +78,10 @@ static struct {
     const char *ready;
     const char *event;
     const char *header;
+    int tls, deflate;
+    u32 stall;
+    double stall_time;
+    int rcvbuf;
     double connect_timeout, settle, hold;
     double recv_timeout, quiet;
     u64 expect;
@@ -98,6 +105,7 @@ static struct {
     .auth = "{\"token\":\"%s\"}",
     .connect_timeout = 60,
     .settle = 0.5,
+    .stall_time = 10,
     .recv_timeout = 60,
     .quiet = 3,
     .tfield = "t",
@@ -192,6 +200,7 @@ hpct(const hist_t *h, double p)
 enum {
     ST_NEW,
     ST_CONNECTING,
+    ST_TLS,   /* TLS handshake                                 */
     ST_HTTP,  /* waiting for the 101 answer                    */
     ST_OPEN,  /* waiting for the Engine.IO open packet         */
     ST_AUTH,  /* CONNECT sent, waiting for 40 or 44            */
@@ -204,7 +213,9 @@ enum { PO_NONE, PO_GET, PO_POST }; /* polling: request in flight */
 
 typedef struct {
     int fd;
-    u8 state, polling, po, pong_due, auth_due, frag_op, want_out;
+    u8 state, polling, po, pong_due, auth_due, frag_op, frag_z, want_out;
+    u8 slow, stalled;
+    SSL *ssl;
     u32 idx;
     u64 t0;
     u64 seq;
@@ -220,6 +231,7 @@ typedef struct {
 enum {
     E_SOCKET,
     E_CONNECT,
+    E_TLS,
     E_HTTP,
     E_EARLY,
     E_PROTO,
@@ -228,24 +240,27 @@ enum {
     E_N
 };
 static const char *err_name[E_N] = {
-    "socket",   "tcp_connect",   "http_status",   "closed_in_handshake",
-    "protocol", "connect_error", "closed_when_up"};
+    "socket",   "tcp_connect",   "tls",          "http_status",
+    "closed_in_handshake", "protocol", "connect_error", "closed_when_up"};
 
 typedef struct {
     pthread_t th;
     int ep, id;
     conn_t *c;
     u32 n, next, inflight;
-    char *buf, *scratch;
-    size_t cap;
+    char *buf, *scratch, *zbuf;
+    size_t cap, zcap;
+    z_stream z;
     u64 rng, rate_t0;
     /* counters: written here, read by the main thread */
     u64 up, failed, events, other, attachments, pings, wspings, recvs, bytes;
     u64 closes, errs[E_N], neg, seq_gap, seq_back, first_ns, last_ns;
+    u64 deflated, slow_events, slow_closes;
     hist_t lat, hs;
 } worker_t;
 
 static volatile int g_stop, g_recv;
+static SSL_CTX *tls_ctx;
 static worker_t *W;
 static char last_error[256];
 static int have_error;
@@ -321,11 +336,16 @@ conn_fail(worker_t *w, conn_t *c, int why, const char *text, size_t n)
     ADD(w->errs[why], 1);
     if (c->state == ST_UP) {
         ADD(w->closes, 1);
+        ADD(w->slow_closes, c->slow);
     } else {
         ADD(w->failed, 1);
         w->inflight--;
     }
     c->state = ST_DEAD;
+    if (c->ssl) {
+        SSL_free(c->ssl);
+        c->ssl = NULL;
+    }
     if (c->fd >= 0) {
         close(c->fd);
         c->fd = -1;
@@ -337,8 +357,51 @@ conn_fail(worker_t *w, conn_t *c, int why, const char *text, size_t n)
 static void
 conn_events(worker_t *w, conn_t *c, u32 ev)
 {
-    struct epoll_event e = {.events = ev, .data.ptr = c};
+    struct epoll_event e = {.data.ptr = c};
+    e.events = c->stalled ? ev & ~(u32) EPOLLIN : ev;
     epoll_ctl(w->ep, EPOLL_CTL_MOD, c->fd, &e);
+}
+
+
+/* As recv() and send(), through TLS where there is. */
+static ssize_t
+tls_result(conn_t *c, int r)
+{
+    if (r > 0) {
+        return r;
+    }
+    switch (SSL_get_error(c->ssl, r)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    default:
+        ERR_clear_error();
+        errno = ECONNRESET;
+        return -1;
+    }
+}
+
+
+static ssize_t
+conn_recv(conn_t *c, char *p, size_t n)
+{
+    if (!c->ssl) {
+        return recv(c->fd, p, n, 0);
+    }
+    return tls_result(c, SSL_read(c->ssl, p, (int) n));
+}
+
+
+static ssize_t
+conn_send(conn_t *c, const char *p, size_t n)
+{
+    if (!c->ssl) {
+        return send(c->fd, p, n, MSG_NOSIGNAL);
+    }
+    return tls_result(c, SSL_write(c->ssl, p, (int) n));
 }
 
 
@@ -348,7 +411,7 @@ conn_write(worker_t *w, conn_t *c, const char *p, size_t n)
 {
     if (!c->out_len) {
         while (n) {
-            ssize_t r = send(c->fd, p, n, MSG_NOSIGNAL);
+            ssize_t r = conn_send(c, p, n);
             if (r > 0) {
                 p += r;
                 n -= (size_t) r;
@@ -385,7 +448,7 @@ static int
 conn_flush(worker_t *w, conn_t *c)
 {
     while (c->out_len) {
-        ssize_t r = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
+        ssize_t r = conn_send(c, c->out, c->out_len);
         if (r < 0) {
             if (errno == EINTR) {
                 continue;
@@ -503,6 +566,10 @@ static void
 one_event(worker_t *w, conn_t *c, const char *p, size_t n, u64 now)
 {
     int ok;
+    if (c->slow && g_recv) {
+        ADD(w->slow_events, 1);
+        return;
+    }
     ADD(w->events, 1);
     if (!g_recv) {
         return;
@@ -555,7 +622,7 @@ event_named(const char *p, size_t n, const char *name)
 static int
 sio_packet(worker_t *w, conn_t *c, const char *p, size_t n, u64 now)
 {
-    char tmp[8192];
+    char tmp[49152];
     if (!n) {
         return 0;
     }
@@ -675,6 +742,48 @@ message(worker_t *w, conn_t *c, u8 op, const char *p, size_t n, u64 now)
 
 /* ------------------------------------------------------ WebSocket level */
 
+/* Undoes permessage-deflate of a whole message, which has no context. */
+static int
+message_inflate(worker_t *w, conn_t *c, u8 op, const char *p, size_t n, u64 now)
+{
+    static u8 tail[4] = {0, 0, 255, 255};
+    const u8 *in[2] = {(const u8 *) p, tail};
+    size_t in_len[2] = {n, sizeof(tail)}, len = 0;
+    if (!w->zcap) {
+        w->zcap = 1 << 18;
+        w->zbuf = xalloc(w->zcap);
+        if (inflateInit2(&w->z, -15) != Z_OK) {
+            die("inflateInit2");
+        }
+    } else {
+        inflateReset(&w->z);
+    }
+    for (int i = 0; i < 2; i++) {
+        w->z.next_in = (u8 *) (uintptr_t) in[i];
+        w->z.avail_in = (uInt) in_len[i];
+        do {
+            if (len == w->zcap) {
+                w->zcap *= 2;
+                if (w->zcap > MAX_MSG
+                    || !(w->zbuf = realloc(w->zbuf, w->zcap))) {
+                    die("message too long");
+                }
+            }
+            w->z.next_out = (u8 *) w->zbuf + len;
+            w->z.avail_out = (uInt) (w->zcap - len);
+            int r = inflate(&w->z, Z_SYNC_FLUSH);
+            if (r != Z_OK && r != Z_BUF_ERROR && r != Z_STREAM_END) {
+                conn_fail(w, c, E_PROTO, "cannot be inflated", 18);
+                return -1;
+            }
+            len = w->zcap - w->z.avail_out;
+        } while (!w->z.avail_out);
+    }
+    ADD(w->deflated, 1);
+    return message(w, c, op, w->zbuf, len, now);
+}
+
+
 /* Returns bytes consumed, or -1 when the connection is finished. */
 static ssize_t
 ws_input(worker_t *w, conn_t *c, char *buf, size_t len, u64 now)
@@ -682,10 +791,10 @@ ws_input(worker_t *w, conn_t *c, char *buf, size_t len, u64 now)
     size_t at = 0;
     while (len - at >= 2) {
         u8 *h = (u8 *) buf + at;
-        u8 op = h[0] & 15, fin = h[0] >> 7;
+        u8 op = h[0] & 15, fin = h[0] >> 7, z = (h[0] & 0x40) != 0;
         u64 n = h[1] & 127;
         size_t hl = 2;
-        if ((h[0] & 0x70) || (h[1] & 0x80)) {
+        if ((h[0] & (o.deflate ? 0x30 : 0x70)) || (h[1] & 0x80)) {
             conn_fail(w, c, E_PROTO, "reserved bit or masked server frame", 35);
             return -1;
         }
@@ -736,7 +845,7 @@ ws_input(worker_t *w, conn_t *c, char *buf, size_t len, u64 now)
             continue;
         }
         if (op && fin && !c->frag_op) {
-            if (message(w, c, op, p, n, now) < 0) {
+            if ((z ? message_inflate : message)(w, c, op, p, n, now) < 0) {
                 return -1;
             }
             continue;
@@ -747,6 +856,7 @@ ws_input(worker_t *w, conn_t *c, char *buf, size_t len, u64 now)
         }
         if (op) {
             c->frag_op = op;
+            c->frag_z = z;
         }
         if (c->frag_len + n > c->frag_cap) {
             c->frag_cap = (u32) (c->frag_len + n + 1024);
@@ -762,7 +872,10 @@ ws_input(worker_t *w, conn_t *c, char *buf, size_t len, u64 now)
             u32 fl = c->frag_len;
             c->frag_op = 0;
             c->frag_len = 0;
-            if (message(w, c, fop, c->frag, fl, now) < 0) {
+            if ((c->frag_z ? message_inflate : message)(
+                    w, c, fop, c->frag, fl, now)
+                < 0)
+            {
                 return -1;
             }
         }
@@ -780,11 +893,14 @@ send_upgrade(worker_t *w, conn_t *c)
     const char *q = o.mode == MODE_RAW  ? ""
                     : strchr(path, '?') ? "&EIO=4&transport=websocket"
                                         : "?EIO=4&transport=websocket";
-    n = snprintf(d, 8192,
+    n = snprintf(d, 1 << 16,
                  "GET %s%s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
                  "Connection: Upgrade\r\nSec-WebSocket-Key: " WS_KEY "\r\n"
-                 "Sec-WebSocket-Version: 13\r\n%s%s\r\n",
+                 "Sec-WebSocket-Version: 13\r\n%s%s%s\r\n",
                  path, q, o.host, o.ports[c->idx % (u32) o.nports],
+                 o.deflate ? "Sec-WebSocket-Extensions: permessage-deflate; "
+                             "client_max_window_bits\r\n"
+                           : "",
                  o.header ? o.header : "", o.header ? "\r\n" : "");
     return conn_write(w, c, d, (size_t) n);
 }
@@ -799,7 +915,9 @@ http_upgrade_input(worker_t *w, conn_t *c, char *buf, size_t len)
     }
     size_t n = (size_t) (e - buf) + 4;
     if (n < 12 || memcmp(buf, "HTTP/1.1 101", 12)
-        || !memmem(buf, n, WS_ACCEPT, 28)) {
+        || !memmem(buf, n, WS_ACCEPT, 28)
+        || (o.deflate && !memmem(buf, n, "permessage-deflate", 18)))
+    {
         conn_fail(w, c, E_HTTP, buf, n);
         return -1;
     }
@@ -819,13 +937,13 @@ poll_request(worker_t *w, conn_t *c, const char *body, size_t bl)
     char *d = w->scratch;
     const char *path = npaths ? paths[c->idx % npaths] : o.path;
     int n = snprintf(
-        d, 16384,
+        d, 1 << 16,
         "%s %s?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: %s:%d\r\n%s%s",
         body ? "POST" : "GET", path, c->sid ? "&sid=" : "",
         c->sid ? c->sid : "", o.host, o.ports[c->idx % (u32) o.nports],
         o.header ? o.header : "", o.header ? "\r\n" : "");
     if (body) {
-        n += snprintf(d + n, 32768,
+        n += snprintf(d + n, (1 << 16) - (size_t) n,
                       "Content-Type: text/plain;charset=UTF-8\r\n"
                       "Content-Length: %zu\r\n\r\n%.*s",
                       bl, (int) bl, body);
@@ -840,7 +958,7 @@ poll_request(worker_t *w, conn_t *c, const char *body, size_t bl)
 static int
 poll_next(worker_t *w, conn_t *c)
 {
-    char tmp[8192];
+    char tmp[49152];
     if (c->auth_due) {
         c->auth_due = 0;
         return poll_request(w, c, tmp, connect_packet(c, tmp, sizeof(tmp)));
@@ -963,6 +1081,9 @@ conn_start(worker_t *w, conn_t *c)
         return;
     }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (c->slow && o.rcvbuf) {
+        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &o.rcvbuf, sizeof(o.rcvbuf));
+    }
     if (o.srcs > 0) {
         setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
                    sizeof(one));
@@ -998,7 +1119,7 @@ conn_readable(worker_t *w, conn_t *c)
         }
         memcpy(w->buf, c->rest, have);
     }
-    ssize_t r = recv(c->fd, w->buf + have, w->cap - have, 0);
+    ssize_t r = conn_recv(c, w->buf + have, w->cap - have);
     if (r < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -1049,18 +1170,12 @@ conn_readable(worker_t *w, conn_t *c)
 }
 
 
+/* The connection stands: the first request. */
 static void
-conn_connected(worker_t *w, conn_t *c)
+conn_request(worker_t *w, conn_t *c)
 {
-    int err = 0;
-    socklen_t l = sizeof(err);
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &l);
-    if (err) {
-        conn_fail(w, c, E_CONNECT, strerror(err), strlen(strerror(err)));
-        return;
-    }
-    conn_events(w, c, EPOLLIN);
     int r;
+    conn_events(w, c, EPOLLIN);
     if (c->polling) {
         c->state = ST_OPEN;
         r = poll_request(w, c, NULL, 0);
@@ -1071,6 +1186,53 @@ conn_connected(worker_t *w, conn_t *c)
     if (r < 0) {
         conn_fail(w, c, E_EARLY, "write", 5);
     }
+}
+
+
+static void
+conn_handshake(worker_t *w, conn_t *c)
+{
+    char text[256];
+    int r = SSL_connect(c->ssl);
+    if (r == 1) {
+        conn_request(w, c);
+        return;
+    }
+    switch (SSL_get_error(c->ssl, r)) {
+    case SSL_ERROR_WANT_READ:
+        conn_events(w, c, EPOLLIN);
+        return;
+    case SSL_ERROR_WANT_WRITE:
+        conn_events(w, c, EPOLLOUT);
+        return;
+    default:
+        ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+        ERR_clear_error();
+        conn_fail(w, c, E_TLS, text, strlen(text));
+    }
+}
+
+
+static void
+conn_connected(worker_t *w, conn_t *c)
+{
+    int err = 0;
+    socklen_t l = sizeof(err);
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &l);
+    if (err) {
+        conn_fail(w, c, E_CONNECT, strerror(err), strlen(strerror(err)));
+        return;
+    }
+    if (!tls_ctx) {
+        conn_request(w, c);
+        return;
+    }
+    c->ssl = SSL_new(tls_ctx);
+    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd)) {
+        die("out of memory");
+    }
+    c->state = ST_TLS;
+    conn_handshake(w, c);
 }
 
 
@@ -1101,6 +1263,10 @@ worker_main(void *arg)
             }
             if (c->state == ST_CONNECTING) {
                 conn_connected(w, c);
+                continue;
+            }
+            if (c->state == ST_TLS) {
+                conn_handshake(w, c);
                 continue;
             }
             if (ev[i].events & EPOLLOUT) {
@@ -1442,6 +1608,25 @@ nap(double s)
 }
 
 
+/*
+ * Slow connections stop reading, or go on.  The flag is for conn_events(), by
+ * which another thread may be about to set the events of the same connection.
+ */
+static void
+stall(int on)
+{
+    for (int i = 0; i < o.threads; i++) {
+        for (u32 k = 0; k < W[i].n; k++) {
+            conn_t *c = &W[i].c[k];
+            if (c->slow && c->state == ST_UP) {
+                c->stalled = (u8) on;
+                conn_events(&W[i], c, EPOLLIN);
+            }
+        }
+    }
+}
+
+
 static const char help_text[] =
 "usage: sioload --port P[,P..] --conns N [options]\n"
 "\n"
@@ -1454,6 +1639,8 @@ static const char help_text[] =
 "  --path P              request path                        (/socket.io/)\n"
 "  --paths FILE          one path per line, used round robin\n"
 "  --header 'K: V'       one extra request header\n"
+"  --tls                 TLS; no certificate is checked\n"
+"  --deflate             offers permessage-deflate, and must get it\n"
 "  --nsp /name           Socket.IO namespace                 (main)\n"
 "  --tokens FILE         one token per line, used round robin (bare `40`)\n"
 "  --auth TEMPLATE       CONNECT payload, %s is the token\n"
@@ -1467,6 +1654,10 @@ static const char help_text[] =
 "  --rate R              at most R new connections a second  (no limit)\n"
 "  --threads T           client threads                      (1)\n"
 "  --srcs K              source addresses 127.0.0.2 and on (by need)\n"
+"  --stall N             the last N connections stop reading when the receive\n"
+"                        phase begins, and are counted apart from then on\n"
+"  --stall-time S        they go on after this               (10)\n"
+"  --rcvbuf B            their receive buffers               (the system's)\n"
 "  --close rst|fin       how connections end                 (rst)\n"
 "\n"
 "phases: start, connect, [settle], hold, receive, end\n"
@@ -1504,6 +1695,11 @@ main(int argc, char **argv)
         OPT_PATH,
         OPT_PATHS,
         OPT_HEADER,
+        OPT_TLS,
+        OPT_DEFLATE,
+        OPT_STALL,
+        OPT_STALL_TIME,
+        OPT_RCVBUF,
         OPT_NSP,
         OPT_TOKENS,
         OPT_AUTH,
@@ -1549,6 +1745,9 @@ main(int argc, char **argv)
         {"quiet", 1, 0, OPT_QUIET},        {"tfield", 1, 0, OPT_TFIELD},
         {"tunit", 1, 0, OPT_TUNIT},        {"tclock", 1, 0, OPT_TCLOCK},
         {"seqfield", 1, 0, OPT_SEQ},       {"max-time", 1, 0, OPT_MAX},
+        {"tls", 0, 0, OPT_TLS},            {"deflate", 0, 0, OPT_DEFLATE},
+        {"stall", 1, 0, OPT_STALL},        {"stall-time", 1, 0, OPT_STALL_TIME},
+        {"rcvbuf", 1, 0, OPT_RCVBUF},
         {"pids", 1, 0, OPT_PIDS},          {"pidfile", 1, 0, OPT_PIDFILE},
         {"aux-pids", 1, 0, OPT_AUX},       {"no-children", 0, 0, OPT_NOCH},
         {"help", 0, 0, OPT_HELP},          {0, 0, 0, 0}};
@@ -1581,6 +1780,21 @@ main(int argc, char **argv)
             break;
         case OPT_HEADER:
             o.header = optarg;
+            break;
+        case OPT_TLS:
+            o.tls = 1;
+            break;
+        case OPT_DEFLATE:
+            o.deflate = 1;
+            break;
+        case OPT_STALL:
+            o.stall = (u32) atol(optarg);
+            break;
+        case OPT_STALL_TIME:
+            o.stall_time = atof(optarg);
+            break;
+        case OPT_RCVBUF:
+            o.rcvbuf = atoi(optarg);
             break;
         case OPT_NSP:
             o.nsp = optarg;
@@ -1677,7 +1891,9 @@ main(int argc, char **argv)
             return 1;
         }
     }
-    if (!o.nports || !o.conns || o.threads < 1 || optind != argc) {
+    if (!o.nports || !o.conns || o.threads < 1 || o.stall > o.conns
+        || optind != argc)
+    {
         puts(help_text);
         return 1;
     }
@@ -1686,6 +1902,15 @@ main(int argc, char **argv)
     }
     if (!o.srcs && o.conns > 20000u * (u32) o.nports) {
         o.srcs = (int) (o.conns / (20000u * (u32) o.nports)) + 1;
+    }
+    if (o.tls) {
+        tls_ctx = SSL_CTX_new(TLS_client_method());
+        if (!tls_ctx) {
+            die("SSL_CTX_new");
+        }
+        SSL_CTX_set_mode(tls_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE
+                                      | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                                      | SSL_MODE_RELEASE_BUFFERS);
     }
     hz = sysconf(_SC_CLK_TCK);
     tneedle_len =
@@ -1715,6 +1940,7 @@ main(int argc, char **argv)
         c[i].idx = i;
         c[i].fd = -1;
         c[i].polling = i < o.polling;
+        c[i].slow = i >= o.conns - o.stall;
     }
     W = xalloc((size_t) o.threads * sizeof(*W));
 
@@ -1774,6 +2000,10 @@ main(int argc, char **argv)
     double r_secs = 0;
     if (o.do_recv && up) {
         pid_t pub = -1;
+        int stalled = o.stall > 0;
+        if (stalled) {
+            stall(1);
+        }
         g_recv = 1;
         take_sample(&s_recv0, 0);
         u64 r0 = mono(), last = r0, last_ev = ev0;
@@ -1790,6 +2020,10 @@ main(int argc, char **argv)
             nap(0.002);
             ev = SUM(events);
             u64 t = mono();
+            if (stalled && (double) (t - r0) / 1e9 > o.stall_time) {
+                stalled = 0;
+                stall(0);
+            }
             if (pub > 0) {
                 int st;
                 if (waitpid(pub, &st, WNOHANG) == pub) {
@@ -1915,12 +2149,16 @@ main(int argc, char **argv)
             (unsigned long long) lat->n, (unsigned long long) SUM(neg));
         printf(
             "\"seq_gaps\":%llu,\"seq_backward\":%llu,\"pings\":%llu,"
-            "\"recv_calls\":%llu,\"bytes\":%llu,",
+            "\"recv_calls\":%llu,\"bytes\":%llu,\"deflated\":%llu,"
+            "\"slow_events\":%llu,\"slow_closes\":%llu,",
             (unsigned long long) SUM(seq_gap),
             (unsigned long long) SUM(seq_back),
             (unsigned long long) (SUM(pings) + SUM(wspings) - rp0),
             (unsigned long long) (SUM(recvs) - rc0),
-            (unsigned long long) (SUM(bytes) - by0));
+            (unsigned long long) (SUM(bytes) - by0),
+            (unsigned long long) SUM(deflated),
+            (unsigned long long) SUM(slow_events),
+            (unsigned long long) SUM(slow_closes));
         print_mem("mem", &s_recv);
         printf("}");
     }

@@ -1,11 +1,15 @@
 // Publishes chat messages of about 350 bytes to the main rooms of tokens.js.
 //
-//   node publish.js redis|http|ws PORT ROOMS COUNT RATE      (RATE 0: a burst)
+//   node publish.js redis|http|ws PORT ROOMS COUNT RATE [BYTES]
+//
+// RATE 0: a burst.  BYTES: so long is a message, or some bytes less.  WARM=n in the environment: as
+// many are sent to nobody before, so that the first ones are not late because
+// of this program.
 "use strict";
 const { room } = require("./tokens");
 
 const target = process.argv[2];
-const [port, rooms, count, rate] = process.argv.slice(3).map(Number);
+const [port, rooms, count, rate, bytes] = process.argv.slice(3).map(Number);
 
 let x = 777;
 
@@ -14,9 +18,32 @@ function pick() {
   return (x >>> 8) % rooms;
 }
 
+// Text that a compressor halves or better, as it does with what people write.
+function words(length) {
+  const list = "the room was quiet when deploy went out to every host again "
+               + "and nobody had seen what it changed";
+  const known = list.split(" ");
+  let text = "";
+  for (let i = 1; text.length < length; i = (i * 48271) % 2147483647) {
+    text += `${known[i % known.length]}${i % 7 ? "" : i % 1000} `;
+  }
+  return text.slice(0, length);
+}
+
+const OTHERS = 250;             // bytes of a message besides its content
+const LEAST = 66;               // of one that has nothing but t and n
+const content = bytes
+  ? words(Math.max(bytes - OTHERS, 1))
+  : "Has anyone looked at the deploy from this morning? Looks fine here.";
+
+// A short message has no place for more than what sioload reads.
+const short = (n) => ({
+  t: Number(process.hrtime.bigint()), n, content: "x".repeat(bytes - LEAST),
+});
+
 // t is the time by which sioload knows the latency, n the number by which it
 // sees gaps.
-const message = (n, channel) => ({
+const message = (n, channel) => (bytes && bytes < OTHERS ? short(n) : {
   t: Number(process.hrtime.bigint()),
   n,
   id: "65a1f0c2b7e4d9" + String(n).padStart(10, "0"),
@@ -26,8 +53,7 @@ const message = (n, channel) => ({
     username: "marguerite",
     avatar: "a_3f9d1c",
   },
-  content: "Has anyone looked at the deploy from this morning? "
-           + "Looks fine here.",
+  content,
   type: 0,
   attachments: [],
   createdAt: "2026-01-15T09:26:53.589Z",
@@ -119,6 +145,10 @@ async function ws() {
 
 async function main() {
   const to = await { redis, http, ws }[target]();
+  for (let n = 0; n < Number(process.env.WARM || 0); n++) {
+    to.send(n, room(-1));
+    await new Promise(setImmediate);
+  }
   const start = process.hrtime.bigint();
   const tick = () => new Promise((resolve) => {
     if (rate) {

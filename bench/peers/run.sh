@@ -3,10 +3,11 @@
 # run.sh PEER SCENARIO [REPETITIONS]: one measurement, see ../README.md.
 #
 #   PEER      sio | sio2 | node | node2 | bun | eiows | nchan | nchan2
-#             | ext | ext-sio
+#             | raw | ext | ext-sio
 #   SCENARIO  S1 S1L S2 S2L S3 S4 S4x1 S4b S5 S5a S5rs S5es S6
 #
-# sio is this module with one worker, sio2 with two.
+# sio is this module with one worker, sio2 with two; raw is the loop that only
+# sends, for S1, S1L, S2, and S3.
 #
 # ext is any server given by EXT_CMD that speaks plain WebSocket: a request
 # for /sub/ROOM[,ROOM..] subscribes, a message "ROOM PACKET" on /pub
@@ -18,12 +19,14 @@
 # the publisher on the last CPU: with both ends on one CPU a delivery costs the
 # same from one run to the next; across CPUs the same work varies threefold.
 #
-# Each run adds a line of JSON to $OUT/PEER.SCENARIO.json.
+# Each run adds a line of JSON to $OUT/PEER.SCENARIO.json; if one fails,
+# $OUT/PEER.SCENARIO.failed says why.
 #
 #   NGINX     the binary (nginx)
 #   MODULE    the module (../../build/ngx_http_socketio_module.so)
 #   OUT       folder of the results (../out)
 #   PORT REDIS    ports to listen on (7651, 7650)
+#   RATE      messages a second in S1 and S1L (100)
 
 set -u
 
@@ -43,6 +46,7 @@ MODULE=${MODULE:-$here/../../build/ngx_http_socketio_module.so}
 NGINX=${NGINX:-$(PATH=$PATH:/usr/sbin command -v nginx)}
 PORT=${PORT:-7651}
 REDIS=${REDIS:-7650}
+RATE=${RATE:-100}
 PING=25000
 [ "$scenario" = S6 ] && PING=5000
 
@@ -60,8 +64,11 @@ far="taskset -c $(($(nproc) > 1 ? 1 : 0))"
 
 
 fail() {
-    echo "run.sh: $peer $scenario: $*" >&2
-    [ -s "$work/error.log" ] && tail -n 5 "$work/error.log" >&2
+    local lines
+
+    lines=$(tail -n 5 "$work/error.log" 2>/dev/null)
+    echo "run.sh: $peer $scenario: $*${lines:+$'\n'$lines}" >&2
+    echo "$*${lines:+: ${lines##*$'\n'}}" > "$OUT/$peer.$scenario.failed"
     exit 1
 }
 
@@ -142,7 +149,7 @@ start_server() {
 
 # load OPTION...: the load generator; prints a line of JSON.
 load() {
-    $load_cpu "$work/sioload" --mode $mode --port "$PORT" --pids "$server" \
+    $load_cpu "$bin/sioload" --mode $mode --port "$PORT" --pids "$server" \
         ${redis:+--aux-pids "$redis"} $list "$@"
 }
 
@@ -155,15 +162,14 @@ pub() {
 
 # The raw loop: CPU us per delivery.
 raw() {
-    $near "$work/rawfan" --messages 500 --port $((PORT + 9)) \
+    $near "$bin/rawfan" --messages 200 \
         | sed -E 's/.*"cpu_us_per_delivery":([0-9.]+).*/\1/'
 }
 
 
 cd "$here" || exit 1
 
-gcc -O2 -o "$work/sioload" ../sioload.c -lpthread || exit 1
-gcc -O2 -o "$work/rawfan" ../rawfan.c || exit 1
+bin=$(../programs "$OUT/bin") || fail "nothing to measure with"
 
 mode=sio
 publish="redis $REDIS"
@@ -179,6 +185,46 @@ case $peer in
         [ "$scenario" = S4x1 ] && lists=paths1
     ;;
 esac
+
+# The loop has no server: what it prints is the result.
+raw_peer() {
+    local before
+
+    for rep in $(seq "$reps"); do
+        before=$(raw)
+
+        case $scenario in
+            S1)
+                $near "$bin/rawfan" --messages $((RATE * 10)) --rate "$RATE"
+            ;;
+            S1L)
+                "$bin/rawfan" --messages $((RATE * 10)) --rate "$RATE" \
+                    --pin --latency
+            ;;
+            S2)
+                $near "$bin/rawfan" --messages 1000
+            ;;
+            S3)
+                $near "$bin/rawfan" --conns 5000 --fanout 5 --messages 20000 \
+                    --rate 2000
+            ;;
+        esac > "$work/one.json"
+
+        [ -s "$work/one.json" ] || fail "no result"
+
+        node summary.js --add "$OUT/$peer.$scenario.json" "$work/one.json" \
+            "$peer" "$scenario" "$before" "$(raw)"
+    done
+}
+
+rm -f "$OUT/$peer.$scenario.failed"
+
+if [ "$peer" = raw ]; then
+    case $scenario in
+        S1|S1L|S2|S3)  raw_peer ;;
+    esac
+    exit
+fi
 
 n=1000
 more=0
@@ -251,8 +297,8 @@ for rep in $(seq "$reps"); do
 
     case $scenario in
         S1|S1L)
-            load --conns $n --publish "$(pub 1 1000 100)" \
-                 --expect 1000000 --recv-timeout 40 --seqfield n
+            load --conns $n --publish "$(pub 1 $((RATE * 10)) "$RATE")" \
+                 --expect $((RATE * 10000)) --recv-timeout 40 --seqfield n
         ;;
         S2|S2L)
             load --conns $n --publish "$(pub 1 2000 0)" \

@@ -1,9 +1,7 @@
 // What the measurements say.
 //
-//   node summary.js --add RESULTS ONE PEER SCENARIO RAW_BEFORE RAW_AFTER
+//   node summary.js --add RESULTS ONE PEER SCENARIO ROOM_BEFORE ROOM_AFTER
 //       adds the result in file ONE to the file RESULTS, prints it in short
-//   node summary.js --markdown DIR
-//       one table of all results in the folder
 //   node summary.js DIR
 //       all figures of all results, one line a peer and scenario
 "use strict";
@@ -11,6 +9,8 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const { execFileSync } = require("node:child_process");
+
+const ROOM = 5;                  // members of a room in S3
 
 const WHAT = {
   S1: ["paced fan-out to 1,000", "CPU µs per delivery"],
@@ -33,12 +33,30 @@ function median(values) {
   return v.length ? v[v.length >> 1] : undefined;
 }
 
+const mean = (list) => list.reduce((sum, it) => sum + it, 0) / list.length;
+
 function fixed(value, digits = 2) {
   return Number.isFinite(value) ? value.toFixed(digits) : "-";
 }
 
+// What the raw loop says.
+function loop(run, scenario) {
+  const times = scenario === "S3" ? ROOM : 1;
+  return {
+    cost: run.cpu_us_per_delivery * times,
+    user: run.user_us_per_delivery * times,
+    sys: run.sys_us_per_delivery * times,
+    p50ms: run.lat_p50_ms || undefined,
+    p99ms: run.lat_p99_ms || undefined,
+    lost: run.complete ? 0 : 1,
+  };
+}
+
 // cost is the figure that the scenario is about
 function figures(run, scenario) {
+  if (run.us_per_call !== undefined) {
+    return loop(run, scenario);
+  }
   const { connect = {}, recv = {}, idle = {} } = run;
   const common = { ok: connect.up, up_end: run.up_at_end };
 
@@ -111,7 +129,7 @@ function read(file) {
     .map((line) => JSON.parse(line))
     .map((run) => ({
       ...figures(run, scenario),
-      raw: (run.raw_before + run.raw_after) / 2,
+      raw: mean([run.raw_before, run.raw_after].filter((it) => it > 0)),
     }));
 
   for (const run of runs) {
@@ -144,16 +162,22 @@ function first(command, args) {
   }
 }
 
-function markdown(dir) {
-  const commit = first("git", ["-C", __dirname, "rev-parse", "--short", "HEAD"]);
+// When, on what machine, of which commit.
+function about() {
+  const git = (...args) => first("git", ["-C", __dirname, ...args]);
+  const changed = git("status", "--porcelain", "--untracked-files=no",
+    "--", "..", "../../src", "../../config");
   const cpus = os.cpus();
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cpus.length} x ${cpus[0].model.trim()}`,
+    system: `Linux ${os.release()}`,
+    commit: git("rev-parse", "--short", "HEAD") + (changed ? ", changed" : ""),
+  };
+}
 
+function markdown(dir) {
   const lines = [
-    `${new Date().toISOString().slice(0, 10)}, ${cpus.length} x `
-    + `${cpus[0].model.trim()}, Linux ${os.release()}`
-    + `${commit && `, commit ${commit}`}.  Medians; "raw" is one \`send\` of `
-    + "the same frame, in µs, measured before and after each run.",
-    "",
     "| scenario | figure | peer | median | user + sys | raw | over raw "
     + "| p50 / p99 ms | lost | runs |",
     "|---|---|---|---|---|---|---|---|---|---|",
@@ -191,14 +215,18 @@ function add(results_file, file, peer, scenario, before, after) {
     run.first_error ? `error: ${run.first_error.slice(0, 80)}` : "");
 }
 
-const [what, ...args] = process.argv.slice(2);
-
-if (what === "--add") {
-  add(...args);
-} else if (what === "--markdown") {
-  console.log(markdown(args[0]));
-} else {
+function main([what, ...args]) {
+  if (what === "--add") {
+    add(...args);
+    return;
+  }
   for (const { peer, scenario, runs, ...f } of results(what)) {
     console.log(peer.padEnd(8), scenario.padEnd(5), `runs=${runs}`, text(f));
   }
+}
+
+module.exports = { results, markdown, about, fixed };
+
+if (require.main === module) {
+  main(process.argv.slice(2));
 }

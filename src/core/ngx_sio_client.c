@@ -176,8 +176,10 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 {
     ngx_sio_gateway_t  *gw;
 
-    /* what was published before */
-    ngx_sio_turn_flush(sc);
+    if (sc->run_first) {
+        /* was published before */
+        ngx_sio_turn_flush(sc);
+    }
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;

@@ -15,7 +15,6 @@
 #define NGX_SIO_TURN_MESSAGES  256        /*   and messages */
 #define NGX_SIO_TURN_SLICE     128        /* clients, and bytes, before the */
 #define NGX_SIO_TURN_BYTES     1048576    /*   event loop goes on */
-#define NGX_SIO_TURN_AHEAD     4          /* clients that are fetched ahead */
 
 #define NGX_SIO_TURN_PROMPT    0x80000000
 
@@ -36,11 +35,13 @@ static void *ngx_sio_turn_push(ngx_array_t *a, size_t size);
 static ngx_int_t ngx_sio_turn_wait(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
     uint32_t run, ngx_uint_t prompt);
 static void ngx_sio_turn_unwait(ngx_sio_turn_t *t, uint32_t run);
+static void ngx_sio_turn_send(ngx_sio_turn_t *t, ngx_sio_client_t *sc);
+static void ngx_sio_turn_take(ngx_sio_turn_t *t, ngx_sio_client_t **list,
+    ngx_uint_t i);
 static ngx_int_t ngx_sio_turn_gather(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
     ngx_sio_turn_run_t *run);
 static void ngx_sio_turn_packed(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
     ngx_sio_turn_run_t *run);
-static void ngx_sio_turn_fetch(ngx_sio_client_t **list, ngx_uint_t n);
 static void ngx_sio_turn_forget(ngx_array_t *waiting, ngx_uint_t i);
 
 
@@ -245,28 +246,37 @@ ngx_sio_turn_flush_all(ngx_sio_client_t *sc)
 }
 
 
+void
+ngx_sio_turn_flush(ngx_sio_client_t *sc)
+{
+    ngx_sio_turn_t  *t;
+
+    if (sc->run_first) {
+        t = sc->gateway->turn;
+
+        ngx_sio_turn_unwait(t, sc->run_first);
+        ngx_sio_turn_send(t, sc);
+    }
+}
+
+
 /*
  * One send for all that a client got in this turn, if its runs are small: they
  * are brought together, else each is sent as it lies.
  */
 
-void
-ngx_sio_turn_flush(ngx_sio_client_t *sc)
+static void
+ngx_sio_turn_send(ngx_sio_turn_t *t, ngx_sio_client_t *sc)
 {
-    ngx_sio_turn_t      *t;
     ngx_sio_message_t   *msg;
     ngx_sio_turn_run_t  *run, *runs;
 
-    if (sc->run_first == 0) {
-        return;
-    }
-
-    t = sc->gateway->turn;
     runs = t->runs.elts;
     msg = t->messages.elts;
     run = &runs[sc->run_first];
 
-    ngx_sio_turn_drop(sc);
+    sc->run_first = 0;
+    sc->run_last = 0;
 
     if (ngx_sio_pack_wanted(sc)) {
         ngx_sio_turn_packed(t, sc, run);
@@ -409,77 +419,47 @@ ngx_sio_turn_packed(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
 ngx_int_t
 ngx_sio_turn_serve(ngx_sio_gateway_t *gw)
 {
-    uint64_t            sent;
-    ngx_uint_t          i, n;
+    uint64_t            limit;
+    ngx_uint_t          i, end;
     ngx_sio_turn_t     *t;
     ngx_sio_client_t  **list;
 
     t = gw->turn;
+
     list = t->prompt.elts;
 
     for (i = 0; i < t->prompt.nelts; i++) {
-        if (list[i]) {
-            ngx_sio_turn_flush(list[i]);
-        }
+        ngx_sio_turn_take(t, list, i);
     }
 
     t->prompt.nelts = 0;
 
     list = t->others.elts;
-    sent = gw->worker->stats[NGX_SIO_STAT_BYTES_OUT];
+    end = ngx_min(t->next + NGX_SIO_TURN_SLICE, t->others.nelts);
+    limit = gw->worker->stats[NGX_SIO_STAT_BYTES_OUT] + NGX_SIO_TURN_BYTES;
 
-    for (n = 0; n < NGX_SIO_TURN_SLICE && t->next < t->others.nelts; n++) {
-
-        ngx_sio_turn_fetch(&list[t->next], t->others.nelts - t->next);
-
-        if (list[t->next]) {
-            ngx_sio_turn_flush(list[t->next]);
-        }
-
-        t->next++;
-
-        if (gw->worker->stats[NGX_SIO_STAT_BYTES_OUT] - sent
-            > NGX_SIO_TURN_BYTES)
-        {
-            break;
-        }
+    while (t->next < end
+           && gw->worker->stats[NGX_SIO_STAT_BYTES_OUT] < limit)
+    {
+        ngx_sio_turn_take(t, list, t->next++);
     }
 
     return (t->next < t->others.nelts) ? NGX_AGAIN : NGX_OK;
 }
 
 
-/*
- * A thousand clients do not stay in the cache between two broadcasts: those
- * that are next are on their way while others are served.
- */
+/* Serves the one at a place in a list, if he still waits. */
 
 static ngx_inline void
-ngx_sio_turn_fetch(ngx_sio_client_t **list, ngx_uint_t n)
+ngx_sio_turn_take(ngx_sio_turn_t *t, ngx_sio_client_t **list, ngx_uint_t i)
 {
     ngx_sio_client_t  *sc;
 
-    if (n <= 3 * NGX_SIO_TURN_AHEAD) {
-        return;
-    }
-
-    sc = list[3 * NGX_SIO_TURN_AHEAD];
+    sc = list[i];
 
     if (sc) {
-        __builtin_prefetch(sc);
-        __builtin_prefetch(&sc->out);
-    }
-
-    sc = list[2 * NGX_SIO_TURN_AHEAD];
-
-    if (sc) {
-        __builtin_prefetch(sc->ws.connection);
-    }
-
-    sc = list[NGX_SIO_TURN_AHEAD];
-
-    if (sc && sc->ws.connection) {
-        __builtin_prefetch(sc->ws.connection->write);
+        list[i] = NULL;
+        ngx_sio_turn_send(t, sc);
     }
 }
 
