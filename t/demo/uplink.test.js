@@ -160,7 +160,7 @@ test('what kills its consumer each time is put aside', async (t) => {
   }
   for (const name of ['one', 'two']) {
     const child = scene.child(name, 'die');
-    const { signal } = await within(child.exited, `${name} dies`);
+    const { signal } = await within(child.exited, `${name} dies`, 20000);
     assert.equal(signal, 'SIGKILL', child.output);
   }
 

@@ -3,9 +3,13 @@
 // RFC 6455 framing, Engine.IO timers, TLS: how bytes and time are handled, as
 // far as it is not in the table (table.test.js).
 
+const crypto = require('node:crypto');
+const net = require('node:net');
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 
+const { RawClient } = require('./lib/client');
+const { freePort } = require('./lib/processes');
 const { gateway } = require('./lib/gateway');
 const { frame, text, OPCODE } = require('./lib/ws');
 const { until } = require('./lib/expect');
@@ -375,4 +379,52 @@ test('TLS', async (t) => {
       ws.pause();
     }
   });
+});
+
+/** Passes connections on behind a line that tells of another address. */
+async function teller(t, to) {
+  const server = net.createServer((client) => {
+    const nginx = net.connect(to, '127.0.0.1');
+    nginx.write('PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n');
+    client.pipe(nginx).pipe(client);
+    nginx.on('error', () => client.destroy());
+    client.on('error', () => {});
+    client.on('close', () => nginx.destroy());
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  t.after(() => server.close());
+  return server.address().port;
+}
+
+// What nginx knows of a connection outlives the request that it began with.
+test('whichever way the addresses of a connection are known', async (t) => {
+  // freePort() has its ports on another address, too, which "*" would meet.
+  const wild = crypto.randomInt(10000, 12000);
+  const told = await freePort();
+  const gw = await gateway(t, {
+    workers: 1,
+    server: {
+      listen: [`*:${wild}`, `127.0.0.1:${wild}`,
+               `127.0.0.1:${told} proxy_protocol`],
+    },
+  });
+  const lines = () => gw.nginx.log(
+    /client closed: transport close while .*, client: 127\.0\.0\.1, /);
+  const ports = {
+    'several addresses on one port': wild,
+    'a proxy that tells another one': await teller(t, told),
+  };
+
+  for (const [i, [name, port]] of Object.entries(ports).entries()) {
+    await t.test(name, async () => {
+      const auth = gw.auth({ user: 'ann' });
+      const client = await RawClient.open({ port }, { name, auth });
+      await client.ready();
+
+      gw.emitter.to('user:ann').emit('e', name);
+      await client.eventWith('e', name);
+      client.close();
+      await until(() => lines().length === i + 1, 'a line for its end');
+    });
+  }
 });
