@@ -105,18 +105,16 @@ struct ngx_sio_client_s {
     ngx_sio_gateway_t        *gateway;
     ngx_sio_loc_conf_t       *conf;
 
-    uint64_t                  sid_hash;        /* the local index of ids */
+    uint32_t                  sid_hash;        /* low bits: the local index of
+                                                  ids */
+    uint32_t                  listener;        /* place among those who are told
+                                                  who is online */
     ngx_sio_client_t         *sid_next;
     ngx_sio_client_t         *owned_next;      /* by Engine.IO id */
-    uint64_t                  user_hash;       /* those who are told who is
-                                                  online: by user */
-    ngx_sio_client_t         *user_next;
 
     uint64_t                  owner;           /* ticket of the session */
     u_char                    eio_sid[NGX_SIO_SID_LEN];
                                                /* if others may look for it */
-    uint32_t                  listener;        /* place among those who are told
-                                                  who is online */
     uint64_t                  closed_at;       /* the cursor at its close */
     uint32_t                  session;         /* index in the zone; 0: lost */
     uint8_t                   state;           /* ngx_sio_client_state_e */

@@ -500,7 +500,7 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
     for (sc = ngx_sio_listeners_first(ls, hash);
          sc;
-         sc = ngx_sio_listeners_next(sc))
+         sc = ngx_sio_listeners_next(ls, sc))
     {
         own = ngx_array_push(&d->own);
 
@@ -757,14 +757,16 @@ static void
 ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
     ngx_sio_client_t *sc, ngx_sio_dispatch_each_pt each, void *data)
 {
-    uint32_t           i;
-    uint64_t           mark;
-    ngx_sio_client_t  *member;
+    uint32_t                 i;
+    uint64_t                 mark;
+    ngx_sio_client_t        *member;
+    ngx_sio_rooms_member_t  *members;
 
     mark = gw->dispatch->mark;
+    members = room ? ngx_sio_rooms_members(room) : NULL;
 
     for (i = room ? room->nmembers : 0; i > 0; i--) {
-        member = room->members[i - 1].client;
+        member = members[i - 1].client;
 
         if (member->mark == mark) {
             continue;
