@@ -9,35 +9,44 @@
 #include <ngx_http.h>
 
 
-/* One piece of memory for each connection. */
+/* One piece of memory for each connection; behind it, its address. */
 
 typedef struct {
     ngx_log_t             log;            /* first: c->log finds it */
-    u_char                sockaddr[];
+#if (NGX_HTTP_SSL)
+    ngx_ssl_connection_t  ssl[];          /* one, or none */
+#endif
 } ngx_sio_bare_t;
 
 
+#if (NGX_HTTP_SSL)
+static void ngx_sio_bare_ssl(ngx_connection_t *c, ngx_ssl_connection_t *ssl);
+#endif
 static u_char *ngx_sio_bare_log(ngx_log_t *log, u_char *buf, size_t len);
 
 
 void
 ngx_sio_bare_make(ngx_connection_t *c)
 {
+    size_t           size;
+    u_char          *sockaddr;
     ngx_sio_bare_t  *bare;
 
     if (c->pool->cleanup) {
         return;
     }
 
+    size = sizeof(ngx_sio_bare_t);
+
 #if (NGX_HTTP_SSL)
 
     if (c->ssl) {
-        return;
+        size += sizeof(ngx_ssl_connection_t);
     }
 
 #endif
 
-    bare = ngx_alloc(sizeof(ngx_sio_bare_t) + c->socklen, ngx_cycle->log);
+    bare = ngx_alloc(size + c->socklen, ngx_cycle->log);
     if (bare == NULL) {
         return;
     }
@@ -46,7 +55,16 @@ ngx_sio_bare_make(ngx_connection_t *c)
     bare->log.handler = ngx_sio_bare_log;
     bare->log.data = c;
 
-    ngx_memcpy(bare->sockaddr, c->sockaddr, c->socklen);
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        ngx_sio_bare_ssl(c, bare->ssl);
+    }
+
+#endif
+
+    sockaddr = (u_char *) bare + size;
+    ngx_memcpy(sockaddr, c->sockaddr, c->socklen);
 
     ngx_destroy_pool(c->pool);
 
@@ -54,7 +72,7 @@ ngx_sio_bare_make(ngx_connection_t *c)
     c->log = &bare->log;
     c->read->log = c->log;
     c->write->log = c->log;
-    c->sockaddr = (struct sockaddr *) bare->sockaddr;
+    c->sockaddr = (struct sockaddr *) sockaddr;
 
     /* what only requests refer to */
     ngx_str_null(&c->addr_text);
@@ -63,6 +81,33 @@ ngx_sio_bare_make(ngx_connection_t *c)
     c->buffer = NULL;
     c->proxy_protocol = NULL;
 }
+
+
+#if (NGX_HTTP_SSL)
+
+/*
+ * OpenSSL knows the connection, and nothing that is in its pool.  That is what
+ * makes this possible; and nginx finds its part of the state by c->ssl alone.
+ */
+
+static void
+ngx_sio_bare_ssl(ngx_connection_t *c, ngx_ssl_connection_t *ssl)
+{
+    /* the status of the client's certificate was for its request */
+    ngx_ssl_ocsp_cleanup(c);
+
+    *ssl = *c->ssl;
+
+    ssl->ocsp = NULL;
+
+    /* c->send_chain() would make one in the pool */
+    ssl->buf = NULL;
+    ssl->buffer = 0;
+
+    c->ssl = ssl;
+}
+
+#endif
 
 
 /* As nginx tells of a connection without a request; the address is not kept
@@ -107,6 +152,15 @@ ngx_sio_bare_close(ngx_connection_t *c)
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
                    "socketio bare close: %d", c->fd);
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl && ngx_ssl_shutdown(c) == NGX_AGAIN) {
+        c->ssl->handler = ngx_sio_bare_close;
+        return;
+    }
+
+#endif
 
 #if (NGX_STAT_STUB)
     (void) ngx_atomic_fetch_add(ngx_stat_active, -1);

@@ -22,12 +22,12 @@
 
 /*
  * Lets a connection go from its pool, to which nothing may refer.  One stays as
- * it is without memory, if somebody has a cleanup in the pool, and under TLS,
- * whose state is there.
+ * it is without memory, and if somebody has a cleanup in the pool.
  */
 void ngx_sio_bare_make(ngx_connection_t *c);
 
-/* Closes a connection, bare or not.  Destroys c. */
+/* Closes a connection, bare or not; under TLS, when the peer agrees or is late.
+ * Destroys c. */
 void ngx_sio_bare_close(ngx_connection_t *c);
 
 

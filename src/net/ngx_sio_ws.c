@@ -505,7 +505,7 @@ ngx_sio_ws_linger(ngx_connection_t *c)
         c->ssl->no_wait_shutdown = 1;
 
         if (ngx_ssl_shutdown(c) == NGX_AGAIN) {
-            c->ssl->handler = ngx_http_close_connection;
+            c->ssl->handler = ngx_sio_bare_close;
             return;
         }
     }
