@@ -56,6 +56,9 @@ static void ngx_sio_upgrade_flush(ngx_http_request_t *r);
 static void ngx_sio_upgrade_free_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
 static void ngx_sio_upgrade_move(ngx_connection_t *c);
+static size_t ngx_sio_upgrade_pool_size(ngx_connection_t *c, size_t local_len);
+static ngx_int_t ngx_sio_upgrade_move_ssl(ngx_connection_t *c,
+    ngx_pool_t *pool);
 static void ngx_sio_upgrade_cleanup(void *data);
 
 
@@ -715,16 +718,16 @@ ngx_sio_upgrade_free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
 
 
 /*
- * The pool of a connection has room for what nginx keeps for further requests.
- * There are none, and what is left fits into less than half of it.  It stays
- * where it is without memory, if somebody has a cleanup there, and under TLS,
- * where OpenSSL takes many times as much.
+ * The pool of a connection has room for what nginx keeps for further requests,
+ * and under TLS a second block.  There are none, and what is left fits into
+ * less than half of one.  It stays where it is, without memory or if somebody
+ * has a cleanup there.
  */
 
 static void
 ngx_sio_upgrade_move(ngx_connection_t *c)
 {
-    size_t               size, local_len;
+    size_t               local_len;
     u_char              *text;
     ngx_log_t           *log;
     ngx_pool_t          *pool;
@@ -735,24 +738,12 @@ ngx_sio_upgrade_move(ngx_connection_t *c)
         return;
     }
 
-#if (NGX_HTTP_SSL)
-
-    if (c->ssl) {
-        return;
-    }
-
-#endif
-
     /* that of the listening socket is in no pool of a connection */
 
     local_len = (c->local_sockaddr == c->listening->sockaddr)
                 ? 0 : c->local_socklen;
 
-    size = sizeof(ngx_pool_t) + sizeof(ngx_log_t) + sizeof(ngx_http_log_ctx_t)
-           + ngx_align(c->socklen, NGX_ALIGNMENT)
-           + ngx_align(local_len, NGX_ALIGNMENT) + c->addr_text.len;
-
-    pool = ngx_create_pool(size, c->log);
+    pool = ngx_create_pool(ngx_sio_upgrade_pool_size(c, local_len), c->log);
     if (pool == NULL) {
         return;
     }
@@ -764,7 +755,7 @@ ngx_sio_upgrade_move(ngx_connection_t *c)
     text = ngx_pnalloc(pool, c->addr_text.len);
 
     if (log == NULL || ctx == NULL || sa == NULL || local == NULL
-        || text == NULL)
+        || text == NULL || ngx_sio_upgrade_move_ssl(c, pool) != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return;
@@ -792,6 +783,66 @@ ngx_sio_upgrade_move(ngx_connection_t *c)
     /* what only requests refer to */
     c->buffer = NULL;
     c->proxy_protocol = NULL;
+}
+
+
+static size_t
+ngx_sio_upgrade_pool_size(ngx_connection_t *c, size_t local_len)
+{
+    size_t  size;
+
+    size = sizeof(ngx_pool_t) + sizeof(ngx_log_t) + sizeof(ngx_http_log_ctx_t)
+           + ngx_align(c->socklen, NGX_ALIGNMENT)
+           + ngx_align(local_len, NGX_ALIGNMENT)
+           + ngx_align(c->addr_text.len, NGX_ALIGNMENT);
+
+#if (NGX_HTTP_SSL)
+
+    if (c->ssl) {
+        size += sizeof(ngx_ssl_connection_t);
+    }
+
+#endif
+
+    return size;
+}
+
+
+/*
+ * OpenSSL knows the connection, and nothing that is in its pool.  That is what
+ * makes this possible; and nginx finds its part of the state by c->ssl alone.
+ */
+
+static ngx_int_t
+ngx_sio_upgrade_move_ssl(ngx_connection_t *c, ngx_pool_t *pool)
+{
+#if (NGX_HTTP_SSL)
+
+    ngx_ssl_connection_t  *ssl;
+
+    if (c->ssl == NULL) {
+        return NGX_OK;
+    }
+
+    ssl = ngx_palloc(pool, sizeof(ngx_ssl_connection_t));
+    if (ssl == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the status of the client's certificate was for its request */
+    ngx_ssl_ocsp_cleanup(c);
+
+    *ssl = *c->ssl;
+    ssl->ocsp = NULL;
+
+    /* c->send_chain would make another one */
+    ssl->buf = NULL;
+
+    c->ssl = ssl;
+
+#endif
+
+    return NGX_OK;
 }
 
 
