@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -37,10 +38,11 @@
 #include <unistd.h>
 
 #define MAX_BATCH 256
+#define MAX_PROCS 64
 
 static int conns = 1000, messages = 2000, payload = 350, batch = 1, copy;
 static int port;
-static int pin, epoll_each, fanout, lazy, latency;
+static int pin, epoll_each, fanout, lazy, latency, procs = 1;
 static double rate;
 
 static const char usage[] =
@@ -52,6 +54,8 @@ static const char usage[] =
 "  --copy          the batch lies in one buffer: send, not writev\n"
 "  --fanout F      a message goes to F connections only, a moving window\n"
 "  --rate R        messages a second (0: as fast as it goes)\n"
+"  --procs P       P processes share the connections: the first one has the\n"
+"                  messages, and wakes the others for each by an eventfd\n"
 "  --epoll-each    one epoll_wait before each message, as event loops have\n"
 "  --lazy US       the drain sleeps so long between its passes: neither\n"
 "                  wake-ups nor lock contention are charged to the server\n"
@@ -232,6 +236,50 @@ send_all(int fd, struct iovec *iov, int n)
 }
 
 
+/* Messages that the first process has, and how it wakes the others. */
+static volatile uint64_t *published;
+static int bells[MAX_PROCS];
+
+
+/* Another process of --procs: its share of each message. */
+static void
+serve_share(int self, const int *fds, char *frame, size_t fl)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET}, ev;
+    int ep = epoll_create1(0);
+    uint64_t m = 0;
+    epoll_ctl(ep, EPOLL_CTL_ADD, bells[self], &e);
+    while (m < (uint64_t) messages) {
+        epoll_wait(ep, &ev, 1, -1);
+        for (; m < *published; m++) {
+            for (int i = 0; i < fanout; i++) {
+                uint64_t at = (m * (uint64_t) fanout + (uint64_t) i)
+                              % (uint64_t) conns;
+                if (at % (uint64_t) procs == (uint64_t) self) {
+                    struct iovec iov = {frame, fl};
+                    send_all(fds[at], &iov, 1);
+                }
+            }
+        }
+    }
+    _exit(0);
+}
+
+
+static void
+wake_others(void)
+{
+    uint64_t one = 1;
+    ++*published;
+    __sync_synchronize();
+    for (int i = 1; i < procs; i++) {
+        if (write(bells[i], &one, sizeof(one)) < 0) {
+            die("write");
+        }
+    }
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -245,12 +293,13 @@ main(int argc, char **argv)
                                        {"pin", 0, 0, 'P'},
                                        {"fanout", 1, 0, 'f'},
                                        {"epoll-each", 0, 0, 'e'},
+                                       {"procs", 1, 0, 'W'},
                                        {"lazy", 1, 0, 'l'},
                                        {"latency", 0, 0, 'L'},
                                        {"help", 0, 0, 'h'},
                                        {0, 0, 0, 0}};
     int o;
-    while ((o = getopt_long(argc, argv, "n:m:k:b:cr:p:Pf:el:Lh", lo, NULL))
+    while ((o = getopt_long(argc, argv, "n:m:k:b:cr:p:Pf:eW:l:Lh", lo, NULL))
            != -1) {
         switch (o) {
         case 'n':
@@ -283,6 +332,9 @@ main(int argc, char **argv)
         case 'e':
             epoll_each = 1;
             break;
+        case 'W':
+            procs = atoi(optarg);
+            break;
         case 'l':
             lazy = atoi(optarg);
             break;
@@ -296,6 +348,8 @@ main(int argc, char **argv)
     }
     if (conns < 1 || messages < 1 || payload < 1 || payload > 1 << 24
         || batch < 1 || batch > MAX_BATCH || messages % batch
+        || procs < 1 || procs > MAX_PROCS
+        || (procs > 1 && (batch > 1 || latency))
         || (latency && (batch > 1 || payload < 8)))
     {
         fprintf(stderr,
@@ -382,6 +436,22 @@ main(int argc, char **argv)
         struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.fd = fds[i]};
         epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &e);
     }
+    pid_t others[MAX_PROCS];
+    published = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (published == MAP_FAILED) {
+        die("mmap");
+    }
+    for (int i = 1; i < procs; i++) {
+        if ((bells[i] = eventfd(0, EFD_NONBLOCK)) < 0
+            || (others[i] = fork()) < 0)
+        {
+            die("fork");
+        }
+        if (others[i] == 0) {
+            serve_share(i, fds, frames, fl);
+        }
+    }
     usleep(300000);
 
     struct rusage r0, r1;
@@ -407,10 +477,16 @@ main(int argc, char **argv)
             uint64_t t = mono();
             memcpy(frames + hl, &t, sizeof(t));
         }
+        if (procs > 1) {
+            wake_others();
+        }
         for (int i = 0; i < fanout; i++) {
-            int fd = fds[at];
+            int fd = fds[at], mine = at % procs == 0;
             if (++at == conns) {
                 at = 0;
+            }
+            if (!mine) {
+                continue;
             }
             int n = copy ? 1 : batch;
             if (copy) {
@@ -429,24 +505,30 @@ main(int argc, char **argv)
     getrusage(RUSAGE_SELF, &r1);
     int st = 0;
     struct rusage rc;
+#define TV(x) ((double) (x).tv_sec * 1e6 + (double) (x).tv_usec)
+    double ou = 0, os = 0;
+    for (int i = 1; i < procs; i++) {
+        wait4(others[i], NULL, 0, &rc);
+        ou += TV(rc.ru_utime);
+        os += TV(rc.ru_stime);
+    }
     wait4(child, &st, 0, &rc);
     uint64_t t2 = mono();
     if (latency) {
         qsort(samples->us, samples->n, sizeof(uint32_t), by_value);
     }
-#define TV(x) ((double) (x).tv_sec * 1e6 + (double) (x).tv_usec)
-    double u = TV(r1.ru_utime) - TV(r0.ru_utime),
-           s = TV(r1.ru_stime) - TV(r0.ru_stime), d = (double) deliveries;
+    double u = TV(r1.ru_utime) - TV(r0.ru_utime) + ou,
+           s = TV(r1.ru_stime) - TV(r0.ru_stime) + os, d = (double) deliveries;
     printf(
         "{\"conns\":%d,\"fanout\":%d,\"messages\":%d,\"frame_bytes\":%zu,"
-        "\"batch\":%d,\"copy\":%d,\"rate\":%.0f,"
+        "\"batch\":%d,\"copy\":%d,\"rate\":%.0f,\"procs\":%d,"
         "\"pin\":%d,\"lazy\":%d,\"deliveries\":%llu,\"send_s\":%.4f,"
         "\"drained_s\":%.4f,\"user_us_per_delivery\":%.4f,"
         "\"sys_us_per_delivery\":%.4f,\"cpu_us_per_delivery\":%.4f,"
         "\"us_per_call\":%.4f,\"calls\":%llu,"
         "\"stalls\":%llu,\"lat_p50_ms\":%.3f,\"lat_p99_ms\":%.3f,"
         "\"drain_cpu_us_per_delivery\":%.4f,\"complete\":%s}\n",
-        conns, fanout, messages, fl, batch, copy, rate, pin, lazy,
+        conns, fanout, messages, fl, batch, copy, rate, procs, pin, lazy,
         (unsigned long long) deliveries, (double) (t1 - t0) / 1e9,
         (double) (t2 - t0) / 1e9, u / d, s / d, (u + s) / d,
         (u + s) / (double) calls, (unsigned long long) calls,
