@@ -59,8 +59,8 @@ void ngx_sio_turn_add(ngx_sio_turn_t *t, ngx_sio_client_t *sc, uint32_t first,
     uint32_t n, ngx_uint_t prompt);
 
 /*
- * The same for all members of a room, none of whom has been met in this
- * segment, and who are connected.  drop: not for those who are behind.
+ * The same for all members of a room that are connected; none of them may have
+ * been met in this segment.  drop: not for those who are behind.
  */
 void ngx_sio_turn_room(ngx_sio_turn_t *t, ngx_sio_rooms_room_t *room,
     uint32_t first, uint32_t n, ngx_uint_t prompt, ngx_uint_t drop);
