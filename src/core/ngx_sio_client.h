@@ -90,19 +90,24 @@ typedef struct {
 
 struct ngx_sio_client_s {
     ngx_sio_ws_t              ws;              /* first: see client_of() */
-    const ngx_sio_transport_t  *transport;
 
-    /* what a fan-out touches */
+    /* all that a delivery touches is in these 64 bytes */
 
-    uint64_t                  mark;            /* serial of the last segment
-                                                  that has met this client */
     uint32_t                  run_first;       /* its runs in this turn, */
     uint32_t                  run_last;        /*   indexes, 0: none */
+    ngx_sio_out_t            *out;             /* NULL: it is not behind */
+    uint32_t                  session;         /* index in the zone; 0: lost */
+    uint8_t                   state;           /* ngx_sio_client_state_e */
+    uint8_t                   attachments;     /* binary messages to come */
+    uint8_t                   reason;          /* ngx_sio_close_e */
+    uint8_t                   refused;         /* CONNECTs in vain */
+    uint64_t                  mark;            /* serial of the last segment
+                                                  that has met this client */
+
+    const ngx_sio_transport_t  *transport;
+    ngx_sio_gateway_t        *gateway;
     uint32_t                  everyone;        /* place among all connected */
     uint32_t                  nrooms;          /* in whose index it is */
-    ngx_sio_out_t            *out;             /* NULL: it is not behind */
-
-    ngx_sio_gateway_t        *gateway;
     ngx_sio_loc_conf_t       *conf;
 
     uint32_t                  sid_hash;        /* low bits: the local index of
@@ -116,11 +121,6 @@ struct ngx_sio_client_s {
     u_char                    eio_sid[NGX_SIO_SID_LEN];
                                                /* if others may look for it */
     uint64_t                  closed_at;       /* the cursor at its close */
-    uint32_t                  session;         /* index in the zone; 0: lost */
-    uint8_t                   state;           /* ngx_sio_client_state_e */
-    uint8_t                   attachments;     /* binary messages to come */
-    uint8_t                   reason;          /* ngx_sio_close_e */
-    uint8_t                   refused;         /* CONNECTs in vain */
     uint16_t                  code;            /* of the close frame, 0: none */
     uint16_t                  nsp;             /* of its socket */
     unsigned                  pinged:1;        /* a pong is due */
@@ -258,6 +258,10 @@ u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
  */
 void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
+
+/* Notes, where that counts, that n messages have been written. */
+void ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
+    ngx_uint_t n);
 
 /* The same for one message, see share.h; not for a branch, or a POST. */
 void ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share);

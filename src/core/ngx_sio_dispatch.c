@@ -630,6 +630,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 static void
 ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
 {
+    ngx_uint_t                    spared;
     ngx_sio_turn_t               *t;
     ngx_sio_dispatch_t           *d;
     ngx_sio_dispatch_audience_t  *to;
@@ -643,16 +644,26 @@ ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
     }
 
     d->mark++;
+    spared = d->own.nelts;
 
-    if (d->own.nelts) {
+    if (spared) {
         ngx_sio_dispatch_others(gw);
     }
 
     to->prompt = (to->room == NULL
                   || to->room->nmembers <= NGX_SIO_TURN_SMALL);
 
-    ngx_sio_dispatch_room(gw, to->room, to->client, ngx_sio_dispatch_add,
-                          NULL);
+    if (to->room && to->client == NULL && !spared) {
+
+        /* nobody is there twice */
+
+        ngx_sio_turn_room(t, to->room, d->segment,
+                          t->messages.nelts - d->segment, to->prompt, to->drop);
+
+    } else {
+        ngx_sio_dispatch_room(gw, to->room, to->client, ngx_sio_dispatch_add,
+                              NULL);
+    }
 
     d->segment = t->messages.nelts;
 }
