@@ -90,7 +90,7 @@ stop() {
 
 spinners=
 
-trap 'stop "$server"; stop "$redis"; [ -z "$spinners" ] || kill $spinners
+trap 'stop "$server"; stop "$redis"; [ -z "$spinners" ] || kill $spinners 2>/dev/null
       rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
@@ -178,9 +178,11 @@ pub() {
 }
 
 
-# The raw loop: CPU us per delivery.
+# The raw loop: CPU us per delivery.  S1L has that of its own.
 raw() {
-    $near "$bin/rawfan" --messages 200 \
+    [ "$scenario" != S1L ] || return 0
+
+    $near "$bin/rawfan" --messages 100 \
         | sed -E 's/.*"cpu_us_per_delivery":([0-9.]+).*/\1/'
 }
 

@@ -13,7 +13,7 @@ const {
 const EVERYBODY = 15000;
 const EVERY = 500;              // ms from one broadcast to the next
 const RATE = 200;               // messages of the room a second
-const SECONDS = 5;              // of a round
+const SECONDS = 4;              // of a round
 const AHEAD = 2;                // seconds that a publisher may take to start
 const COUNT = (SECONDS + AHEAD) * 1000 / EVERY;
 const ROUNDS = 3;

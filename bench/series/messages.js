@@ -39,7 +39,7 @@ async function uplink() {
 
   fs.mkdirSync(folder, { recursive: true });
   await promisify(execFile)(
-    process.execPath, [UPLINK, '30000', '3', '--realtime', '--json', file],
+    process.execPath, [UPLINK, '30000', '2', '--realtime', '--json', file],
     { timeout: 180000 });
 
   const { cost, answers } = JSON.parse(fs.readFileSync(file, 'utf8'));
