@@ -206,7 +206,7 @@ ngx_sio_turn_room(ngx_sio_turn_t *t, ngx_sio_rooms_room_t *room,
 
     list = prompt ? &t->prompt : &t->others;
     place = prompt ? NGX_SIO_TURN_PROMPT : 0;
-    members = room->members;
+    members = ngx_sio_rooms_members(room);
 
     for (i = room->nmembers; i > 0; i--) {
 
