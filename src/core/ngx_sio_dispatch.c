@@ -777,6 +777,12 @@ ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
     members = room ? ngx_sio_rooms_members(room) : NULL;
 
     for (i = room ? room->nmembers : 0; i > 0; i--) {
+
+        if (i > room->nmembers) {
+            /* who was met last found the zone lost, and all were let go */
+            continue;
+        }
+
         member = members[i - 1].client;
 
         if (member->mark == mark) {

@@ -14,7 +14,7 @@
 #define NGX_SIO_TURN_GATHER    65536      /* bytes of a client that are copied
                                              for the sake of one send */
 #define NGX_SIO_TURN_MESSAGES  256        /*   and messages */
-#define NGX_SIO_TURN_SLICE     128        /* clients, and bytes, before the */
+#define NGX_SIO_TURN_SLICE     64         /* clients, and bytes, before the */
 #define NGX_SIO_TURN_BYTES     1048576    /*   event loop goes on */
 
 #define NGX_SIO_TURN_PROMPT    0x80000000
@@ -225,6 +225,12 @@ ngx_sio_turn_room(ngx_sio_turn_t *t, ngx_sio_rooms_room_t *room,
             || list->nelts == list->nalloc)
         {
             ngx_sio_turn_add(t, sc, first, n, prompt);
+
+            if (i > room->nmembers) {
+                /* who failed found the zone lost, and all were let go */
+                i = room->nmembers + 1;
+            }
+
             continue;
         }
 
