@@ -29,16 +29,17 @@ const PEERS = {
 };
 
 // What is shown of a scenario, and the target of the module: a multiple of a raw
-// send, or absolute.  base: the loop of the same scenario rather than the probe.
+// send, or absolute.  base: the loop of the same scenario rather than the probe,
+// loop: that which ran beside each run.
 const ROWS = [
   { id: 'S1', key: 'cost', what: 'paced fan-out to 1,000',
     unit: 'CPU µs per delivery', base: 'cost', target: 1.10 },
   { id: 'S1', key: 'user', what: 'of it in user space',
     unit: 'CPU µs per delivery', absolute: 0.15, bars: false },
   { id: 'S1L', key: 'p50ms', what: 'the same, two CPUs: latency',
-    unit: 'p50, ms', base: 'p50ms', absolute: 0.9, bars: false },
+    unit: 'p50, ms', loop: 'loop_p50ms', absolute: 0.9, bars: false },
   { id: 'S1L', key: 'p99ms', what: 'latency of a fan-out, two CPUs',
-    unit: 'p99, ms', base: 'p99ms', absolute: 3 },
+    unit: 'p99, ms', loop: 'loop_p99ms', absolute: 3 },
   { id: 'S2', key: 'cost', what: 'burst fan-out to 1,000',
     unit: 'CPU µs per delivery', target: 0.08 },
   { id: 'S3', key: 'cost', what: 'publish to rooms of 5',
@@ -87,8 +88,9 @@ class Report {
     if (!it || row.memory || row.key === 'user') {
       return undefined;
     }
-    const loop = row.base ? this.find('raw', row.id)?.[row.base] : undefined;
-    return row.base && !loop ? undefined : it[row.key] / (loop || it.raw);
+    const { base, loop } = row;
+    const by = base ? this.find('raw', row.id)?.[base] : it[loop || 'raw'];
+    return by ? it[row.key] / by : undefined;
   }
 
   cell(peer, row) {
@@ -117,10 +119,9 @@ class Report {
     if (!Number.isFinite(value)) {
       return text;
     }
-    if (row.absolute && row.base && this.value('raw', row) > limit) {
-      return `${text}: the loop takes more`;
-    }
-    return `${text}: ${value <= limit ? 'met' : '**missed**'}`;
+    const least = this.find('sio', row.id)[row.loop];
+    return `${text}: ${value <= limit ? 'met' : '**missed**'}${
+      least > limit ? `; the loop alone takes ${number(least, row)}` : ''}`;
   }
 
   table() {

@@ -21,9 +21,9 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { execFileSync, execFile } = require('node:child_process');
-const { promisify, parseArgs } = require('node:util');
+const { parseArgs } = require('node:util');
 
+const lib = require('./lib');
 const { gateway } = require('../t/gateway/lib/gateway');
 const { Program, freePort } = require('../t/gateway/lib/processes');
 const { until } = require('../t/gateway/lib/expect');
@@ -47,36 +47,27 @@ const FLOOR = { stream: 'floor', channel: 'floor' };
 const GROUP = 'bench';
 const ASKS = 1000;              // events a second that are answered
 const TICK = 10;                // ms of a tick of the clock in /proc
-const SERVER = 0;               // CPUs: of worker and load
-const REDIS = 1;                // of Redis and backend
+const SERVER = lib.NEAR;        // CPUs: of worker and load
+const REDIS = lib.FAR;          // of Redis and backend
 
-const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-bench-'));
-const rawup = path.join(dir, 'rawup');
-const run = promisify(execFile);
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
-
-const REALTIME = OPTIONS.realtime ? ['chrt', '--rr', '1'] : [];
+const { median } = lib;
+const rawup = lib.program('rawup');
+const REALTIME = OPTIONS.realtime ? lib.REALTIME : [];
 
 /** A program on one CPU. */
 const start = (cpu, ...command) => new Program('taskset', [
   '-c', String(cpu), ...command.map(String)]);
 
-/** Before all others, its first thread only: what Node does beside it waits. */
 function prefer(pid) {
   if (OPTIONS.realtime) {
-    execFileSync('chrt', ['--rr', '-p', '1', String(pid)]);
+    lib.prefer(pid);
   }
 }
 
-/** Moves a process that runs to a CPU. */
 function pin(cpu, pid) {
-  execFileSync('taskset', ['-a', '-c', '-p', String(cpu), String(pid)],
-               { stdio: 'ignore' });
+  lib.pin(pid, cpu);
   prefer(pid);
 }
-
-const flags = (options) => Object.entries(options)
-  .flatMap(([name, value]) => [`--${name}`, String(value)]);
 
 /** Milliseconds of a process: { user, sys }, by ticks, and exact. */
 function cpu(pid) {
@@ -93,13 +84,8 @@ function each(before, after, events) {
     (key) => [key, (after[key] - before[key]) * 1000 / events]));
 }
 
-async function load(kind, options) {
-  const [program, ...args] = [
-    ...REALTIME, 'taskset', '-c', String(SERVER), rawup, kind,
-    ...flags(options)];
-  const { stdout } = await run(program, args);
-  return JSON.parse(stdout);
-}
+const load = (kind, values) => lib.json([
+  ...REALTIME, 'taskset', '-c', SERVER, rawup, kind, ...lib.options(values)]);
 
 const added = async (redis) => {
   const info = await redis.commands.sendCommand(['XINFO', 'STREAM', STREAM]);
@@ -155,7 +141,7 @@ async function costs(gw, auth) {
 
 /** A backend in another process that answers what is in the stream. */
 async function backend(redis, kind, { stream, channel }) {
-  const options = flags({ redis: redis.port, stream, channel });
+  const options = lib.options({ redis: redis.port, stream, channel });
   const readers = async () => (await redis.connections()).filter(
     (it) => it.cmd === 'xreadgroup').length;
   const before = await readers();
@@ -224,15 +210,10 @@ async function answers(gw, kind, auth) {
 }
 
 async function bothAnswers(gw, auth) {
-  const spinners = [SERVER, REDIS].map(
-    (cpu) => new Program(rawup, ['spin', '--cpu', String(cpu)]));
-
   console.log(`${CONNS} WebSockets, ${ASKS} events a second that are answered`);
-  const result = {
+  return lib.awake(async () => ({
     C: await answers(gw, 'C', auth), Node: await answers(gw, 'Node.js', auth),
-  };
-  await Promise.all(spinners.map((it) => it.stop('SIGKILL')));
-  return result;
+  }));
 }
 
 async function main() {
@@ -250,8 +231,6 @@ async function main() {
   const result = {};
 
   try {
-    execFileSync('gcc', ['-O2', '-o', rawup, path.join(__dirname, 'rawup.c'),
-                         '-lhiredis']);
     await gw.live();
     const auth = JSON.stringify(gw.auth({ user: 'user-00000001' }));
 
@@ -271,7 +250,6 @@ async function main() {
     for (const end of ends) {
       await end();
     }
-    fs.rmSync(dir, { recursive: true, force: true });
   }
 }
 

@@ -2,9 +2,9 @@
 //
 //   node publish.js redis|http|ws PORT ROOMS COUNT RATE [BYTES]
 //
-// RATE 0: a burst.  BYTES: so long is a message, or some bytes less.  WARM=n in the environment: as
-// many are sent to nobody before, so that the first ones are not late because
-// of this program.
+// RATE 0: a burst.  BYTES: so long is a message, or some bytes less.  WARM=n in
+// the environment: as many are sent to nobody before, so that the first ones
+// are not late because of this program.
 "use strict";
 const { room } = require("./tokens");
 
@@ -74,6 +74,7 @@ async function redis() {
   return {
     send: (n, r) => emitter.to(r).emit("MESSAGE_CREATE", message(n, r)),
     busy: () => false,
+    taken: () => client.ping(),
     end: async () => { await client.ping(); await client.close(); },
   };
 }
@@ -113,10 +114,13 @@ async function http() {
                    + `Content-Length: ${body.length}\r\n\r\n${body}`);
     },
     busy: () => sent - answers > 64,
-    async end() {
+    async taken() {
       if (answers < sent) {
         await new Promise((resolve) => { done = resolve; });
       }
+    },
+    async end() {
+      await this.taken();
       socket.destroy();
     },
   };
@@ -136,6 +140,7 @@ async function ws() {
   return {
     send: (n, r) => socket.send(`${r} ${packet(n, r)}`),
     busy: () => socket.bufferedAmount > 1 << 20,
+    taken: async () => {},
     end: () => new Promise((resolve) => {
       socket.once("close", resolve);
       socket.close();
@@ -145,9 +150,14 @@ async function ws() {
 
 async function main() {
   const to = await { redis, http, ws }[target]();
-  for (let n = 0; n < Number(process.env.WARM || 0); n++) {
-    to.send(n, room(-1));
-    await new Promise(setImmediate);
+  if (process.env.WARM) {
+    for (let n = 0; n < Number(process.env.WARM); n++) {
+      to.send(n, room(-1));
+      await new Promise(setImmediate);
+    }
+    // and nobody is busy with those any more
+    await to.taken();
+    await new Promise((resolve) => { setTimeout(resolve, 200); });
   }
   const start = process.hrtime.bigint();
   const tick = () => new Promise((resolve) => {

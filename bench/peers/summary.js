@@ -1,7 +1,8 @@
 // What the measurements say.
 //
-//   node summary.js --add RESULTS ONE PEER SCENARIO ROOM_BEFORE ROOM_AFTER
-//       adds the result in file ONE to the file RESULTS, prints it in short
+//   node summary.js --add RESULTS ONE PEER SCENARIO RAW_BEFORE RAW_AFTER [LOOP]
+//       adds the result in file ONE to the file RESULTS, prints it in short;
+//       LOOP, if it is there, is what the raw loop beside it has printed
 //   node summary.js DIR
 //       all figures of all results, one line a peer and scenario
 "use strict";
@@ -69,6 +70,8 @@ function figures(run, scenario) {
         sys: recv.cpu_sys_us_per_event,
         p50ms: recv.lat_p50_us / 1e3,
         p99ms: recv.lat_p99_us / 1e3,
+        loop_p50ms: run.loop?.lat_p50_ms,
+        loop_p99ms: run.loop?.lat_p99_ms,
         wall: recv.first_to_last_s,
         per_recv: recv.events / recv.recv_calls,
         redis_s: (recv.aux_user_s || 0) + (recv.aux_sys_s || 0),
@@ -118,6 +121,7 @@ function figures(run, scenario) {
 
 function text(f) {
   return Object.entries(f)
+    .filter(([, v]) => v !== undefined)
     .map(([k, v]) => `${k}=${fixed(v, Number.isInteger(v) ? 0 : 2)}`)
     .join(" ");
 }
@@ -203,10 +207,12 @@ function markdown(dir) {
   return lines.join("\n");
 }
 
-function add(results_file, file, peer, scenario, before, after) {
-  const run = JSON.parse(fs.readFileSync(file, "utf8"));
+function add(results_file, file, peer, scenario, before, after, loop_file) {
+  const json = (name) => JSON.parse(fs.readFileSync(name, "utf8"));
+  const run = json(file);
   Object.assign(run, {
     peer, scenario, raw_before: Number(before), raw_after: Number(after),
+    loop: fs.existsSync(loop_file) ? json(loop_file) : undefined,
   });
   fs.appendFileSync(results_file, JSON.stringify(run) + "\n");
 

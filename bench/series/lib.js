@@ -4,53 +4,24 @@
 // on the last CPU, the load generator on either, and the raw loop beside them.
 
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
-const { execFile, execFileSync } = require('node:child_process');
-const { promisify } = require('node:util');
 
+const lib = require('../lib');
 const { gateway } = require('../../t/gateway/lib/gateway');
 const { sign } = require('../../t/gateway/lib/token');
 const { until } = require('../../t/gateway/lib/expect');
 const { room } = require('../peers/tokens');
 
-const NEAR = 0;
-const FAR = os.cpus().length - 1;
+const { NEAR, FAR, OUT, REALTIME, PUBLISHER, median, pin } = lib;
 const RATE = Number(process.env.RATE || 100);   // messages a second in S1
-
-const OUT = process.env.OUT || path.join(__dirname, '..', 'out');
 const PUBLISH = path.join(__dirname, '..', 'peers', 'publish.js');
-const run = promisify(execFile);
-
-let programs = null;
-
-function program(name) {
-  if (!programs) {
-    programs = execFileSync(path.join(__dirname, '..', 'programs'),
-                            [path.join(OUT, 'bin')], { encoding: 'utf8' });
-  }
-  return path.join(programs.trim(), name);
-}
-
-/** Keeps a process, all threads of it, on one CPU. */
-function pin(pid, cpu) {
-  execFileSync('taskset', ['-acp', String(cpu), String(pid)],
-               { stdio: 'ignore' });
-}
-
-/** Arguments of an object: { conns: 5, tls: true } is --conns 5 --tls. */
-function options(values) {
-  return Object.entries(values)
-    .filter(([, value]) => value !== undefined && value !== false)
-    .flatMap(([name, value]) => (
-      value === true ? [`--${name}`] : [`--${name}`, String(value)]));
-}
 
 /**
  * Starts nginx and Redis, hands them to body(gw), and ends them.  Settings are
- * those of t/gateway/lib; the location is what a product would have.
+ * those of t/gateway/lib; the location is what a product would have.  realtime:
+ * latencies are measured, see ../lib.js.
  */
-async function site({ block, location, main, ...settings }, body) {
+async function site({ block, location, main, realtime, ...settings }, body) {
   const ends = [];
   const gw = await gateway({ after: (end) => ends.push(end) }, {
     connections: 20000,
@@ -80,7 +51,11 @@ async function site({ block, location, main, ...settings }, body) {
     first.close();
     await until(async () => (await gw.status()).sessions.live === 0,
                 'nobody is there');
-    return await body(gw);
+    if (!realtime) {
+      return await body(gw);
+    }
+    [gw.redis.program.pid, ...gw.nginx.workers()].forEach(lib.prefer);
+    return await lib.awake(() => body(gw));
   } finally {
     for (const end of ends) {
       await end();
@@ -102,18 +77,19 @@ const five = (mains) => (i) => (
   [room(i % mains), ...[1, 2, 3, 4].map((k) => `filler:${i % 997}:${k}`)]);
 
 /** The command by which sioload publishes. */
-function publisher(gw, { rooms = 1, count, rate = 0, bytes = '' }) {
-  return `exec taskset -c ${FAR} node ${PUBLISH} redis ${gw.redis.port} ${
-    rooms} ${count} ${rate} ${bytes}`;
+function publisher(gw, { rooms = 1, count, rate = 0, bytes = '', realtime }) {
+  const before = realtime ? `env WARM=2000 ${PUBLISHER.join(' ')} ` : '';
+  return `exec ${before}taskset -c ${FAR} node ${PUBLISH} redis ${
+    gw.redis.port} ${rooms} ${count} ${rate} ${bytes}`;
 }
 
-/** Runs a program; what it prints is JSON.  on: its CPU; before: nice etc. */
-async function json(name, values, { on = NEAR, before = [] } = {}) {
-  const [first, ...rest] = [...before, 'taskset', '-c', String(on),
-                            program(name), ...options(values)];
+/** Runs a program on a CPU, or where it wants to be if that is null. */
+async function json(name, values, { on = NEAR, realtime = false } = {}) {
   try {
-    const { stdout } = await run(first, rest);
-    return JSON.parse(stdout);
+    return await lib.json([
+      ...(realtime ? REALTIME : []),
+      ...(on === null ? [] : ['taskset', '-c', on]),
+      lib.program(name), ...lib.options(values)]);
   } catch (error) {
     // 2: something is missing, and the figures tell what
     if (error.code === 2 && error.stdout) {
@@ -144,12 +120,25 @@ async function raw(values = { messages: 200 }, where = {}) {
   return (await json('rawfan', values, where)).cpu_us_per_delivery;
 }
 
-/** Microseconds of CPU time that some processes have taken. */
-function cpu(pids) {
-  return pids.reduce((sum, pid) => sum + Number(
-    fs.readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[0]) / 1e3,
-                     0);
+/** Latencies of the raw loop, whose reader is on another CPU: ms. */
+async function rawLatency(values) {
+  const it = await json('rawfan', { ...values, pin: true },
+                        { on: null, realtime: true });
+  return { p50: it.lat_p50_ms, p99: it.lat_p99_ms, max: it.lat_max_ms };
 }
+
+/** Latencies that the load generator has found: ms. */
+const latency = ({ recv }) => ({
+  p50: recv.lat_p50_us / 1e3, p99: recv.lat_p99_us / 1e3,
+  max: recv.lat_max_us / 1e3,
+});
+
+/** Medians of rounds of objects of numbers, key by key. */
+const medians = (rounds) => Object.fromEntries(Object.keys(rounds[0]).map(
+  (key) => [key, median(rounds.map((it) => it[key]))]));
+
+/** Microseconds of CPU time that some processes have taken. */
+const cpu = (pids) => pids.reduce((sum, pid) => sum + lib.spent(pid), 0);
 
 /** Bytes of some processes, shared ones counted once. */
 function memory(pids) {
@@ -168,6 +157,7 @@ const check = (what, value, limit, digits = 2) => (
   { what, value, limit, digits, met: value <= limit });
 
 module.exports = {
-  NEAR, FAR, OUT, RATE, site, tokens, five, room, publisher, load, raw, cpu,
-  memory, until, fixed, number, check,
+  NEAR, FAR, OUT, RATE, site, tokens, five, room, publisher, load, raw,
+  rawLatency, awake: lib.awake, latency, medians, cpu, memory, until, fixed,
+  number, check,
 };

@@ -3,11 +3,14 @@
 // How many messages of each kind one worker can take: the emitter's, JSON
 // commands, and clients' events for the backend.
 
+const fs = require('node:fs');
 const path = require('node:path');
 const { execFile } = require('node:child_process');
 const { promisify } = require('node:util');
 
-const { FAR, site, tokens, load, room, number, fixed } = require('./lib');
+const {
+  FAR, OUT, site, tokens, load, room, number, fixed,
+} = require('./lib');
 
 const COUNT = 200000;
 const UPLINK = path.join(__dirname, '..', 'uplink.js');
@@ -29,24 +32,30 @@ async function published(kind) {
   });
 }
 
-/** What bench/uplink.js says: its last figures of each kind. */
+/** What bench/uplink.js says. */
 async function uplink() {
-  const { stdout } = await promisify(execFile)(
-    process.execPath, [UPLINK, '30000', '3'], { timeout: 180000 });
-  const rows = [];
-  const cost = /^(\w+): ([\d.]+) us for an event .* at (\d+) a second/gm;
+  const folder = path.join(OUT, 'series');
+  const file = path.join(folder, 'uplink.json');
 
-  for (const [, name, us, rate] of stdout.matchAll(cost)) {
-    rows.push([
-      name === 'module' ? 'events of clients, to a stream of Redis'
-        : 'the same in a loop that does nothing else',
-      ...figures(Number(rate), Number(us))]);
-  }
-  if (rows.length === 0) {
-    throw new Error(`no figures of uplink.js: ${stdout.slice(-200)}`);
-  }
-  const trips = stdout.match(/^.* answered, ms: .*$/gm) || [];
-  return { rows, notes: trips.slice(-1) };
+  fs.mkdirSync(folder, { recursive: true });
+  await promisify(execFile)(
+    process.execPath, [UPLINK, '30000', '2', '--realtime', '--json', file],
+    { timeout: 180000 });
+
+  const { cost, answers } = JSON.parse(fs.readFileSync(file, 'utf8'));
+  const names = {
+    module: 'events of clients, to a stream of Redis',
+    loop: 'the same in a loop that does nothing else',
+  };
+  const ms = (it) => `${fixed(it.p50)} / ${fixed(it.p99)}`;
+
+  return {
+    rows: Object.entries(names).map(([key, name]) => (
+      [name, ...figures(cost[key].rate, cost[key].all)])),
+    notes: Object.entries(answers).map(([kind, it]) => (
+      `From a client to a backend in ${kind} and back, p50 / p99 ms: ${
+        ms(it.gateway)}; without a gateway ${ms(it.floor)}.`)),
+  };
 }
 
 module.exports = {
@@ -61,7 +70,7 @@ module.exports = {
     return {
       rows: [['messages of the emitter', ...emitter],
              ['JSON commands', ...command], ...up.rows],
-      notes: up.notes.map((it) => `Round trip to a backend and back: ${it}.`),
+      notes: up.notes,
     };
   },
 };

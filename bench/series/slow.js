@@ -2,9 +2,17 @@
 
 // One client in ten stops reading for ten seconds.  The others must not feel
 // it, and what waits for the slow ones must be bounded.
+//
+// The ten are read by a process of their own: what they have missed is read
+// when they go on, and the others would have to wait for their own reader.
+// Worker on one CPU; on the other Redis, the publisher and the reader of the
+// others, all of which go before the process of the ten.
+
+const fs = require('node:fs');
 
 const {
-  FAR, site, tokens, five, publisher, load, memory, fixed, number, check,
+  FAR, site, tokens, five, publisher, load, latency, medians, fixed, number,
+  check,
 } = require('./lib');
 
 const CONNS = 1000;
@@ -12,29 +20,40 @@ const SLOW = 100;
 const RATE = 20;
 const SECONDS = 12;
 const BYTES = 32000;            // more than the kernel keeps for who is slow
-const ROUNDS = 2;               // of which the better one counts
+const ROUNDS = 3;               // with and without slow ones in turn
 const MB = 1e6;
 const QUEUE = 1.05 * MB;        // socketio_send_queue
 const LOG = 32 * 1.05 * MB;
 
+/** Bytes that are resident: VmRSS now, or VmHWM at most. */
+const resident = (pid, key) => 1024 * Number(
+  new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(
+    fs.readFileSync(`/proc/${pid}/status`, 'latin1'))[1]);
+
 async function measure(slow) {
-  return site({}, async (gw) => {
-    const pids = [gw.nginx.pid, ...gw.nginx.workers()];
-    let peak = 0;
-    const watch = setInterval(() => { peak = Math.max(peak, memory(pids)); },
-                              250);
-    try {
-      const it = await load(gw, {
-        conns: CONNS, stall: slow, 'stall-time': 10, rcvbuf: 8192, hold: 1,
-        tokens: tokens(gw, CONNS, five(1)), 'recv-timeout': 60,
-        expect: (CONNS - slow) * RATE * SECONDS,
-        publish: publisher(gw, { count: RATE * SECONDS, rate: RATE,
-                                 bytes: BYTES }),
-      }, { on: FAR });
-      return { ...it, slow, grown: peak - it.idle.mem.pss };
-    } finally {
-      clearInterval(watch);
-    }
+  return site({ realtime: true }, async (gw) => {
+    const [worker] = gw.nginx.workers();
+    const list = tokens(gw, CONNS, five(1));
+    const before = resident(worker, 'VmRSS');
+
+    // the kernel keeps the most; to ask for it meanwhile stops a process
+    fs.writeFileSync(`/proc/${worker}/clear_refs`, '5');
+    const some = load(gw, {
+      conns: SLOW, tokens: list, stall: slow, 'stall-time': 10, rcvbuf: 8192,
+      hold: 3, 'recv-timeout': 60,
+      publish: publisher(gw, { count: RATE * SECONDS, rate: RATE,
+                               bytes: BYTES, realtime: true }),
+    }, { on: FAR });
+    const [it, those] = await Promise.all([load(gw, {
+      conns: CONNS - SLOW, tokens: list, 'recv-timeout': 60,
+      expect: (CONNS - SLOW) * RATE * SECONDS,
+    }, { on: FAR, realtime: true }), some]);
+
+    return {
+      ...latency(it), grown: resident(worker, 'VmHWM') - before,
+      lost: it.lost, closed: those.recv.slow_closes,
+      events: those.recv.slow_events,
+    };
   });
 }
 
@@ -45,29 +64,28 @@ module.exports = {
   columns: ['slow', 'p50 / p99 ms of the others', 'memory grew by, MB',
             'slow ones closed', 'their events'],
   async run() {
-    const p99 = (it) => it.recv.lat_p99_us / 1e3;
-    const runs = { 0: [], [SLOW]: [] };
+    const rounds = { 0: [], [SLOW]: [] };
     for (let round = 0; round < ROUNDS; round++) {
       for (const slow of [0, SLOW]) {
-        runs[slow].push(await measure(slow));
+        rounds[slow].push(await measure(slow));
       }
     }
-    const [none, some] = [runs[0], runs[SLOW]].map((list) => (
-      list.reduce((a, b) => (p99(b) < p99(a) ? b : a))));
-    const { recv } = some;
+    const [none, some] = [medians(rounds[0]), medians(rounds[SLOW])];
+    const row = (slow, it) => [
+      slow, `${fixed(it.p50)} / ${fixed(it.p99)}`, fixed(it.grown / MB, 1),
+      it.closed, number(it.events)];
+
     return {
-      rows: [none, some].map((it) => [
-        it.slow, `${fixed(it.recv.lat_p50_us / 1e3)} / ${fixed(p99(it))}`,
-        fixed(it.grown / MB, 1), it.recv.slow_closes,
-        number(it.recv.slow_events)]),
+      rows: [row(0, none), row(SLOW, some)],
+      rounds,
       notes: [`Bound: ${fixed(SLOW * QUEUE / MB, 0)} MB of queues and ${
         fixed(LOG / MB, 0)} MB of log.`],
       checks: [
         check('p99 of the others, over that without slow ones',
-              p99(some) / p99(none), 1.1),
+              some.p99 / none.p99, 1.1),
         check('memory, MB', some.grown / MB, (SLOW * QUEUE + LOG) / MB, 0),
-        check('events lost by those that read', recv.expected - recv.events, 0,
-              0),
+        check('events lost by those that read',
+              Math.max(...rounds[SLOW].map((it) => it.lost)), 0, 0),
       ],
     };
   },

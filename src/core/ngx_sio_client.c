@@ -22,8 +22,6 @@
 #define NGX_SIO_CLIENT_REFUSALS  32       /* of a WebSocket, or in one POST */
 
 
-static void ngx_sio_client_handed(ngx_sio_client_t *sc,
-    ngx_sio_message_t *msg, ngx_uint_t n);
 static void ngx_sio_client_end_socket(ngx_sio_client_t *sc);
 static void ngx_sio_client_drop(ngx_sio_client_t *sc, ngx_uint_t reason);
 static void ngx_sio_client_mark(ngx_sio_client_t *sc, ngx_sio_close_e reason);
@@ -232,7 +230,7 @@ ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
  * more than its session tells, and says so when it comes back.
  */
 
-static void
+void
 ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
     ngx_uint_t n)
 {

@@ -90,39 +90,37 @@ typedef struct {
 
 struct ngx_sio_client_s {
     ngx_sio_ws_t              ws;              /* first: see client_of() */
-    const ngx_sio_transport_t  *transport;
 
-    /* what a fan-out touches */
+    /* all that a delivery touches is in these 64 bytes */
 
-    uint64_t                  mark;            /* serial of the last segment
-                                                  that has met this client */
     uint32_t                  run_first;       /* its runs in this turn, */
     uint32_t                  run_last;        /*   indexes, 0: none */
-    uint32_t                  everyone;        /* place among all connected */
-    uint32_t                  nrooms;          /* in whose index it is */
     ngx_sio_out_t            *out;             /* NULL: it is not behind */
-
-    ngx_sio_gateway_t        *gateway;
-    ngx_sio_loc_conf_t       *conf;
-
-    uint64_t                  sid_hash;        /* the local index of ids */
-    ngx_sio_client_t         *sid_next;
-    ngx_sio_client_t         *owned_next;      /* by Engine.IO id */
-    uint64_t                  user_hash;       /* those who are told who is
-                                                  online: by user */
-    ngx_sio_client_t         *user_next;
-
-    uint64_t                  owner;           /* ticket of the session */
-    u_char                    eio_sid[NGX_SIO_SID_LEN];
-                                               /* if others may look for it */
-    uint32_t                  listener;        /* place among those who are told
-                                                  who is online */
-    uint64_t                  closed_at;       /* the cursor at its close */
     uint32_t                  session;         /* index in the zone; 0: lost */
     uint8_t                   state;           /* ngx_sio_client_state_e */
     uint8_t                   attachments;     /* binary messages to come */
     uint8_t                   reason;          /* ngx_sio_close_e */
     uint8_t                   refused;         /* CONNECTs in vain */
+    uint64_t                  mark;            /* serial of the last segment
+                                                  that has met this client */
+
+    const ngx_sio_transport_t  *transport;
+    ngx_sio_gateway_t        *gateway;
+    uint32_t                  everyone;        /* place among all connected */
+    uint32_t                  nrooms;          /* in whose index it is */
+    ngx_sio_loc_conf_t       *conf;
+
+    uint32_t                  sid_hash;        /* low bits: the local index of
+                                                  ids */
+    uint32_t                  listener;        /* place among those who are told
+                                                  who is online */
+    ngx_sio_client_t         *sid_next;
+    ngx_sio_client_t         *owned_next;      /* by Engine.IO id */
+
+    uint64_t                  owner;           /* ticket of the session */
+    u_char                    eio_sid[NGX_SIO_SID_LEN];
+                                               /* if others may look for it */
+    uint64_t                  closed_at;       /* the cursor at its close */
     uint16_t                  code;            /* of the close frame, 0: none */
     uint16_t                  nsp;             /* of its socket */
     unsigned                  pinged:1;        /* a pong is due */
@@ -260,6 +258,10 @@ u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
  */
 void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
+
+/* Notes, where that counts, that n messages have been written. */
+void ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
+    ngx_uint_t n);
 
 /* The same for one message, see share.h; not for a branch, or a POST. */
 void ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share);

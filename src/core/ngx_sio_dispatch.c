@@ -500,7 +500,7 @@ ngx_sio_dispatch_presence(ngx_sio_gateway_t *gw, sio_record_t *rec)
 
     for (sc = ngx_sio_listeners_first(ls, hash);
          sc;
-         sc = ngx_sio_listeners_next(sc))
+         sc = ngx_sio_listeners_next(ls, sc))
     {
         own = ngx_array_push(&d->own);
 
@@ -630,6 +630,7 @@ ngx_sio_dispatch_session(ngx_sio_gateway_t *gw, sio_record_t *rec)
 static void
 ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
 {
+    ngx_uint_t                    spared;
     ngx_sio_turn_t               *t;
     ngx_sio_dispatch_t           *d;
     ngx_sio_dispatch_audience_t  *to;
@@ -643,16 +644,26 @@ ngx_sio_dispatch_segment(ngx_sio_gateway_t *gw)
     }
 
     d->mark++;
+    spared = d->own.nelts;
 
-    if (d->own.nelts) {
+    if (spared) {
         ngx_sio_dispatch_others(gw);
     }
 
     to->prompt = (to->room == NULL
                   || to->room->nmembers <= NGX_SIO_TURN_SMALL);
 
-    ngx_sio_dispatch_room(gw, to->room, to->client, ngx_sio_dispatch_add,
-                          NULL);
+    if (to->room && to->client == NULL && !spared) {
+
+        /* nobody is there twice */
+
+        ngx_sio_turn_room(t, to->room, d->segment,
+                          t->messages.nelts - d->segment, to->prompt, to->drop);
+
+    } else {
+        ngx_sio_dispatch_room(gw, to->room, to->client, ngx_sio_dispatch_add,
+                              NULL);
+    }
 
     d->segment = t->messages.nelts;
 }
@@ -757,14 +768,22 @@ static void
 ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
     ngx_sio_client_t *sc, ngx_sio_dispatch_each_pt each, void *data)
 {
-    uint32_t           i;
-    uint64_t           mark;
-    ngx_sio_client_t  *member;
+    uint32_t                 i;
+    uint64_t                 mark;
+    ngx_sio_client_t        *member;
+    ngx_sio_rooms_member_t  *members;
 
     mark = gw->dispatch->mark;
+    members = room ? ngx_sio_rooms_members(room) : NULL;
 
     for (i = room ? room->nmembers : 0; i > 0; i--) {
-        member = room->members[i - 1].client;
+
+        if (i > room->nmembers) {
+            /* who was met last found the zone lost, and all were let go */
+            continue;
+        }
+
+        member = members[i - 1].client;
 
         if (member->mark == mark) {
             continue;

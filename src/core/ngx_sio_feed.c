@@ -106,6 +106,10 @@ ngx_sio_feed_tick(ngx_event_t *ev)
 
     feed->ticked = ngx_current_msec;
 
+    if (feed->state == NGX_SIO_FEED_STANDBY) {
+        ngx_sio_redis_look(feed->rd);
+    }
+
     if (feed->state == NGX_SIO_FEED_IDLE && feed->gw->slot
         && ngx_sio_load(&feed->gw->zone->sh->lease.standby) == feed->gw->slot)
     {
@@ -190,6 +194,10 @@ ngx_sio_feed_seek_standby(ngx_sio_feed_t *feed)
         feed->warming = 0;
         feed->state = NGX_SIO_FEED_STANDBY;
 
+        /* what it keeps is not wanted before it takes over */
+
+        ngx_sio_redis_defer(feed->rd, 1);
+
         ngx_log_error(NGX_LOG_INFO, gw->log, 0,
                       "socketio feed of gateway \"%V\": this worker stands by",
                       &gw->conf->name);
@@ -240,6 +248,11 @@ ngx_sio_feed_try(ngx_sio_feed_t *feed)
     feed->state = NGX_SIO_FEED_TAKING;
 
     ngx_sio_feed_stream_open(feed);
+
+    if (feed->rd) {
+        ngx_sio_redis_defer(feed->rd, 0);
+    }
+
     ngx_sio_feed_intake_take(feed);
 
     if (ngx_sio_feed_holder(feed)) {

@@ -427,6 +427,8 @@ ngx_sio_feed_stream_begin_anew(ngx_sio_feed_t *feed)
     if (feed->state == NGX_SIO_FEED_STANDBY) {
         ngx_sio_lease_standby_release(feed->gw->zone, feed->gw->slot);
         feed->state = NGX_SIO_FEED_IDLE;
+
+        ngx_sio_redis_defer(feed->rd, 0);
     }
 }
 

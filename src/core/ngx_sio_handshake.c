@@ -9,6 +9,7 @@
 #include "ngx_sio_quota.h"
 #include "ngx_sio_websocket.h"
 
+#include <ngx_sio_bare.h>
 #include <ngx_sio_http.h>
 #include <ngx_sio_upgrade.h>
 
@@ -348,7 +349,7 @@ ngx_sio_handshake_detached(void *data, ngx_connection_t *c,
 
     if (sc == NULL) {
         ngx_sio_handshake_free(hs);
-        ngx_http_close_connection(c);
+        ngx_sio_bare_close(c);
         return;
     }
 

@@ -11,6 +11,10 @@
 
 
 static ngx_int_t ngx_sio_listeners_grow(ngx_sio_listeners_t *ls);
+static void ngx_sio_listeners_link(ngx_sio_listeners_t *ls, uint32_t i);
+static void ngx_sio_listeners_unlink(ngx_sio_listeners_t *ls, uint32_t i);
+static ngx_sio_client_t *ngx_sio_listeners_search(ngx_sio_listeners_t *ls,
+    uint32_t i, uint64_t hash);
 
 
 ngx_sio_listeners_t *
@@ -39,43 +43,76 @@ ngx_sio_listeners_create(ngx_log_t *log)
 static ngx_int_t
 ngx_sio_listeners_grow(ngx_sio_listeners_t *ls)
 {
-    uint32_t                   i, n;
-    ngx_sio_client_t         **users, **bucket, *sc;
+    uint32_t                   i, n, *table;
     ngx_sio_rooms_member_t    *members;
+    ngx_sio_listeners_user_t  *users;
 
     n = ls->buckets ? ls->buckets * 2 : NGX_SIO_LISTENERS_LEAST;
 
     members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t), ls->log);
-    if (members == NULL) {
-        return NGX_ERROR;
-    }
+    users = ngx_alloc(n * sizeof(ngx_sio_listeners_user_t), ls->log);
+    table = ngx_calloc(n * sizeof(uint32_t), ls->log);
 
-    users = ngx_calloc(n * sizeof(void *), ls->log);
-    if (users == NULL) {
+    if (members == NULL || users == NULL || table == NULL) {
         ngx_free(members);
+        ngx_free(users);
+        ngx_free(table);
         return NGX_ERROR;
     }
 
-    if (ls->users) {
-        ngx_memcpy(members, ls->room.members,
+    if (ls->buckets) {
+        ngx_memcpy(members, ngx_sio_rooms_members(&ls->room),
                    ls->room.nmembers * sizeof(ngx_sio_rooms_member_t));
+        ngx_memcpy(users, ls->users,
+                   ls->room.nmembers * sizeof(ngx_sio_listeners_user_t));
 
-        ngx_free(ls->room.members);
+        ngx_free(ls->room.u.array.members);
         ngx_free(ls->users);
+        ngx_free(ls->table);
     }
 
-    ls->room.members = members;
+    ls->room.many = 1;
+    ls->room.u.array.members = members;
     ls->users = users;
+    ls->table = table;
     ls->buckets = n;
 
     for (i = 0; i < ls->room.nmembers; i++) {
-        sc = members[i].client;
-        bucket = &users[sc->user_hash & (n - 1)];
-        sc->user_next = *bucket;
-        *bucket = sc;
+        ngx_sio_listeners_link(ls, i);
     }
 
     return NGX_OK;
+}
+
+
+/* Puts a place into the chain of its user's hash. */
+
+static void
+ngx_sio_listeners_link(ngx_sio_listeners_t *ls, uint32_t i)
+{
+    uint32_t  *bucket;
+
+    bucket = &ls->table[ls->users[i].hash & (ls->buckets - 1)];
+
+    ls->users[i].next = *bucket;
+    *bucket = i + 1;
+}
+
+
+/* Takes it out. */
+
+static void
+ngx_sio_listeners_unlink(ngx_sio_listeners_t *ls, uint32_t i)
+{
+    uint32_t  *link;
+
+    link = &ls->table[ls->users[i].hash & (ls->buckets - 1)];
+
+    while (*link != i + 1) {
+        link = &ls->users[*link - 1].next;
+    }
+
+    *link = ls->users[i].next;
 }
 
 
@@ -83,7 +120,6 @@ ngx_int_t
 ngx_sio_listeners_enter(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
 {
     uint32_t                 user;
-    ngx_sio_client_t       **bucket;
     ngx_sio_rooms_member_t  *member;
 
     user = ngx_sio_client_session(sc)->user;
@@ -100,15 +136,13 @@ ngx_sio_listeners_enter(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
 
     sc->listener = ls->room.nmembers++;
 
-    member = &ls->room.members[sc->listener];
+    member = &ngx_sio_rooms_members(&ls->room)[sc->listener];
     member->client = sc;
     member->member = 0;
 
-    sc->user_hash = sc->gateway->zone->users[user].hash;
+    ls->users[sc->listener].hash = sc->gateway->zone->users[user].hash;
 
-    bucket = &ls->users[sc->user_hash & (ls->buckets - 1)];
-    sc->user_next = *bucket;
-    *bucket = sc;
+    ngx_sio_listeners_link(ls, sc->listener);
 
     sc->listens = 1;
 
@@ -116,28 +150,34 @@ ngx_sio_listeners_enter(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
 }
 
 
+/* The last one takes the place. */
+
 void
 ngx_sio_listeners_exit(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
 {
-    ngx_sio_client_t        **link;
-    ngx_sio_rooms_member_t   *last;
+    uint32_t                 last;
+    ngx_sio_rooms_member_t  *members;
 
     if (!sc->listens) {
         return;
     }
 
-    last = &ls->room.members[--ls->room.nmembers];
-    ls->room.members[sc->listener] = *last;
-    last->client->listener = sc->listener;
+    members = ngx_sio_rooms_members(&ls->room);
+    last = ls->room.nmembers - 1;
 
-    link = &ls->users[sc->user_hash & (ls->buckets - 1)];
+    ngx_sio_listeners_unlink(ls, sc->listener);
 
-    while (*link != sc) {
-        link = &(*link)->user_next;
+    if (sc->listener != last) {
+        ngx_sio_listeners_unlink(ls, last);
+
+        members[sc->listener] = members[last];
+        members[sc->listener].client->listener = sc->listener;
+        ls->users[sc->listener] = ls->users[last];
+
+        ngx_sio_listeners_link(ls, sc->listener);
     }
 
-    *link = sc->user_next;
-
+    ls->room.nmembers--;
     sc->listens = 0;
 }
 
@@ -145,13 +185,16 @@ ngx_sio_listeners_exit(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
 void
 ngx_sio_listeners_reset(ngx_sio_listeners_t *ls)
 {
-    uint32_t  i;
+    uint32_t                 i;
+    ngx_sio_rooms_member_t  *members;
+
+    members = ngx_sio_rooms_members(&ls->room);
 
     for (i = 0; i < ls->room.nmembers; i++) {
-        ls->room.members[i].client->listens = 0;
+        members[i].client->listens = 0;
     }
 
-    ngx_memzero(ls->users, ls->buckets * sizeof(void *));
+    ngx_memzero(ls->table, ls->buckets * sizeof(uint32_t));
     ls->room.nmembers = 0;
 }
 
@@ -159,28 +202,30 @@ ngx_sio_listeners_reset(ngx_sio_listeners_t *ls)
 ngx_sio_client_t *
 ngx_sio_listeners_first(ngx_sio_listeners_t *ls, uint64_t hash)
 {
-    ngx_sio_client_t  *sc;
-
-    sc = ls->users[hash & (ls->buckets - 1)];
-
-    while (sc && sc->user_hash != hash) {
-        sc = sc->user_next;
-    }
-
-    return sc;
+    return ngx_sio_listeners_search(ls, ls->table[hash & (ls->buckets - 1)],
+                                    hash);
 }
 
 
 ngx_sio_client_t *
-ngx_sio_listeners_next(ngx_sio_client_t *sc)
+ngx_sio_listeners_next(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
 {
-    uint64_t  hash;
+    ngx_sio_listeners_user_t  *user;
 
-    hash = sc->user_hash;
+    user = &ls->users[sc->listener];
 
-    do {
-        sc = sc->user_next;
-    } while (sc && sc->user_hash != hash);
+    return ngx_sio_listeners_search(ls, user->next, user->hash);
+}
 
-    return sc;
+
+/* The first of a chain, or of its rest, with this hash. */
+
+static ngx_sio_client_t *
+ngx_sio_listeners_search(ngx_sio_listeners_t *ls, uint32_t i, uint64_t hash)
+{
+    while (i && ls->users[i - 1].hash != hash) {
+        i = ls->users[i - 1].next;
+    }
+
+    return i ? ngx_sio_rooms_members(&ls->room)[i - 1].client : NULL;
 }

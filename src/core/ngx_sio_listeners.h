@@ -17,9 +17,19 @@
  */
 
 
+/* Beside each member: its user. */
+
+typedef struct {
+    uint64_t                  hash;
+    uint32_t                  next;            /* place in the chain, from 1 */
+} __attribute__((packed, aligned(4))) ngx_sio_listeners_user_t;
+
+
 typedef struct {
     ngx_sio_rooms_room_t      room;            /* an audience of the dispatch */
-    ngx_sio_client_t        **users;           /* by the hash of the user */
+    ngx_sio_listeners_user_t *users;           /* of the member in this place */
+    uint32_t                 *table;           /* by the hash of the user:
+                                                  places from 1 */
     ngx_uint_t                buckets;         /* and places for members */
     ngx_log_t                *log;
 } ngx_sio_listeners_t;
@@ -45,7 +55,8 @@ void ngx_sio_listeners_reset(ngx_sio_listeners_t *ls);
  */
 ngx_sio_client_t *ngx_sio_listeners_first(ngx_sio_listeners_t *ls,
     uint64_t hash);
-ngx_sio_client_t *ngx_sio_listeners_next(ngx_sio_client_t *sc);
+ngx_sio_client_t *ngx_sio_listeners_next(ngx_sio_listeners_t *ls,
+    ngx_sio_client_t *sc);
 
 
 #endif /* _NGX_SIO_LISTENERS_H_INCLUDED_ */

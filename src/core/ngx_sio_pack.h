@@ -32,7 +32,9 @@ void ngx_sio_pack_reset(ngx_sio_pack_t *pack, size_t keep);
 static ngx_inline ngx_uint_t
 ngx_sio_pack_wanted(const ngx_sio_client_t *sc)
 {
-    if (sc->carrier) {
+    /* the carrier of a branch stands apart from what a delivery touches */
+
+    if (sc->ws.connection == NULL && sc->carrier) {
         sc = sc->carrier;
     }
 

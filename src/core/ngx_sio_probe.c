@@ -12,6 +12,7 @@
 #include "ngx_sio_partial.h"
 #include "ngx_sio_websocket.h"
 
+#include <ngx_sio_bare.h>
 #include <ngx_sio_upgrade.h>
 
 
@@ -182,7 +183,7 @@ ngx_sio_probe_detached(void *data, ngx_connection_t *c, ngx_uint_t window,
 
     if (sc == NULL) {
         ngx_sio_probe_failed(pr);
-        ngx_http_close_connection(c);
+        ngx_sio_bare_close(c);
         return;
     }
 

@@ -11,23 +11,14 @@
 
 
 #define NGX_SIO_ROOMS_BUCKETS  256        /* to begin with */
+#define NGX_SIO_ROOMS_PAGE     1024       /* rooms in a page */
 
-/* The array that the members of a room are in. */
-
-typedef struct {
-    uint32_t                  nalloc;
-    ngx_sio_rooms_member_t    members[];
-} ngx_sio_rooms_array_t;
-
-#define ngx_sio_rooms_array(room)                                             \
-    ((ngx_sio_rooms_array_t *) ((u_char *) (room)->members                    \
-                      - offsetof(ngx_sio_rooms_array_t, members)))
-
-/* True if the members are in an array, and not in the room. */
-#define ngx_sio_rooms_has_array(room)                                         \
-    ((room)->members && (room)->members != &(room)->one)
+#define ngx_sio_rooms_at(rooms, i)                                            \
+    (&(rooms)->pages[(i) / NGX_SIO_ROOMS_PAGE][(i) % NGX_SIO_ROOMS_PAGE])
 
 
+static uint32_t ngx_sio_rooms_alloc(ngx_sio_rooms_t *rooms);
+static ngx_int_t ngx_sio_rooms_page(ngx_sio_rooms_t *rooms);
 static ngx_int_t ngx_sio_rooms_grow_rooms(ngx_sio_rooms_t *rooms);
 static ngx_int_t ngx_sio_rooms_grow_sids(ngx_sio_rooms_t *rooms);
 static ngx_sio_rooms_room_t *ngx_sio_rooms_by_index(ngx_sio_rooms_t *rooms,
@@ -58,7 +49,10 @@ ngx_sio_rooms_create(ngx_sio_gateway_t *gw)
     rooms->gateway = gw;
 
     rooms->room_buckets = NGX_SIO_ROOMS_BUCKETS;
-    rooms->rooms = ngx_calloc(rooms->room_buckets * sizeof(void *), gw->log);
+    rooms->rooms = ngx_calloc(rooms->room_buckets * sizeof(uint32_t), gw->log);
+
+    /* 0 is none */
+    rooms->top = 1;
 
     rooms->sid_buckets = NGX_SIO_ROOMS_BUCKETS;
     rooms->sids = ngx_calloc(rooms->sid_buckets * sizeof(void *), gw->log);
@@ -75,15 +69,18 @@ ngx_sio_rooms_room_t *
 ngx_sio_rooms_find(ngx_sio_rooms_t *rooms, uint64_t hash, uint16_t nsp,
     const u_char *name, size_t len)
 {
+    uint32_t               i;
     ngx_sio_zone_t        *z;
     ngx_sio_rooms_room_t  *room;
 
     z = rooms->gateway->zone;
 
-    for (room = rooms->rooms[hash & (rooms->room_buckets - 1)];
-         room;
-         room = room->next)
+    for (i = rooms->rooms[hash & (rooms->room_buckets - 1)];
+         i;
+         i = room->next)
     {
+        room = ngx_sio_rooms_at(rooms, i);
+
         if (room->hash == (uint32_t) hash
             && ngx_sio_name_equal(z, &z->rooms[room->room], nsp, name, len))
         {
@@ -109,7 +106,7 @@ ngx_sio_rooms_sid(ngx_sio_rooms_t *rooms, uint64_t hash, uint16_t nsp,
          sc;
          sc = sc->sid_next)
     {
-        if (sc->sid_hash == hash && sc->nsp == nsp
+        if (sc->sid_hash == (uint32_t) hash && sc->nsp == nsp
             && ngx_memcmp(ngx_sio_client_session(sc)->sid, name, len) == 0)
         {
             return sc;
@@ -167,7 +164,9 @@ ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
     room = ngx_sio_rooms_by_index(rooms, m->room);
     i = m->pos;
 
-    if (room == NULL || i >= room->nmembers || room->members[i].client != sc) {
+    if (room == NULL || i >= room->nmembers
+        || ngx_sio_rooms_members(room)[i].client != sc)
+    {
 
         /* a session that was taken away from this worker no longer says */
 
@@ -193,39 +192,41 @@ static void
 ngx_sio_rooms_remove(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
     uint32_t i)
 {
-    ngx_sio_zone_t    *z;
-    ngx_sio_client_t  *sc;
+    ngx_sio_zone_t          *z;
+    ngx_sio_client_t        *sc;
+    ngx_sio_rooms_member_t  *members;
 
     z = rooms->gateway->zone;
+    members = ngx_sio_rooms_members(room);
 
-    room->members[i].client->nrooms--;
-    room->members[i] = room->members[--room->nmembers];
+    members[i].client->nrooms--;
+    members[i] = members[--room->nmembers];
 
     if (i == room->nmembers) {
         return;
     }
 
-    sc = room->members[i].client;
+    sc = members[i].client;
 
-    ngx_sio_session_place(z, sc->session, sc->owner, room->members[i].member,
-                          i);
+    ngx_sio_session_place(z, sc->session, sc->owner, members[i].member, i);
 }
 
 
 void
 ngx_sio_rooms_purge(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 {
-    uint32_t               n;
+    uint32_t               n, number, next;
     ngx_uint_t             i;
-    ngx_sio_rooms_room_t  *room, *next;
+    ngx_sio_rooms_room_t  *room;
 
     for (i = 0; i < rooms->room_buckets && sc->nrooms; i++) {
 
-        for (room = rooms->rooms[i]; room; room = next) {
+        for (number = rooms->rooms[i]; number; number = next) {
+            room = ngx_sio_rooms_at(rooms, number);
             next = room->next;
 
             for (n = room->nmembers; n; n--) {
-                if (room->members[n - 1].client == sc) {
+                if (ngx_sio_rooms_members(room)[n - 1].client == sc) {
                     ngx_sio_rooms_remove(rooms, room, n - 1);
                 }
             }
@@ -260,8 +261,8 @@ ngx_sio_rooms_enter(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
     sc->everyone = everyone->nmembers - 1;
 
     ss = ngx_sio_client_session(sc);
-    sc->sid_hash = sio_hash(rooms->gateway->zone->sh->seed, ss->sid,
-                            NGX_SIO_SID_LEN);
+    sc->sid_hash = (uint32_t) sio_hash(rooms->gateway->zone->sh->seed, ss->sid,
+                                       NGX_SIO_SID_LEN);
 
     bucket = &rooms->sids[sc->sid_hash & (rooms->sid_buckets - 1)];
     sc->sid_next = *bucket;
@@ -287,7 +288,7 @@ ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 {
     ngx_sio_client_t        **p;
     ngx_sio_rooms_room_t     *everyone;
-    ngx_sio_rooms_member_t   *last;
+    ngx_sio_rooms_member_t   *members, *last;
 
     if (!sc->in_everyone) {
         return;
@@ -295,8 +296,9 @@ ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 
     everyone = &rooms->everyone[sc->nsp];
 
-    last = &everyone->members[--everyone->nmembers];
-    everyone->members[sc->everyone] = *last;
+    members = ngx_sio_rooms_members(everyone);
+    last = &members[--everyone->nmembers];
+    members[sc->everyone] = *last;
     last->client->everyone = sc->everyone;
 
     for (p = &rooms->sids[sc->sid_hash & (rooms->sid_buckets - 1)];
@@ -321,24 +323,30 @@ ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
 void
 ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
 {
-    ngx_uint_t             i, n;
-    ngx_sio_rooms_room_t  *room, *next;
+    uint32_t                 number;
+    ngx_uint_t               i, n;
+    ngx_sio_rooms_room_t    *room;
+    ngx_sio_rooms_member_t  *members;
 
     for (i = 0; i < rooms->room_buckets; i++) {
 
-        for (room = rooms->rooms[i]; room; room = next) {
-            next = room->next;
+        for (number = rooms->rooms[i]; number; number = room->next) {
+            room = ngx_sio_rooms_at(rooms, number);
             ngx_sio_rooms_free(room);
         }
 
-        rooms->rooms[i] = NULL;
+        rooms->rooms[i] = 0;
     }
+
+    rooms->top = 1;
+    rooms->free = 0;
 
     for (n = 0; n < NGX_SIO_NAMESPACES; n++) {
         room = &rooms->everyone[n];
+        members = ngx_sio_rooms_members(room);
 
         for (i = 0; i < room->nmembers; i++) {
-            room->members[i].client->in_everyone = 0;
+            members[i].client->in_everyone = 0;
         }
 
         room->nmembers = 0;
@@ -358,15 +366,18 @@ ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
 static ngx_sio_rooms_room_t *
 ngx_sio_rooms_by_index(ngx_sio_rooms_t *rooms, uint32_t index)
 {
+    uint32_t               i;
     uint64_t               hash;
     ngx_sio_rooms_room_t  *room;
 
     hash = rooms->gateway->zone->rooms[index].hash;
 
-    for (room = rooms->rooms[hash & (rooms->room_buckets - 1)];
-         room;
-         room = room->next)
+    for (i = rooms->rooms[hash & (rooms->room_buckets - 1)];
+         i;
+         i = room->next)
     {
+        room = ngx_sio_rooms_at(rooms, i);
+
         if (room->room == index) {
             return room;
         }
@@ -379,8 +390,9 @@ ngx_sio_rooms_by_index(ngx_sio_rooms_t *rooms, uint32_t index)
 static ngx_sio_rooms_room_t *
 ngx_sio_rooms_make(ngx_sio_rooms_t *rooms, uint64_t hash, uint32_t index)
 {
+    uint32_t               i, *bucket;
     ngx_sio_gateway_t     *gw;
-    ngx_sio_rooms_room_t  *room, **bucket;
+    ngx_sio_rooms_room_t  *room;
 
     gw = rooms->gateway;
 
@@ -390,17 +402,21 @@ ngx_sio_rooms_make(ngx_sio_rooms_t *rooms, uint64_t hash, uint32_t index)
         return NULL;
     }
 
-    room = ngx_calloc(sizeof(ngx_sio_rooms_room_t), gw->log);
-    if (room == NULL) {
+    i = ngx_sio_rooms_alloc(rooms);
+    if (i == 0) {
         return NULL;
     }
+
+    room = ngx_sio_rooms_at(rooms, i);
+
+    ngx_memzero(room, sizeof(ngx_sio_rooms_room_t));
 
     room->hash = (uint32_t) hash;
     room->room = index;
 
     bucket = &rooms->rooms[hash & (rooms->room_buckets - 1)];
     room->next = *bucket;
-    *bucket = room;
+    *bucket = i;
 
     rooms->nrooms++;
 
@@ -410,37 +426,110 @@ ngx_sio_rooms_make(ngx_sio_rooms_t *rooms, uint64_t hash, uint32_t index)
 }
 
 
+/* Returns the number of a room, or 0 without memory. */
+
+static uint32_t
+ngx_sio_rooms_alloc(ngx_sio_rooms_t *rooms)
+{
+    uint32_t  i;
+
+    i = rooms->free;
+
+    if (i) {
+        rooms->free = ngx_sio_rooms_at(rooms, i)->next;
+        return i;
+    }
+
+    if (rooms->top >= rooms->npages * NGX_SIO_ROOMS_PAGE
+        && ngx_sio_rooms_page(rooms) != NGX_OK)
+    {
+        return 0;
+    }
+
+    return rooms->top++;
+}
+
+
+/* What is never used of the last page is never touched. */
+
+static ngx_int_t
+ngx_sio_rooms_page(ngx_sio_rooms_t *rooms)
+{
+    ngx_uint_t              n;
+    ngx_log_t              *log;
+    ngx_sio_rooms_room_t  **pages;
+
+    log = rooms->gateway->log;
+
+    if (rooms->npages == rooms->page_places) {
+
+        n = rooms->page_places ? rooms->page_places * 2 : 16;
+
+        pages = ngx_alloc(n * sizeof(void *), log);
+        if (pages == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (rooms->pages) {
+            ngx_memcpy(pages, rooms->pages, rooms->npages * sizeof(void *));
+            ngx_free(rooms->pages);
+        }
+
+        rooms->pages = pages;
+        rooms->page_places = n;
+    }
+
+    pages = &rooms->pages[rooms->npages];
+
+    *pages = ngx_alloc(NGX_SIO_ROOMS_PAGE * sizeof(ngx_sio_rooms_room_t), log);
+    if (*pages == NULL) {
+        return NGX_ERROR;
+    }
+
+    rooms->npages++;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_sio_rooms_drop(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room)
 {
-    ngx_sio_gateway_t      *gw;
-    ngx_sio_rooms_room_t  **p;
+    uint32_t            i, *link;
+    ngx_sio_gateway_t  *gw;
 
     gw = rooms->gateway;
 
     ngx_sio_name_worker(&gw->zone->rooms[room->room], gw->slot, 0);
 
-    p = &rooms->rooms[room->hash & (rooms->room_buckets - 1)];
+    link = &rooms->rooms[room->hash & (rooms->room_buckets - 1)];
 
-    while (*p != room) {
-        p = &(*p)->next;
+    while (ngx_sio_rooms_at(rooms, *link) != room) {
+        link = &ngx_sio_rooms_at(rooms, *link)->next;
     }
 
-    *p = room->next;
+    i = *link;
+    *link = room->next;
     rooms->nrooms--;
 
     ngx_sio_rooms_free(room);
+
+    room->next = rooms->free;
+    rooms->free = i;
 }
 
+
+/* Frees what a room has besides its place. */
 
 static void
 ngx_sio_rooms_free(ngx_sio_rooms_room_t *room)
 {
-    if (ngx_sio_rooms_has_array(room)) {
-        ngx_free(ngx_sio_rooms_array(room));
+    if (room->many) {
+        ngx_free(room->u.array.members);
+        room->many = 0;
     }
 
-    ngx_free(room);
+    room->nmembers = 0;
 }
 
 
@@ -450,22 +539,21 @@ static ngx_int_t
 ngx_sio_rooms_push(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
     ngx_sio_client_t *sc, uint32_t member)
 {
-    ngx_uint_t  full;
+    uint32_t                 places;
+    ngx_sio_rooms_member_t  *members;
 
-    if (ngx_sio_rooms_has_array(room)) {
-        full = (room->nmembers == ngx_sio_rooms_array(room)->nalloc);
+    places = room->many ? room->u.array.nalloc : 1;
 
-    } else {
-        room->members = &room->one;
-        full = (room->nmembers == 1);
-    }
-
-    if (full && ngx_sio_rooms_grow(rooms, room) != NGX_OK) {
+    if (room->nmembers == places
+        && ngx_sio_rooms_grow(rooms, room) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    room->members[room->nmembers].client = sc;
-    room->members[room->nmembers].member = member;
+    members = ngx_sio_rooms_members(room);
+
+    members[room->nmembers].client = sc;
+    members[room->nmembers].member = member;
     room->nmembers++;
 
     return NGX_OK;
@@ -477,27 +565,27 @@ ngx_sio_rooms_push(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
 static ngx_int_t
 ngx_sio_rooms_grow(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room)
 {
-    uint32_t                n;
-    ngx_sio_rooms_array_t  *array;
+    uint32_t                 n;
+    ngx_sio_rooms_member_t  *members;
 
     n = room->nmembers + room->nmembers / 2 + 2;
 
-    array = ngx_alloc(sizeof(ngx_sio_rooms_array_t)
-                      + n * sizeof(ngx_sio_rooms_member_t),
-                      rooms->gateway->log);
-    if (array == NULL) {
+    members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t),
+                        rooms->gateway->log);
+    if (members == NULL) {
         return NGX_ERROR;
     }
 
-    array->nalloc = n;
-    ngx_memcpy(array->members, room->members,
+    ngx_memcpy(members, ngx_sio_rooms_members(room),
                room->nmembers * sizeof(ngx_sio_rooms_member_t));
 
-    if (ngx_sio_rooms_has_array(room)) {
-        ngx_free(ngx_sio_rooms_array(room));
+    if (room->many) {
+        ngx_free(room->u.array.members);
     }
 
-    room->members = array->members;
+    room->many = 1;
+    room->u.array.members = members;
+    room->u.array.nalloc = n;
 
     return NGX_OK;
 }
@@ -506,22 +594,26 @@ ngx_sio_rooms_grow(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room)
 static ngx_int_t
 ngx_sio_rooms_grow_rooms(ngx_sio_rooms_t *rooms)
 {
-    ngx_uint_t              i, n;
-    ngx_sio_rooms_room_t   *room, *next, **table;
+    uint32_t               number, next, *table, *bucket;
+    ngx_uint_t             i, n;
+    ngx_sio_rooms_room_t  *room;
 
     n = rooms->room_buckets * 2;
 
-    table = ngx_calloc(n * sizeof(void *), rooms->gateway->log);
+    table = ngx_calloc(n * sizeof(uint32_t), rooms->gateway->log);
     if (table == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < rooms->room_buckets; i++) {
 
-        for (room = rooms->rooms[i]; room; room = next) {
+        for (number = rooms->rooms[i]; number; number = next) {
+            room = ngx_sio_rooms_at(rooms, number);
             next = room->next;
-            room->next = table[room->hash & (n - 1)];
-            table[room->hash & (n - 1)] = room;
+
+            bucket = &table[room->hash & (n - 1)];
+            room->next = *bucket;
+            *bucket = number;
         }
     }
 

@@ -30,32 +30,46 @@ typedef struct {
 } __attribute__((packed, aligned(4))) ngx_sio_rooms_member_t;
 
 
-typedef struct ngx_sio_rooms_room_s  ngx_sio_rooms_room_t;
-
 /*
- * 40 bytes, which an allocator with a word of its own in front rounds to 48.
- * Most rooms have one member here, which needs no array.
+ * 28 bytes.  Most rooms have one member here, which needs no array.  Rooms
+ * stand in pages that do not move, and refer to each other by number.
  */
 
-struct ngx_sio_rooms_room_s {
-    ngx_sio_rooms_room_t     *next;
-    ngx_sio_rooms_member_t   *members;         /* in no order: "one", or behind
-                                                  the size of their array */
+typedef struct {
     uint32_t                  hash;            /* low bits */
-    uint32_t                  room;            /* index in the zone */
+    unsigned                  room:31;         /* index in the zone */
+    unsigned                  many:1;          /* the members are in an array */
+    uint32_t                  next;            /* number: chain, free list */
     uint32_t                  nmembers;
-    ngx_sio_rooms_member_t    one;
-};
+    union {
+        ngx_sio_rooms_member_t  one;
+        struct {
+            ngx_sio_rooms_member_t  *members;
+            uint32_t                 nalloc;
+        } __attribute__((packed, aligned(4))) array;
+    } u;
+} ngx_sio_rooms_room_t;
 
-_Static_assert(sizeof(ngx_sio_rooms_room_t) <= 40, "size of a room");
+_Static_assert(sizeof(ngx_sio_rooms_room_t) == 28, "size of a room");
+
+
+/* The members of a room, in no order, until one comes or goes. */
+#define ngx_sio_rooms_members(r)                                              \
+    ((r)->many ? (r)->u.array.members : &(r)->u.one)
 
 
 struct ngx_sio_rooms_s {
     ngx_sio_gateway_t        *gateway;
 
-    ngx_sio_rooms_room_t    **rooms;           /* by hash */
+    uint32_t                 *rooms;           /* by hash: numbers */
     ngx_uint_t                nrooms;
     ngx_uint_t                room_buckets;
+
+    ngx_sio_rooms_room_t    **pages;           /* of the rooms; 0 is none */
+    ngx_uint_t                npages;
+    ngx_uint_t                page_places;     /* for pages */
+    uint32_t                  top;             /* rooms below were in use */
+    uint32_t                  free;
 
     ngx_sio_client_t        **sids;            /* own-id rooms, by hash */
     ngx_uint_t                nsids;

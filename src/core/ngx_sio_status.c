@@ -43,6 +43,7 @@ typedef struct {
     uint64_t                  users;
     uint64_t                  rooms;
     uint64_t                  chunks;
+    uint64_t                  tails;
     uint64_t                  members;
     ngx_sio_presence_sh_t     presence;
     ngx_sio_cluster_sh_t      cluster;
@@ -175,6 +176,7 @@ ngx_sio_status_read(ngx_sio_status_t *st)
     st->users = sh->live_users;
     st->rooms = sh->live_rooms;
     st->chunks = sh->live_chunks;
+    st->tails = sh->live_tails;
     st->members = sh->live_members;
     st->presence = sh->presence;
     st->cluster = sh->cluster;
@@ -430,6 +432,8 @@ ngx_sio_status_zone(ngx_sio_status_t *st, json_t *root)
                                 st->rooms, sh->nrooms);
     n += ngx_sio_status_records(st, o, "chunks", sizeof(ngx_sio_chunk_sh_t),
                                 st->chunks, sh->nchunks);
+    n += ngx_sio_status_records(st, o, "tails", sizeof(ngx_sio_tail_sh_t),
+                                st->tails, sh->ntails);
 
     ngx_sio_status_number(st, o, "free", n);
 

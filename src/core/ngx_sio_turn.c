@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_turn.h"
+#include "ngx_sio_websocket.h"
 
 
 #define NGX_SIO_TURN_STAGE     262144     /* bytes staged in one turn */
@@ -13,10 +14,12 @@
 #define NGX_SIO_TURN_GATHER    65536      /* bytes of a client that are copied
                                              for the sake of one send */
 #define NGX_SIO_TURN_MESSAGES  256        /*   and messages */
-#define NGX_SIO_TURN_SLICE     128        /* clients, and bytes, before the */
+#define NGX_SIO_TURN_SLICE     64         /* clients, and bytes, before the */
 #define NGX_SIO_TURN_BYTES     1048576    /*   event loop goes on */
 
 #define NGX_SIO_TURN_PROMPT    0x80000000
+
+#define NGX_SIO_TURN_AHEAD     8          /* members of a room */
 
 
 /* Messages [first .. first + n) of the turn go to one client. */
@@ -31,13 +34,29 @@ typedef struct {
 } ngx_sio_turn_run_t;
 
 
+/* What a slice has sent and not counted yet. */
+
+typedef struct {
+    uint64_t                  events;
+    uint64_t                  bytes;
+} ngx_sio_turn_sum_t;
+
+
+/* Asks for a line of memory that will be needed soon. */
+
+#define ngx_sio_turn_fetch(p)  __builtin_prefetch(p)
+
+
 static void *ngx_sio_turn_push(ngx_array_t *a, size_t size);
 static ngx_int_t ngx_sio_turn_wait(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
     uint32_t run, ngx_uint_t prompt);
 static void ngx_sio_turn_unwait(ngx_sio_turn_t *t, uint32_t run);
 static void ngx_sio_turn_send(ngx_sio_turn_t *t, ngx_sio_client_t *sc);
-static void ngx_sio_turn_take(ngx_sio_turn_t *t, ngx_sio_client_t **list,
-    ngx_uint_t i);
+static void ngx_sio_turn_slice(ngx_sio_gateway_t *gw, ngx_array_t *waiting,
+    ngx_uint_t *next, ngx_uint_t max, uint64_t bytes);
+static void ngx_sio_turn_ahead(ngx_sio_client_t *soon, ngx_sio_client_t *later);
+static ngx_int_t ngx_sio_turn_direct(ngx_sio_gateway_t *gw,
+    ngx_sio_client_t *sc, ngx_sio_turn_sum_t *sum);
 static ngx_int_t ngx_sio_turn_gather(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
     ngx_sio_turn_run_t *run);
 static void ngx_sio_turn_packed(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
@@ -167,6 +186,66 @@ failed:
 
     sc->broken = 1;
     ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+}
+
+
+/*
+ * There is little to do for each member but to wait until it has come from
+ * memory: so it is asked for in advance.
+ */
+
+void
+ngx_sio_turn_room(ngx_sio_turn_t *t, ngx_sio_rooms_room_t *room,
+    uint32_t first, uint32_t n, ngx_uint_t prompt, ngx_uint_t drop)
+{
+    uint32_t                 i, place;
+    ngx_array_t             *list;
+    ngx_sio_client_t        *sc;
+    ngx_sio_turn_run_t      *run;
+    ngx_sio_rooms_member_t  *members;
+
+    list = prompt ? &t->prompt : &t->others;
+    place = prompt ? NGX_SIO_TURN_PROMPT : 0;
+    members = ngx_sio_rooms_members(room);
+
+    for (i = room->nmembers; i > 0; i--) {
+
+        if (i > NGX_SIO_TURN_AHEAD) {
+            sc = members[i - 1 - NGX_SIO_TURN_AHEAD].client;
+            ngx_sio_turn_fetch(&sc->state);
+        }
+
+        sc = members[i - 1].client;
+
+        if (sc->state != NGX_SIO_CLIENT_CONNECTED || (drop && sc->out)) {
+            continue;
+        }
+
+        if (sc->run_last || t->runs.nelts == t->runs.nalloc
+            || list->nelts == list->nalloc)
+        {
+            ngx_sio_turn_add(t, sc, first, n, prompt);
+
+            if (i > room->nmembers) {
+                /* who failed found the zone lost, and all were let go */
+                i = room->nmembers + 1;
+            }
+
+            continue;
+        }
+
+        sc->run_first = t->runs.nelts;
+        sc->run_last = t->runs.nelts;
+
+        run = (ngx_sio_turn_run_t *) t->runs.elts + t->runs.nelts++;
+
+        run->first = first;
+        run->n = n;
+        run->next = 0;
+        run->place = (uint32_t) list->nelts | place;
+
+        ((ngx_sio_client_t **) list->elts)[list->nelts++] = sc;
+    }
 }
 
 
@@ -419,48 +498,144 @@ ngx_sio_turn_packed(ngx_sio_turn_t *t, ngx_sio_client_t *sc,
 ngx_int_t
 ngx_sio_turn_serve(ngx_sio_gateway_t *gw)
 {
-    uint64_t            limit;
-    ngx_uint_t          i, end;
-    ngx_sio_turn_t     *t;
-    ngx_sio_client_t  **list;
+    ngx_uint_t       next;
+    ngx_sio_turn_t  *t;
 
     t = gw->turn;
 
-    list = t->prompt.elts;
-
-    for (i = 0; i < t->prompt.nelts; i++) {
-        ngx_sio_turn_take(t, list, i);
-    }
-
+    next = 0;
+    ngx_sio_turn_slice(gw, &t->prompt, &next, t->prompt.nelts,
+                       NGX_MAX_INT_T_VALUE);
     t->prompt.nelts = 0;
 
-    list = t->others.elts;
-    end = ngx_min(t->next + NGX_SIO_TURN_SLICE, t->others.nelts);
-    limit = gw->worker->stats[NGX_SIO_STAT_BYTES_OUT] + NGX_SIO_TURN_BYTES;
-
-    while (t->next < end
-           && gw->worker->stats[NGX_SIO_STAT_BYTES_OUT] < limit)
-    {
-        ngx_sio_turn_take(t, list, t->next++);
-    }
+    ngx_sio_turn_slice(gw, &t->others, &t->next, NGX_SIO_TURN_SLICE,
+                       NGX_SIO_TURN_BYTES);
 
     return (t->next < t->others.nelts) ? NGX_AGAIN : NGX_OK;
 }
 
 
-/* Serves the one at a place in a list, if he still waits. */
+/*
+ * Serves those in a list from the next one on: so many of them, or as many as
+ * get so many bytes.
+ */
+
+static void
+ngx_sio_turn_slice(ngx_sio_gateway_t *gw, ngx_array_t *waiting,
+    ngx_uint_t *next, ngx_uint_t max, uint64_t bytes)
+{
+    uint64_t           *stats, limit;
+    ngx_uint_t          i, end;
+    ngx_sio_client_t   *sc, **list;
+    ngx_sio_turn_sum_t  sum;
+
+    list = waiting->elts;
+    end = ngx_min(*next + max, waiting->nelts);
+    stats = gw->worker->stats;
+    limit = stats[NGX_SIO_STAT_BYTES_OUT] + bytes;
+
+    sum.events = 0;
+    sum.bytes = 0;
+
+    for (i = *next;
+         i < end && stats[NGX_SIO_STAT_BYTES_OUT] + sum.bytes < limit;
+         i++)
+    {
+        if (i + 2 < waiting->nelts) {
+            ngx_sio_turn_ahead(list[i + 1], list[i + 2]);
+        }
+
+        sc = list[i];
+
+        if (sc) {
+            list[i] = NULL;
+
+            if (ngx_sio_turn_direct(gw, sc, &sum) != NGX_OK) {
+                ngx_sio_turn_send(gw->turn, sc);
+            }
+        }
+    }
+
+    *next = i;
+
+    ngx_sio_gateway_stat(gw, EVENTS_OUT, sum.events);
+    ngx_sio_gateway_stat(gw, BYTES_OUT, sum.bytes);
+}
+
+
+/*
+ * What a send touches of a client is little, but by then it is in no near
+ * cache: so it is asked for while the sends before are going on.
+ */
 
 static ngx_inline void
-ngx_sio_turn_take(ngx_sio_turn_t *t, ngx_sio_client_t **list, ngx_uint_t i)
+ngx_sio_turn_ahead(ngx_sio_client_t *soon, ngx_sio_client_t *later)
 {
-    ngx_sio_client_t  *sc;
+    ngx_connection_t  *c;
 
-    sc = list[i];
-
-    if (sc) {
-        list[i] = NULL;
-        ngx_sio_turn_send(t, sc);
+    if (soon && soon->ws.connection) {
+        c = soon->ws.connection;
+        ngx_sio_turn_fetch(&c->write);
+        ngx_sio_turn_fetch(&c->sent);
     }
+
+    if (later) {
+        ngx_sio_turn_fetch(later);
+        ngx_sio_turn_fetch(&later->state);
+    }
+}
+
+
+/*
+ * What nearly all sends are: one run for a WebSocket that has nothing pending.
+ * NGX_OK, or NGX_DECLINED: it is something else.
+ */
+
+static ngx_inline ngx_int_t
+ngx_sio_turn_direct(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
+    ngx_sio_turn_sum_t *sum)
+{
+    u_char              *stage;
+    size_t               size;
+    ssize_t              rc;
+    ngx_uint_t           n;
+    ngx_sio_turn_t      *t;
+    ngx_connection_t    *c;
+    ngx_sio_message_t   *msg;
+    ngx_sio_turn_run_t  *run;
+
+    t = gw->turn;
+    run = (ngx_sio_turn_run_t *) t->runs.elts + sc->run_first;
+
+    if (run->next || !ngx_sio_websocket_is_plain(sc)) {
+        return NGX_DECLINED;
+    }
+
+    msg = (ngx_sio_message_t *) t->messages.elts + run->first;
+    n = run->n;
+    size = msg[n - 1].start + msg[n - 1].len - msg[0].start;
+
+    sc->run_first = 0;
+    sc->run_last = 0;
+
+    sum->events += n;
+    sum->bytes += size;
+
+    c = sc->ws.connection;
+    stage = t->stage.data;
+
+    rc = size ? c->send(c, stage + msg[0].start, size) : 0;
+
+    if (rc != (ssize_t) size) {
+        /* slow, or under TLS, which takes one record at a time */
+        ngx_sio_websocket_write_on(sc, stage, msg, n, rc);
+    }
+
+    if (gw->conf->recovery) {
+        ngx_sio_client_handed(sc, msg, n);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -10,6 +10,7 @@
 
 #include "ngx_sio_client.h"
 #include "ngx_sio_pack.h"
+#include "ngx_sio_rooms.h"
 
 
 /*
@@ -56,6 +57,13 @@ ngx_uint_t ngx_sio_turn_full(ngx_sio_turn_t *t);
  */
 void ngx_sio_turn_add(ngx_sio_turn_t *t, ngx_sio_client_t *sc, uint32_t first,
     uint32_t n, ngx_uint_t prompt);
+
+/*
+ * The same for all members of a room that are connected; none of them may have
+ * been met in this segment.  drop: not for those who are behind.
+ */
+void ngx_sio_turn_room(ngx_sio_turn_t *t, ngx_sio_rooms_room_t *room,
+    uint32_t first, uint32_t n, ngx_uint_t prompt, ngx_uint_t drop);
 
 /* Sends what is noted for a client; or for it and its branches. */
 void ngx_sio_turn_flush(ngx_sio_client_t *sc);

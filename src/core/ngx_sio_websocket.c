@@ -322,10 +322,7 @@ static void
 ngx_sio_websocket_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n)
 {
-    size_t             sent, size;
-    ssize_t            rc;
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
+    ngx_uint_t  i;
 
     if (sc->state == NGX_SIO_CLIENT_CLOSED) {
         return;
@@ -341,15 +338,24 @@ ngx_sio_websocket_write(ngx_sio_client_t *sc, u_char *buf,
         return;
     }
 
+    ngx_sio_websocket_write_on(sc, buf, msg, n, 0);
+}
+
+
+void
+ngx_sio_websocket_write_on(ngx_sio_client_t *sc, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n, ssize_t rc)
+{
+    size_t             sent, size;
+    ngx_connection_t  *c;
+
     c = sc->ws.connection;
     size = msg[n - 1].start + msg[n - 1].len - msg[0].start;
     sent = 0;
 
     /* TLS takes one record at a time */
 
-    while (sent < size && c->write->ready) {
-
-        rc = c->send(c, buf + msg[0].start + sent, size - sent);
+    for ( ;; ) {
 
         if (rc == NGX_ERROR) {
             ngx_sio_client_close(sc, NGX_SIO_CLOSE_TRANSPORT_CLOSE);
@@ -361,6 +367,12 @@ ngx_sio_websocket_write(ngx_sio_client_t *sc, u_char *buf,
         }
 
         sent += rc;
+
+        if (sent == size || !c->write->ready) {
+            break;
+        }
+
+        rc = c->send(c, buf + msg[0].start + sent, size - sent);
     }
 
     if (sent < size) {

@@ -38,6 +38,21 @@ ngx_int_t ngx_sio_websocket_open(ngx_sio_client_t *sc, uint32_t session,
 void ngx_sio_websocket_beat(ngx_sio_client_t *sc, ngx_uint_t pinged,
     ngx_msec_t left);
 
+/*
+ * True if bytes for a client may be given to its connection as they lie: it is
+ * a WebSocket that is not behind and wants nothing compressed.
+ */
+#define ngx_sio_websocket_is_plain(sc)                                        \
+    ((sc)->ws.connection && (sc)->out == NULL && (sc)->ws.window == 0         \
+     && (sc)->state != NGX_SIO_CLIENT_CLOSED)
+
+/*
+ * Goes on with the write of n messages, which ngx_sio_client_write() describes,
+ * of which the connection has taken so many bytes, or returned an error.
+ */
+void ngx_sio_websocket_write_on(ngx_sio_client_t *sc, u_char *buf,
+    ngx_sio_message_t *msg, ngx_uint_t n, ssize_t rc);
+
 /* A message of the client.  May close it. */
 void ngx_sio_websocket_message(ngx_sio_client_t *sc, ngx_uint_t opcode,
     u_char *data, size_t len);

@@ -12,6 +12,7 @@
 #define NGX_SIO_REDIS_DELAY_MIN   100          /* ms between two attempts */
 #define NGX_SIO_REDIS_DELAY_MAX   5000
 #define NGX_SIO_REDIS_OUT         (1024 * 1024)
+#define NGX_SIO_REDIS_DEFER       (32 * 1024)
 
 
 static void ngx_sio_redis_event_init(ngx_sio_redis_t *rd, ngx_event_t *ev,
@@ -314,6 +315,53 @@ ngx_sio_redis_resume(ngx_sio_redis_t *rd)
 
 
 void
+ngx_sio_redis_defer(ngx_sio_redis_t *rd, ngx_uint_t on)
+{
+    int  size;
+
+    if (rd->deferred == on || rd->state != NGX_SIO_REDIS_READY) {
+        return;
+    }
+
+    rd->deferred = on;
+
+    size = on ? NGX_SIO_REDIS_DEFER : 1;
+
+    if (setsockopt(rd->peer.connection->fd, SOL_SOCKET, SO_RCVLOWAT,
+                   (const void *) &size, sizeof(int))
+        == -1)
+    {
+        ngx_log_error(NGX_LOG_INFO, rd->log, ngx_socket_errno,
+                      "setsockopt(SO_RCVLOWAT) failed");
+    }
+
+    if (!on) {
+        ngx_sio_redis_look(rd);
+    }
+}
+
+
+void
+ngx_sio_redis_look(ngx_sio_redis_t *rd)
+{
+    ngx_event_t  *rev;
+
+    if (rd->state != NGX_SIO_REDIS_READY) {
+        return;
+    }
+
+    rev = rd->peer.connection->read;
+
+    /* no event has told that there is anything, so recv() has to ask */
+
+    rev->ready = 1;
+    rev->available = -1;
+
+    ngx_post_event(rev, &ngx_posted_events);
+}
+
+
+void
 ngx_sio_redis_reset(ngx_sio_redis_t *rd, const char *reason)
 {
     if (rd->closed || rd->state == NGX_SIO_REDIS_AWAY) {
@@ -415,6 +463,7 @@ ngx_sio_redis_disconnect(ngx_sio_redis_t *rd)
     rd->run_id = 0;
     rd->subscriber = 0;
     rd->paused = 0;
+    rd->deferred = 0;
 
     if (rd->watch.timer_set) {
         ngx_del_timer(&rd->watch);

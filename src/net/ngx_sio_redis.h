@@ -92,6 +92,17 @@ void ngx_sio_redis_pause(ngx_sio_redis_t *rd);
 void ngx_sio_redis_resume(ngx_sio_redis_t *rd);
 
 /*
+ * Lets what arrives wait in the socket until there is much of it, or somebody
+ * looks, so that not each message wakes the process; or no longer, and looks.
+ * Where sockets cannot do that each wakes it all the same.  Ends with the
+ * connection, whose loss is noticed at once.
+ */
+void ngx_sio_redis_defer(ngx_sio_redis_t *rd, ngx_uint_t on);
+
+/* Reads what has arrived; not inside this call. */
+void ngx_sio_redis_look(ngx_sio_redis_t *rd);
+
+/*
  * Drops the connection with a reason for the log, then reconnects.  Waiting
  * callbacks (with NULL) and on_lost run inside this call.
  */

@@ -82,6 +82,7 @@ struct ngx_sio_redis_s {
     unsigned                        state:2;
     unsigned                        subscriber:1;
     unsigned                        paused:1;
+    unsigned                        deferred:1;
     unsigned                        failed:1;  /* and the log knows */
     unsigned                        closed:1;  /* to be freed at depth 0 */
 };

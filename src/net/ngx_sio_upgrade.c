@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_upgrade.h"
+#include "ngx_sio_bare.h"
 #include "ngx_sio_http.h"
 #include "ngx_sio_ws.h"
 
@@ -55,7 +56,6 @@ static void ngx_sio_upgrade_detach(ngx_http_request_t *r);
 static void ngx_sio_upgrade_flush(ngx_http_request_t *r);
 static void ngx_sio_upgrade_free_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
-static void ngx_sio_upgrade_move(ngx_connection_t *c);
 static void ngx_sio_upgrade_cleanup(void *data);
 
 
@@ -626,7 +626,7 @@ ngx_sio_upgrade_detach(ngx_http_request_t *r)
     ngx_http_free_request(r, 0);
 
     ngx_sio_upgrade_free_buffers(c, hc);
-    ngx_sio_upgrade_move(c);
+    ngx_sio_bare_make(c);
 
     up.detached(up.data, c, up.deflate.window, buf, len);
 }
@@ -711,87 +711,6 @@ ngx_sio_upgrade_free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
     }
 
 #endif
-}
-
-
-/*
- * The pool of a connection has room for what nginx keeps for further requests.
- * There are none, and what is left fits into less than half of it.  It stays
- * where it is without memory, if somebody has a cleanup there, and under TLS,
- * where OpenSSL takes many times as much.
- */
-
-static void
-ngx_sio_upgrade_move(ngx_connection_t *c)
-{
-    size_t               size, local_len;
-    u_char              *text;
-    ngx_log_t           *log;
-    ngx_pool_t          *pool;
-    struct sockaddr     *sa, *local;
-    ngx_http_log_ctx_t  *ctx;
-
-    if (c->pool->cleanup) {
-        return;
-    }
-
-#if (NGX_HTTP_SSL)
-
-    if (c->ssl) {
-        return;
-    }
-
-#endif
-
-    /* that of the listening socket is in no pool of a connection */
-
-    local_len = (c->local_sockaddr == c->listening->sockaddr)
-                ? 0 : c->local_socklen;
-
-    size = sizeof(ngx_pool_t) + sizeof(ngx_log_t) + sizeof(ngx_http_log_ctx_t)
-           + ngx_align(c->socklen, NGX_ALIGNMENT)
-           + ngx_align(local_len, NGX_ALIGNMENT) + c->addr_text.len;
-
-    pool = ngx_create_pool(size, c->log);
-    if (pool == NULL) {
-        return;
-    }
-
-    log = ngx_palloc(pool, sizeof(ngx_log_t));
-    ctx = ngx_palloc(pool, sizeof(ngx_http_log_ctx_t));
-    sa = ngx_palloc(pool, c->socklen);
-    local = local_len ? ngx_palloc(pool, local_len) : c->local_sockaddr;
-    text = ngx_pnalloc(pool, c->addr_text.len);
-
-    if (log == NULL || ctx == NULL || sa == NULL || local == NULL
-        || text == NULL)
-    {
-        ngx_destroy_pool(pool);
-        return;
-    }
-
-    *log = *c->log;
-    *ctx = *(ngx_http_log_ctx_t *) c->log->data;
-    ngx_memcpy(sa, c->sockaddr, c->socklen);
-    ngx_memcpy(local, c->local_sockaddr, local_len);
-    ngx_memcpy(text, c->addr_text.data, c->addr_text.len);
-
-    log->data = ctx;
-    pool->log = log;
-
-    ngx_destroy_pool(c->pool);
-
-    c->pool = pool;
-    c->log = log;
-    c->read->log = log;
-    c->write->log = log;
-    c->sockaddr = sa;
-    c->local_sockaddr = local;
-    c->addr_text.data = text;
-
-    /* what only requests refer to */
-    c->buffer = NULL;
-    c->proxy_protocol = NULL;
 }
 
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_sio_ws.h"
+#include "ngx_sio_bare.h"
 
 #include <ngx_http.h>
 
@@ -486,7 +487,7 @@ ngx_sio_ws_abort(ngx_sio_ws_t *ws, ngx_connection_t *c)
 
 #endif
 
-    ngx_http_close_connection(c);
+    ngx_sio_bare_close(c);
 }
 
 
@@ -504,7 +505,7 @@ ngx_sio_ws_linger(ngx_connection_t *c)
         c->ssl->no_wait_shutdown = 1;
 
         if (ngx_ssl_shutdown(c) == NGX_AGAIN) {
-            c->ssl->handler = ngx_http_close_connection;
+            c->ssl->handler = ngx_sio_bare_close;
             return;
         }
     }
@@ -512,7 +513,7 @@ ngx_sio_ws_linger(ngx_connection_t *c)
 #endif
 
     if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
-        ngx_http_close_connection(c);
+        ngx_sio_bare_close(c);
         return;
     }
 
@@ -541,7 +542,7 @@ ngx_sio_ws_linger_handler(ngx_event_t *rev)
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "socketio ws linger");
 
     if (rev->timedout || c->close) {
-        ngx_http_close_connection(c);
+        ngx_sio_bare_close(c);
         return;
     }
 
@@ -551,14 +552,14 @@ ngx_sio_ws_linger_handler(ngx_event_t *rev)
 
         if (n == NGX_AGAIN) {
             if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-                ngx_http_close_connection(c);
+                ngx_sio_bare_close(c);
             }
 
             return;
         }
 
         if (n == NGX_ERROR || n == 0) {
-            ngx_http_close_connection(c);
+            ngx_sio_bare_close(c);
             return;
         }
     }
@@ -579,7 +580,7 @@ ngx_sio_ws_abandon(void)
         if (c[i].fd != (ngx_socket_t) -1 && c[i].read
             && c[i].read->handler == ngx_sio_ws_linger_handler)
         {
-            ngx_http_close_connection(&c[i]);
+            ngx_sio_bare_close(&c[i]);
         }
     }
 }

@@ -9,7 +9,7 @@
 
 
 #define NGX_SIO_NAME_HEAD  sizeof(((ngx_sio_name_sh_t *) 0)->name)
-#define NGX_SIO_NAME_TEXT  sizeof(((ngx_sio_chunk_sh_t *) 0)->u.text)
+#define NGX_SIO_NAME_TEXT  sizeof(((ngx_sio_tail_sh_t *) 0)->text)
 
 
 static uint32_t ngx_sio_name_alloc(ngx_sio_zone_t *z, ngx_sio_names_t *names);
@@ -19,8 +19,10 @@ static uint64_t ngx_sio_name_hashed(ngx_sio_zone_t *z, const void *record);
 static void ngx_sio_name_free(ngx_sio_zone_t *z, ngx_sio_names_t *names,
     uint32_t i);
 static void ngx_sio_name_unlink(ngx_sio_names_t *names, uint32_t i);
-static ngx_int_t ngx_sio_name_ext(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n,
+static ngx_int_t ngx_sio_name_rest(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n,
     const u_char *data, size_t len);
+static uint32_t ngx_sio_name_tail(ngx_sio_zone_t *z);
+static void ngx_sio_name_free_tail(ngx_sio_zone_t *z, uint32_t i);
 
 
 ngx_sio_names_t
@@ -87,7 +89,7 @@ ngx_sio_name_get_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
     n->refs = 0;
     n->hash = hash;
     n->next = 0;
-    n->ext = 0;
+    n->tail = 0;
     n->nsp = nsp;
     n->len = len;
     ngx_memzero(n->workers, sizeof(n->workers));
@@ -95,7 +97,7 @@ ngx_sio_name_get_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,
 
     bucket = ngx_sio_name_bucket(names, hash, nsp);
 
-    if (ngx_sio_name_ext(z, n, data, len) != NGX_OK) {
+    if (ngx_sio_name_rest(z, n, data, len) != NGX_OK) {
         ngx_sio_name_free(z, names, i);
         return 0;
     }
@@ -189,38 +191,116 @@ ngx_sio_name_hash(uint64_t hash, uint16_t nsp)
 }
 
 
-/* Puts what the record has no room for into chunks. */
+/* Puts what the record has no room for into tails. */
 
 static ngx_int_t
-ngx_sio_name_ext(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n, const u_char *data,
+ngx_sio_name_rest(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n, const u_char *data,
     size_t len)
 {
     size_t     at, size;
-    uint32_t   c, *link;
+    uint32_t   t, *link;
 
-    link = &n->ext;
+    link = &n->tail;
 
     for (at = NGX_SIO_NAME_HEAD; at < len; at += size) {
 
-        c = ngx_sio_zone_chunk_locked(z);
+        t = ngx_sio_name_tail(z);
 
-        if (c == 0) {
+        if (t == 0) {
             return NGX_DECLINED;
         }
 
         size = ngx_min(len - at, NGX_SIO_NAME_TEXT);
-        ngx_memcpy(z->chunks[c].u.text, data + at, size);
+        ngx_memcpy(z->tails[t].text, data + at, size);
 
         ngx_sio_step();
 
-        *link = c;
+        *link = t;
 
         ngx_sio_step();
 
-        link = &z->chunks[c].next;
+        link = &z->tails[t].next;
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Returns a tail that is LIVE and the last one of its name, or 0: nothing but
+ * its reachability makes it used.
+ */
+
+static uint32_t
+ngx_sio_name_tail(ngx_sio_zone_t *z)
+{
+    uint32_t            i;
+    ngx_sio_zone_sh_t  *sh;
+    ngx_sio_tail_sh_t  *t;
+
+    if (ngx_sio_refused(STORE)) {
+        return 0;
+    }
+
+    sh = z->sh;
+    i = sh->free_tail;
+
+    if (i) {
+        sh->free_tail = z->tails[i].next;
+
+    } else {
+        if (sh->top_tail == sh->ntails) {
+            return 0;
+        }
+
+        i = ++sh->top_tail;
+    }
+
+    ngx_sio_step();
+
+    t = &z->tails[i];
+
+    ngx_memzero(t->text, sizeof(t->text));
+    t->next = 0;
+
+    ngx_sio_step();
+
+    t->state = NGX_SIO_LIVE;
+
+    ngx_sio_step();
+
+    sh->live_tails++;
+
+    ngx_sio_step();
+
+    return i;
+}
+
+
+static void
+ngx_sio_name_free_tail(ngx_sio_zone_t *z, uint32_t i)
+{
+    ngx_sio_zone_sh_t  *sh;
+    ngx_sio_tail_sh_t  *t;
+
+    sh = z->sh;
+    t = &z->tails[i];
+
+    t->state = NGX_SIO_FREE;
+
+    ngx_sio_step();
+
+    t->next = sh->free_tail;
+
+    ngx_sio_step();
+
+    sh->free_tail = i;
+
+    ngx_sio_step();
+
+    sh->live_tails--;
+
+    ngx_sio_step();
 }
 
 
@@ -312,23 +392,23 @@ ngx_sio_name_unlink(ngx_sio_names_t *names, uint32_t i)
 }
 
 
-/* Frees a record that is NEW, with the chunks that it has by now. */
+/* Frees a record that is NEW, with the tails that it has by now. */
 
 static void
 ngx_sio_name_free(ngx_sio_zone_t *z, ngx_sio_names_t *names, uint32_t i)
 {
-    uint32_t            c;
+    uint32_t            t;
     ngx_sio_name_sh_t  *n;
 
     n = &names->records[i];
 
-    while (n->ext) {
-        c = n->ext;
-        n->ext = z->chunks[c].next;
+    while (n->tail) {
+        t = n->tail;
+        n->tail = z->tails[t].next;
 
         ngx_sio_step();
 
-        ngx_sio_zone_chunk_free_locked(z, c);
+        ngx_sio_name_free_tail(z, t);
     }
 
     n->state = NGX_SIO_FREE;
@@ -350,7 +430,7 @@ ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
     uint16_t nsp, const u_char *data, size_t len)
 {
     size_t    at, size;
-    uint32_t  c;
+    uint32_t  t;
 
     if (n->nsp != nsp || n->len != len) {
         return 0;
@@ -362,21 +442,21 @@ ngx_sio_name_equal(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n,
         return 0;
     }
 
-    c = n->ext;
+    t = n->tail;
 
     for (at = size; at < len; at += size) {
 
-        if (c == 0 || c > z->sh->nchunks) {
+        if (t == 0 || t > z->sh->ntails) {
             return 0;
         }
 
         size = ngx_min(len - at, NGX_SIO_NAME_TEXT);
 
-        if (ngx_memcmp(z->chunks[c].u.text, data + at, size) != 0) {
+        if (ngx_memcmp(z->tails[t].text, data + at, size) != 0) {
             return 0;
         }
 
-        c = z->chunks[c].next;
+        t = z->tails[t].next;
     }
 
     return 1;
@@ -387,25 +467,25 @@ size_t
 ngx_sio_name_text(ngx_sio_zone_t *z, const ngx_sio_name_sh_t *n, u_char *p)
 {
     size_t    at, size, len;
-    uint32_t  c;
+    uint32_t  t;
 
     len = ngx_min(n->len, SIO_ROOM_LEN);
     size = ngx_min(len, NGX_SIO_NAME_HEAD);
 
     ngx_memcpy(p, n->name, size);
 
-    c = n->ext;
+    t = n->tail;
 
     for (at = size; at < len; at += size) {
 
-        if (c == 0 || c > z->sh->nchunks) {
+        if (t == 0 || t > z->sh->ntails) {
             return at;
         }
 
         size = ngx_min(len - at, NGX_SIO_NAME_TEXT);
-        ngx_memcpy(p + at, z->chunks[c].u.text, size);
+        ngx_memcpy(p + at, z->tails[t].text, size);
 
-        c = z->chunks[c].next;
+        t = z->tails[t].next;
     }
 
     return len;

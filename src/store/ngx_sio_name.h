@@ -34,7 +34,7 @@ ngx_sio_names_t ngx_sio_name_users(ngx_sio_zone_t *z);
 /*
  * Finds a name or makes it, without a reference: it must get one under the
  * same lock.  hash is sio_hash(seed, name); the namespace counts for equality.
- * Returns its index, or 0 if there is no free record or chunk, or if the name
+ * Returns its index, or 0 if there is no free record or tail, or if the name
  * is empty or longer than SIO_ROOM_LEN.
  */
 uint32_t ngx_sio_name_get_locked(ngx_sio_zone_t *z, ngx_sio_names_t *names,

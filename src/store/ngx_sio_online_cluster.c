@@ -287,7 +287,7 @@ ngx_sio_online_room(ngx_sio_zone_t *z)
     sh = z->sh;
 
     return sh->nusers - sh->live_users > sh->nusers / 4
-           && sh->nchunks - sh->live_chunks > sh->nchunks / 4;
+           && sh->ntails - sh->live_tails > sh->ntails / 4;
 }
 
 

@@ -13,10 +13,10 @@
 /*
  * Order of the work: what was interrupted in a session is finished or undone,
  * references are counted from the sessions, names without any are freed, the
- * others claim their chunks, chunks without an owner are freed, and then all
- * caches are written.  Nothing here relies on anything that it has not looked
- * at, and each store leaves something that the next repair would make the same
- * of, because this process may be killed as well.
+ * others claim their tails, chunks and tails without an owner are freed, and
+ * then all caches are written.  Nothing here relies on anything that it has not
+ * looked at, and each store leaves something that the next repair would make
+ * the same of, because this process may be killed as well.
  *
  * Owners read their own sessions without a lock meanwhile, so what is right is
  * not written to.
@@ -44,6 +44,7 @@ static ngx_int_t ngx_sio_repair_members(ngx_sio_zone_t *z,
 static ngx_int_t ngx_sio_repair_names(ngx_sio_zone_t *z,
     ngx_sio_names_t *names);
 static ngx_int_t ngx_sio_repair_name(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n);
+static ngx_sio_tail_sh_t *ngx_sio_repair_tail(ngx_sio_zone_t *z, uint32_t i);
 static void ngx_sio_repair_empty(ngx_sio_zone_t *z);
 static void ngx_sio_repair_empty_names(ngx_sio_names_t *names);
 static void ngx_sio_repair_free_session(ngx_sio_session_sh_t *ss);
@@ -109,7 +110,9 @@ ngx_sio_repair_reset(ngx_sio_zone_t *z)
 
     sh = z->sh;
 
-    if (sh->top_session > sh->nsessions || sh->top_chunk > sh->nchunks) {
+    if (sh->top_session > sh->nsessions || sh->top_chunk > sh->nchunks
+        || sh->top_tail > sh->ntails)
+    {
         return NGX_DECLINED;
     }
 
@@ -119,6 +122,14 @@ ngx_sio_repair_reset(ngx_sio_zone_t *z)
         }
 
         z->chunks[i].mark = 0;
+    }
+
+    for (i = 1; i <= sh->top_tail; i++) {
+        if (z->tails[i].state > NGX_SIO_LIVE) {
+            return NGX_DECLINED;
+        }
+
+        z->tails[i].mark = 0;
     }
 
     sh->live_members = 0;
@@ -532,10 +543,10 @@ ngx_sio_repair_names(ngx_sio_zone_t *z, ngx_sio_names_t *names)
 static ngx_int_t
 ngx_sio_repair_name(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n)
 {
-    size_t               at, size;
-    u_char               name[SIO_ROOM_LEN];
-    uint32_t             i;
-    ngx_sio_chunk_sh_t  *c;
+    size_t              at, size;
+    u_char              name[SIO_ROOM_LEN];
+    uint32_t            i;
+    ngx_sio_tail_sh_t  *t;
 
     if (n->len == 0 || n->len > SIO_ROOM_LEN) {
         return NGX_DECLINED;
@@ -544,20 +555,20 @@ ngx_sio_repair_name(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n)
     size = ngx_min(n->len, sizeof(n->name));
     ngx_memcpy(name, n->name, size);
 
-    i = n->ext;
+    i = n->tail;
 
     for (at = size; at < n->len; at += size) {
 
-        c = ngx_sio_repair_claim(z, i);
+        t = ngx_sio_repair_tail(z, i);
 
-        if (c == NULL) {
+        if (t == NULL) {
             return NGX_DECLINED;
         }
 
-        size = ngx_min(n->len - at, sizeof(c->u.text));
-        ngx_memcpy(name + at, c->u.text, size);
+        size = ngx_min(n->len - at, sizeof(t->text));
+        ngx_memcpy(name + at, t->text, size);
 
-        i = c->next;
+        i = t->next;
     }
 
     if (i || n->hash != sio_hash(z->sh->seed, name, n->len)) {
@@ -565,6 +576,29 @@ ngx_sio_repair_name(ngx_sio_zone_t *z, ngx_sio_name_sh_t *n)
     }
 
     return NGX_OK;
+}
+
+
+/* Marks a tail as somebody's.  NULL: it is none, or somebody else's. */
+
+static ngx_sio_tail_sh_t *
+ngx_sio_repair_tail(ngx_sio_zone_t *z, uint32_t i)
+{
+    ngx_sio_tail_sh_t  *t;
+
+    if (i == 0 || i > z->sh->top_tail) {
+        return NULL;
+    }
+
+    t = &z->tails[i];
+
+    if (t->state != NGX_SIO_LIVE || t->mark) {
+        return NULL;
+    }
+
+    t->mark = NGX_SIO_REPAIR_OWNED;
+
+    return t;
 }
 
 
@@ -598,6 +632,7 @@ ngx_sio_repair_empty(ngx_sio_zone_t *z)
 
     sh->top_session = ngx_min(sh->top_session, sh->nsessions);
     sh->top_chunk = ngx_min(sh->top_chunk, sh->nchunks);
+    sh->top_tail = ngx_min(sh->top_tail, sh->ntails);
     sh->live_members = 0;
 
     for (i = 1; i <= sh->top_session; i++) {
@@ -617,6 +652,10 @@ ngx_sio_repair_empty(ngx_sio_zone_t *z)
 
     for (i = 1; i <= sh->top_chunk; i++) {
         z->chunks[i].mark = 0;
+    }
+
+    for (i = 1; i <= sh->top_tail; i++) {
+        z->tails[i].mark = 0;
     }
 
     ngx_sio_step();

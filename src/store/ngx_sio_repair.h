@@ -11,7 +11,7 @@
 #include "ngx_sio_zone.h"
 
 
-#define NGX_SIO_REPAIR_OWNED    1      /* mark: the chunk has its owner */
+#define NGX_SIO_REPAIR_OWNED    1      /* mark: chunk or tail has its owner */
 #define NGX_SIO_REPAIR_UNUSED   2      /* it had, but there was nothing in it */
 
 
@@ -19,7 +19,8 @@
  * Makes the records whole again after a process died inside the zone lock,
  * which the caller holds: records that are not LIVE become FREE, a session
  * without socket id has no rooms, one that is PARKED no transport; memberships
- * are the truth for rooms, sessions for users and chunks; free lists, chains,
+ * are the truth for rooms, sessions for users and chunks, names for tails; free
+ * lists, chains,
  * reference counts and totals are built anew.  Takes about 50 ms for
  * 100,000 sessions with 5 rooms each.
  *

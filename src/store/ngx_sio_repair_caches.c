@@ -22,6 +22,7 @@ static void ngx_sio_repair_cache_sessions(ngx_sio_zone_t *z);
 static void ngx_sio_repair_cache_branches(ngx_sio_zone_t *z);
 static void ngx_sio_repair_cache_names(ngx_sio_names_t *names);
 static void ngx_sio_repair_cache_chunks(ngx_sio_zone_t *z);
+static void ngx_sio_repair_cache_tails(ngx_sio_zone_t *z);
 
 
 void
@@ -39,6 +40,7 @@ ngx_sio_repair_caches(ngx_sio_zone_t *z)
     ngx_sio_repair_cache_names(&names);
 
     ngx_sio_repair_cache_chunks(z);
+    ngx_sio_repair_cache_tails(z);
     ngx_sio_repair_cache_farewells(z);
     ngx_sio_repair_limits(z);
 }
@@ -192,6 +194,39 @@ ngx_sio_repair_cache_chunks(ngx_sio_zone_t *z)
 
         c->next = sh->free_chunk;
         sh->free_chunk = i;
+    }
+
+    ngx_sio_step();
+}
+
+
+static void
+ngx_sio_repair_cache_tails(ngx_sio_zone_t *z)
+{
+    uint32_t            i;
+    ngx_sio_zone_sh_t  *sh;
+    ngx_sio_tail_sh_t  *t;
+
+    sh = z->sh;
+
+    sh->free_tail = 0;
+    sh->live_tails = 0;
+
+    for (i = sh->top_tail; i; i--) {
+
+        t = &z->tails[i];
+
+        if (t->mark == NGX_SIO_REPAIR_OWNED) {
+            sh->live_tails++;
+            continue;
+        }
+
+        t->state = NGX_SIO_FREE;
+
+        ngx_sio_step();
+
+        t->next = sh->free_tail;
+        sh->free_tail = i;
     }
 
     ngx_sio_step();

@@ -35,6 +35,7 @@ typedef struct {
     ngx_sio_repair_met_t      rooms;
     ngx_sio_repair_met_t      users;
     ngx_sio_repair_met_t      chunks;
+    ngx_sio_repair_met_t      tails;
     uint64_t                  members;    /* that have not ended */
     uint32_t                  polling;
     uint32_t                  parked;
@@ -76,6 +77,9 @@ static void ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck,
 static void ngx_sio_repair_check_chain(ngx_sio_repair_check_t *ck,
     ngx_sio_names_t *names, ngx_sio_repair_met_t *met);
 static void ngx_sio_repair_check_chunks(ngx_sio_repair_check_t *ck);
+static ngx_uint_t ngx_sio_repair_check_tail(ngx_sio_repair_check_t *ck,
+    uint32_t i);
+static void ngx_sio_repair_check_tails(ngx_sio_repair_check_t *ck);
 
 
 ngx_uint_t
@@ -100,6 +104,7 @@ ngx_sio_repair_check(ngx_sio_zone_t *z, char *text, size_t size)
     ngx_sio_repair_check_done(&ck.rooms);
     ngx_sio_repair_check_done(&ck.users);
     ngx_sio_repair_check_done(&ck.chunks);
+    ngx_sio_repair_check_done(&ck.tails);
     free(ck.sockets);
 
     return n;
@@ -117,7 +122,8 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
     if (sh->top_session > sh->nsessions
         || sh->top_room > sh->nrooms
         || sh->top_user > sh->nusers
-        || sh->top_chunk > sh->nchunks)
+        || sh->top_chunk > sh->nchunks
+        || sh->top_tail > sh->ntails)
     {
         ngx_sio_repair_check_error(ck, "top is behind the end", 0);
         return ck->errors;
@@ -126,7 +132,8 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
     if (ngx_sio_repair_check_init(&ck->sessions, sh->top_session) != NGX_OK
         || ngx_sio_repair_check_init(&ck->rooms, sh->top_room) != NGX_OK
         || ngx_sio_repair_check_init(&ck->users, sh->top_user) != NGX_OK
-        || ngx_sio_repair_check_init(&ck->chunks, sh->top_chunk) != NGX_OK)
+        || ngx_sio_repair_check_init(&ck->chunks, sh->top_chunk) != NGX_OK
+        || ngx_sio_repair_check_init(&ck->tails, sh->top_tail) != NGX_OK)
     {
         ngx_sio_repair_check_error(ck, "no memory for the check", 0);
         return ck->errors;
@@ -149,6 +156,7 @@ ngx_sio_repair_check_all(ngx_sio_repair_check_t *ck)
     ngx_sio_repair_check_names(ck, &rooms, &ck->rooms);
     ngx_sio_repair_check_names(ck, &users, &ck->users);
     ngx_sio_repair_check_chunks(ck);
+    ngx_sio_repair_check_tails(ck);
 
     ck->errors += ngx_sio_repair_check_limits(ck->z,
                                               ck->errors ? NULL : ck->text,
@@ -671,8 +679,8 @@ ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck, ngx_sio_name_sh_t *n,
 {
     size_t    at;
     u_char    name[sizeof(n->name) + SIO_ROOM_LEN
-                   + sizeof(((ngx_sio_chunk_sh_t *) 0)->u.text)];
-    uint32_t  c;
+                   + sizeof(((ngx_sio_tail_sh_t *) 0)->text)];
+    uint32_t  t;
 
     if (n->len == 0 || n->len > SIO_ROOM_LEN) {
         ngx_sio_repair_check_error(ck, "name has a bad length", i);
@@ -682,16 +690,16 @@ ngx_sio_repair_check_name(ngx_sio_repair_check_t *ck, ngx_sio_name_sh_t *n,
     ngx_memcpy(name, n->name, sizeof(n->name));
     at = sizeof(n->name);
 
-    for (c = n->ext; c; c = ck->z->chunks[c].next) {
+    for (t = n->tail; t; t = ck->z->tails[t].next) {
 
-        if (at >= n->len || !ngx_sio_repair_check_chunk(ck, c)) {
-            ngx_sio_repair_check_error(ck, "name has a bad chunk", i);
+        if (at >= n->len || !ngx_sio_repair_check_tail(ck, t)) {
+            ngx_sio_repair_check_error(ck, "name has a bad tail", i);
             return;
         }
 
-        ngx_memcpy(name + at, ck->z->chunks[c].u.text,
-                   sizeof(ck->z->chunks[c].u.text));
-        at += sizeof(ck->z->chunks[c].u.text);
+        ngx_memcpy(name + at, ck->z->tails[t].text,
+                   sizeof(ck->z->tails[t].text));
+        at += sizeof(ck->z->tails[t].text);
     }
 
     if (at < n->len
@@ -774,5 +782,65 @@ ngx_sio_repair_check_chunks(ngx_sio_repair_check_t *ck)
 
     if (z->sh->live_chunks != live) {
         ngx_sio_repair_check_error(ck, "number of chunks is wrong", live);
+    }
+}
+
+
+/* False if it cannot be, or was met before: the chain cannot go on. */
+
+static ngx_uint_t
+ngx_sio_repair_check_tail(ngx_sio_repair_check_t *ck, uint32_t i)
+{
+    if (i > ck->z->sh->top_tail) {
+        ngx_sio_repair_check_error(ck, "tail is none", i);
+        return 0;
+    }
+
+    if (ck->tails.chained[i]++) {
+        ngx_sio_repair_check_error(ck, "tail has two owners", i);
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_sio_repair_check_tails(ngx_sio_repair_check_t *ck)
+{
+    uint32_t               i, n, live;
+    ngx_sio_zone_t        *z;
+    ngx_sio_repair_met_t  *met;
+
+    z = ck->z;
+    met = &ck->tails;
+    live = 0;
+
+    for (i = z->sh->free_tail; i; i = z->tails[i].next) {
+
+        if (i > z->sh->top_tail || met->listed[i]++) {
+            ngx_sio_repair_check_error(ck, "bad list of free tails", i);
+            break;
+        }
+    }
+
+    for (i = 1; i <= z->sh->top_tail; i++) {
+
+        n = (z->tails[i].state == NGX_SIO_LIVE);
+        live += n;
+
+        if (z->tails[i].state != NGX_SIO_LIVE
+            && z->tails[i].state != NGX_SIO_FREE)
+        {
+            ngx_sio_repair_check_error(ck, "tail in between", i);
+        }
+
+        if (met->chained[i] != n || met->listed[i] == n) {
+            ngx_sio_repair_check_error(ck, "tail is in a wrong list", i);
+        }
+    }
+
+    if (z->sh->live_tails != live) {
+        ngx_sio_repair_check_error(ck, "number of tails is wrong", live);
     }
 }

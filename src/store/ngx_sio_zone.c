@@ -22,9 +22,10 @@
 
 #define NGX_SIO_SHARE                                                         \
     (sizeof(ngx_sio_session_sh_t) + 5 * sizeof(ngx_sio_name_sh_t)             \
-     + 2 * sizeof(ngx_sio_online_sh_t) + sizeof(ngx_sio_chunk_sh_t)           \
-     + sizeof(ngx_sio_limit_sh_t) + sizeof(ngx_sio_rate_sh_t)                 \
-     + 2 * sizeof(ngx_sio_key_sh_t) + 9 * sizeof(uint32_t))
+     + 4 * sizeof(ngx_sio_tail_sh_t) + 2 * sizeof(ngx_sio_online_sh_t)        \
+     + sizeof(ngx_sio_chunk_sh_t) + sizeof(ngx_sio_limit_sh_t)                \
+     + sizeof(ngx_sio_rate_sh_t) + 2 * sizeof(ngx_sio_key_sh_t)               \
+     + 9 * sizeof(uint32_t))
 
 
 static void ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n);
@@ -173,7 +174,8 @@ ngx_sio_zone_attach(ngx_sio_zone_t *z, void *mem, size_t size,
 
 /*
  * A user with 5 rooms shares two of them with others, and has 3 to himself.  As
- * many users again may be on other nodes, or have just gone.
+ * many users again may be on other nodes, or have just gone.  The names of him
+ * and his rooms may all be a little too long for their records.
  */
 
 static void
@@ -182,6 +184,7 @@ ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n)
     sh->nsessions = n;
     sh->nusers = 2 * n;
     sh->nrooms = 3 * n;
+    sh->ntails = 4 * n;
     sh->nchunks = n;
     sh->nkeys = 2 * n;
 }
@@ -211,6 +214,8 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
                                    sizeof(ngx_sio_online_sh_t));
     z->rooms = ngx_sio_zone_array(mem, &off, (size_t) sh->nrooms + 1,
                                   sizeof(ngx_sio_name_sh_t));
+    z->tails = ngx_sio_zone_array(mem, &off, (size_t) sh->ntails + 1,
+                                  sizeof(ngx_sio_tail_sh_t));
     z->chunks = ngx_sio_zone_array(mem, &off, (size_t) sh->nchunks + 1,
                                    sizeof(ngx_sio_chunk_sh_t));
     z->limits = ngx_sio_zone_array(mem, &off, (size_t) sh->nsessions + 1,

@@ -14,8 +14,8 @@
  *
  * Everything that several processes write is in one of three regimes:
  *
- *   zone lock   records (session, room, user, chunk), their tables and free
- *               lists, worker slots coming and going
+ *   zone lock   records (session, room, user, tail, chunk), their tables and
+ *               free lists, worker slots coming and going
  *   log lock    the tail and head of the log, the feed position, the lease
  *   atomics     cursors, doorbells, the owner word of a session
  *
@@ -44,7 +44,7 @@
 
 
 #define NGX_SIO_ZONE_MAGIC     0x314f4953      /* "SIO1" */
-#define NGX_SIO_ZONE_LAYOUT    7               /* change with any struct here */
+#define NGX_SIO_ZONE_LAYOUT    8               /* change with any struct here */
 
 #define NGX_SIO_WORKERS        128             /* slots; two generations */
 #define NGX_SIO_NODE_LEN       64
@@ -71,7 +71,7 @@
 #define NGX_SIO_LIVE           2
 
 
-/* A room or user: a counted name.  88 bytes. */
+/* A room or user: a counted name.  64 bytes. */
 
 typedef struct {
     uint8_t                   state;           /* zone lock, written last */
@@ -83,13 +83,27 @@ typedef struct {
                                                /* atomics: which workers have
                                                   members; cleared by reaping */
     uint32_t                  next;            /* zone lock: chain, free list */
-    uint32_t                  ext;             /* zone lock: chunk with the rest
-                                                  of a name over 48 bytes */
-    u_char                    name[48];
+    uint32_t                  tail;            /* zone lock: the first tail of a
+                                                  name over 24 bytes */
+    u_char                    name[24];
 } ngx_sio_name_sh_t;
 
-_Static_assert(sizeof(ngx_sio_name_sh_t) == 88, "size of a name");
+_Static_assert(sizeof(ngx_sio_name_sh_t) == 64, "size of a name");
 _Static_assert(NGX_SIO_NAMESPACES <= 256, "a namespace fits into a byte");
+
+
+/* A piece of the rest of a name; 32 bytes. */
+
+typedef struct {
+    uint32_t                  next;            /* zone lock: next tail of the
+                                                  same name, or of the free
+                                                  list */
+    uint8_t                   state;           /* zone lock, written last */
+    uint8_t                   mark;            /* zone lock: repair's only */
+    u_char                    text[26];
+} ngx_sio_tail_sh_t;
+
+_Static_assert(sizeof(ngx_sio_tail_sh_t) == 32, "size of a tail");
 
 
 /*
@@ -164,21 +178,20 @@ typedef struct {
 
 
 /*
- * Memberships beyond the session's own, the rest of a long name, or a farewell.
+ * Memberships beyond the session's own, or a farewell.
  */
 
 typedef struct {
     uint32_t                  state;           /* zone lock, written last */
     uint32_t                  next;            /* zone lock: next chunk of the
-                                                  same session or name, or of
-                                                  the free list, or farewell */
+                                                  same session, or of the free
+                                                  list, or farewell */
     uint32_t                  mark;            /* zone lock: repair's only */
     uint32_t                  prev;            /* zone lock: the farewell before
                                                   this one; a cache */
     union {
         ngx_sio_farewell_sh_t farewell;
         ngx_sio_member_sh_t   member[NGX_SIO_CHUNK];
-        u_char                text[NGX_SIO_CHUNK * 16];
     } u;
 } ngx_sio_chunk_sh_t;
 
@@ -561,20 +574,24 @@ typedef struct {
     uint32_t                  nrooms;          /*   without index 0 */
     uint32_t                  nusers;
     uint32_t                  nchunks;
+    uint32_t                  ntails;
 
     uint32_t                  top_session;     /* zone lock: last record that */
     uint32_t                  top_room;        /*   was ever in use; those */
     uint32_t                  top_user;        /*   behind were never touched */
     uint32_t                  top_chunk;
+    uint32_t                  top_tail;
     uint32_t                  top_worker;      /* zone lock; readers acquire */
     uint32_t                  free_session;    /* zone lock: free lists */
     uint32_t                  free_room;
     uint32_t                  free_user;
     uint32_t                  free_chunk;
+    uint32_t                  free_tail;
     uint32_t                  live_sessions;   /* zone lock: counts, caches */
     uint32_t                  live_rooms;
     uint32_t                  live_users;
     uint32_t                  live_chunks;
+    uint32_t                  live_tails;
     uint32_t                  live_polling;    /*   sessions that poll */
     uint32_t                  live_parked;
     uint32_t                  live_branches;
@@ -651,6 +668,7 @@ typedef struct {
     ngx_sio_name_sh_t        *rooms;
     ngx_sio_name_sh_t        *users;
     ngx_sio_online_sh_t      *online;          /* of the user with this index */
+    ngx_sio_tail_sh_t        *tails;
     ngx_sio_chunk_sh_t       *chunks;
     ngx_sio_limit_sh_t       *limits;          /* of the session with this
                                                   index */

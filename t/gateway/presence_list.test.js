@@ -147,7 +147,7 @@ test('a full zone: those who are in are right, and it empties', async (t) => {
     clients.forEach((it) => it.close());
     await witness.view.shows(['witness']);
     assert.deepEqual((await status()).zone.users, before.zone.users);
-    assert.deepEqual((await status()).zone.chunks, before.zone.chunks);
+    assert.deepEqual((await status()).zone.tails, before.zone.tails);
   }
   assert.deepEqual(witness.view.faults, []);
   assert.equal(witness.view.doubled, 0);

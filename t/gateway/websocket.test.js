@@ -4,7 +4,6 @@
 // far as it is not in the table (table.test.js).
 
 const crypto = require('node:crypto');
-const net = require('node:net');
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 
@@ -13,6 +12,7 @@ const { freePort } = require('./lib/processes');
 const { gateway } = require('./lib/gateway');
 const { frame, text, OPCODE } = require('./lib/ws');
 const { until } = require('./lib/expect');
+const { teller } = require('./lib/proxy');
 
 const LIMIT = 1000000;
 
@@ -380,21 +380,6 @@ test('TLS', async (t) => {
     }
   });
 });
-
-/** Passes connections on behind a line that tells of another address. */
-async function teller(t, to) {
-  const server = net.createServer((client) => {
-    const nginx = net.connect(to, '127.0.0.1');
-    nginx.write('PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n');
-    client.pipe(nginx).pipe(client);
-    nginx.on('error', () => client.destroy());
-    client.on('error', () => {});
-    client.on('close', () => nginx.destroy());
-  });
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  t.after(() => server.close());
-  return server.address().port;
-}
 
 // What nginx knows of a connection outlives the request that it began with.
 test('whichever way the addresses of a connection are known', async (t) => {

@@ -8,7 +8,7 @@ const assert = require('node:assert/strict');
 
 const { gateway } = require('./lib/gateway');
 const { Stream, assertNumbers, numbers } = require('./lib/stream');
-const { alive } = require('./lib/processes');
+const { alive, SocketOwners } = require('./lib/processes');
 const { until, SLOW } = require('./lib/expect');
 
 const THREE = { workers: 3, listen: 'reuseport' };
@@ -94,6 +94,37 @@ test('kill -9 of the workers that read the feed, under a stream', async (t) => {
     });
   }
 
+  assert.deepEqual(gaps(gw), []);
+});
+
+// Who stands by is not woken by each message: they wait in its socket, for a
+// tenth of a second at most, and are not lost if the reader dies then.
+test('kill -9 of the reader, as messages wait for its heir', async (t) => {
+  const gw = await gateway(t, THREE);
+  const [reader, standby] = await gw.feedPair();
+  const clients = await spread(gw);
+  const others = clients.filter((client) => client.worker !== reader);
+  const stream = new Stream(gw, 'r');
+  const unread = () => (
+    new SocketOwners([standby]).unread(gw.redis.port));
+
+  await until(() => {
+    // at most half of what has to be there comes with one look
+    for (let i = 0; i < 5; i++) {
+      stream.publish();
+    }
+    return unread() > 1000;
+  }, 'messages wait in the socket');
+
+  await until(() => unread() === 0, 'it reads them');
+
+  await until(() => {
+    stream.publish();
+    return unread() > 0;
+  }, 'a message waits');
+  gw.nginx.killWorker(reader);
+
+  await assertWhole(gw, stream, others);
   assert.deepEqual(gaps(gw), []);
 });
 

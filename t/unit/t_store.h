@@ -468,6 +468,7 @@ t_store_is_empty(ngx_sio_zone_t *z)
     assert_int_equal(z->sh->live_rooms, 0);
     assert_int_equal(z->sh->live_users, 0);
     assert_int_equal(z->sh->live_chunks, 0);
+    assert_int_equal(z->sh->live_tails, 0);
 
     t_store_check(z, "empty", 0);
 }

@@ -211,31 +211,66 @@ t_damage_name_no_len(ngx_sio_zone_t *z)
 static void
 t_damage_name_text(ngx_sio_zone_t *z)
 {
-    z->chunks[t_damage_long_name(z)->ext].u.text[100] ^= 1;
+    z->tails[t_damage_long_name(z)->tail].text[20] ^= 1;
 }
 
 
 static void
 t_damage_name_short_chain(ngx_sio_zone_t *z)
 {
-    z->chunks[t_damage_long_name(z)->ext].next = 0;
+    z->tails[t_damage_long_name(z)->tail].next = 0;
 }
 
 
 static void
 t_damage_name_long_chain(ngx_sio_zone_t *z)
 {
-    z->rooms[2].ext = t_damage_long_name(z)->ext;
+    z->rooms[2].tail = t_damage_long_name(z)->tail;
 }
 
 
 static void
 t_damage_name_cycle(ngx_sio_zone_t *z)
 {
-    uint32_t  c;
+    uint32_t  t;
 
-    c = t_damage_long_name(z)->ext;
-    z->chunks[c].next = c;
+    t = t_damage_long_name(z)->tail;
+    z->tails[t].next = t;
+}
+
+
+static void
+t_damage_tail_index(ngx_sio_zone_t *z)
+{
+    t_damage_long_name(z)->tail = 0x7fffffff;
+}
+
+
+static void
+t_damage_tail_untouched(ngx_sio_zone_t *z)
+{
+    t_damage_long_name(z)->tail = z->sh->top_tail + 1;
+}
+
+
+static void
+t_damage_tail_free(ngx_sio_zone_t *z)
+{
+    z->tails[t_damage_long_name(z)->tail].state = NGX_SIO_FREE;
+}
+
+
+static void
+t_damage_tail_state(ngx_sio_zone_t *z)
+{
+    z->tails[t_damage_long_name(z)->tail].state = 77;
+}
+
+
+static void
+t_damage_tail_two_owners(ngx_sio_zone_t *z)
+{
+    z->users[1].tail = z->users[2].tail;
 }
 
 
@@ -264,6 +299,13 @@ static void
 t_damage_top_chunk(ngx_sio_zone_t *z)
 {
     z->sh->top_chunk = 0xffffffff;
+}
+
+
+static void
+t_damage_top_tail(ngx_sio_zone_t *z)
+{
+    z->sh->top_tail = z->sh->ntails + 1;
 }
 
 
@@ -298,10 +340,16 @@ t_damage_found(void **state)
         t_damage_name_short_chain,
         t_damage_name_long_chain,
         t_damage_name_cycle,
+        t_damage_tail_index,
+        t_damage_tail_untouched,
+        t_damage_tail_free,
+        t_damage_tail_state,
+        t_damage_tail_two_owners,
         t_damage_top_session,
         t_damage_top_room,
         t_damage_top_user,
-        t_damage_top_chunk
+        t_damage_top_chunk,
+        t_damage_top_tail
     };
 
     for (n = 0; n < sizeof(damage) / sizeof(damage[0]); n++) {
@@ -401,14 +449,24 @@ t_damage_caches(ngx_sio_zone_t *z)
         }
     }
 
+    for (i = 1; i <= sh->top_tail; i++) {
+        z->tails[i].mark = t_store_random(&seed);
+
+        if (z->tails[i].state == NGX_SIO_FREE) {
+            z->tails[i].next = t_store_random(&seed);
+        }
+    }
+
     sh->free_session = 3;
     sh->free_room = 0xffffffff;
     sh->free_user = 3;
     sh->free_chunk = 3;
+    sh->free_tail = 3;
     sh->live_sessions = 0xffffffff;
     sh->live_rooms = 0;
     sh->live_users = 1;
     sh->live_chunks = 2;
+    sh->live_tails = 2;
     sh->live_members = 3;
     sh->live_polling = 4;
     sh->live_parked = 5;
@@ -565,10 +623,12 @@ t_damage_checked(void **state)
     cache[n++] = &z.sh->free_room;
     cache[n++] = &z.sh->free_user;
     cache[n++] = &z.sh->free_chunk;
+    cache[n++] = &z.sh->free_tail;
     cache[n++] = &z.sh->live_sessions;
     cache[n++] = &z.sh->live_rooms;
     cache[n++] = &z.sh->live_users;
     cache[n++] = &z.sh->live_chunks;
+    cache[n++] = &z.sh->live_tails;
     cache[n++] = (uint32_t *) &z.sh->live_members;
     cache[n++] = &z.sh->live_polling;
     cache[n++] = &z.sh->live_parked;
@@ -584,7 +644,10 @@ t_damage_checked(void **state)
     cache[n++] = (uint32_t *) &z.rooms[3].hash;
     cache[n++] = (uint32_t *) z.rooms[3].name;
     cache[n++] = &z.users[1].refs;
-    cache[n++] = &z.users[1].ext;
+    cache[n++] = &z.users[1].tail;
+    cache[n++] = &z.tails[z.users[1].tail].next;
+    cache[n++] = (uint32_t *) &z.tails[z.users[1].tail].state;
+    cache[n++] = (uint32_t *) z.tails[z.users[1].tail].text;
     cache[n++] = &z.chunks[z.sessions[3].chunk].state;
     cache[n++] = &z.chunks[z.sessions[3].chunk].next;
 

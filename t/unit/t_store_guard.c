@@ -76,14 +76,14 @@ t_guard_full(void **state)
         name.data = (u_char *) user;
         name.len = sprintf(user, "%060u", (unsigned) n);
 
-        /* from some time on there are no chunks for the long names */
+        /* from some time on there are no tails for the long names */
 
         rc = t_store_connect(&z, n, n, &name, &room, 1, 1);
         assert_true(rc == NGX_OK || rc == NGX_DECLINED);
     }
 
     assert_int_equal(z.sh->top_session, z.sh->nsessions);
-    assert_int_equal(z.sh->top_chunk, z.sh->nchunks);
+    assert_int_equal(z.sh->top_tail, z.sh->ntails);
     ngx_memset(z.log, 0xff, z.log_size);
 
     assert_int_equal(ngx_sio_guard_check(&z, text, sizeof(text)), 0);

@@ -211,8 +211,8 @@ t_kill_fill(t_kill_t *t, const char *what, ngx_uint_t step)
     }
 
     if (sh->live_sessions || sh->live_rooms || sh->live_users
-        || sh->live_chunks || sh->live_members || sh->live_polling
-        || sh->live_parked || sh->live_branches)
+        || sh->live_chunks || sh->live_tails || sh->live_members
+        || sh->live_polling || sh->live_parked || sh->live_branches)
     {
         fail_msg("%s, step %u: not all came back", what, (unsigned) step);
     }

@@ -416,7 +416,7 @@ t_session_full(void **state)
     }
 
     assert_true(refused > n / 4);
-    assert_true(z.sh->live_chunks > z.sh->nchunks - 5);
+    assert_true(z.sh->live_tails > z.sh->ntails - 20);
     t_store_check(&z, "full", 1);
 
     for (i = 1; i <= n; i++) {
@@ -425,6 +425,7 @@ t_session_full(void **state)
 
     assert_int_equal(z.sh->live_rooms, 0);
     assert_int_equal(z.sh->live_chunks, 0);
+    assert_int_equal(z.sh->live_tails, 0);
 
     for (i = 1; i <= n; i++) {
         t_store_room(&z, &room, names[0], 3 * i + 1);
@@ -470,6 +471,7 @@ t_session_refused(void **state)
     assert_int_equal(z.sh->live_rooms, 0);
     assert_int_equal(z.sh->live_users, 0);
     assert_int_equal(z.sh->live_chunks, 0);
+    assert_int_equal(z.sh->live_tails, 0);
     assert_int_equal(t_store_by_sid(&z, 1), 0);
     t_store_check(&z, "refused", 0);
 
@@ -620,6 +622,7 @@ t_session_growth(void **state)
     }
 
     assert_int_equal(z.sh->live_chunks, 0);
+    assert_int_equal(z.sh->live_tails, 0);
     assert_int_equal(z.sh->live_rooms, 0);
 
     /* all at once, and closed with all of them */

@@ -19,10 +19,10 @@ const UPLINK = 'uplink';
 const STATUS = 'GET /status HTTP/1.1\r\nHost: localhost\r\n'
   + 'Connection: close\r\n\r\n';
 
-// What nginx itself says when it gets no memory, and what the module does where
-// it was built to check itself.
-const MEMORY = new RegExp('\\[emerg\\].* (malloc|posix_memalign)\\(.*failed '
-  + '\\(12: |no memory for the check');
+// What nginx itself says when it gets no memory, or the system's library when it
+// begins a worker, and what the module does where it was built to check itself.
+const MEMORY = new RegExp('\\[emerg\\].* (malloc|posix_memalign|initgroups)\\(.*'
+  + 'failed \\(12: |no memory for the check');
 
 /** Waits for something that concerns a client; fails if it is closed. */
 async function met(client, condition, what) {

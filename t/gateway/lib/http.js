@@ -7,11 +7,13 @@ const tls = require('node:tls');
 
 const { within } = require('./expect');
 
-/** A connected socket: { port, tls }. */
+/** A connected socket: { port, tls }, where tls may be options of its own. */
 function dial({ port, tls: secure }) {
   return new Promise((resolve, reject) => {
     const socket = secure
-      ? tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      ? tls.connect({
+        port, host: '127.0.0.1', rejectUnauthorized: false, ...secure,
+      })
       : net.connect({ port, host: '127.0.0.1' });
     socket.setNoDelay(true);
     socket.once(secure ? 'secureConnect' : 'connect', () => {

@@ -155,11 +155,15 @@ function alive(pid) {
   return stat !== '' && !/\) [ZX] /.test(stat);
 }
 
-/** Which of some processes holds which TCP connection, at this moment. */
+/**
+ * Which of some processes holds which TCP connection, and what has arrived
+ * there, at this moment.
+ */
 class SocketOwners {
   constructor(pids) {
     this.pids = new Map();
     this.inodes = new Map();
+    this.arrived = new Map();
 
     for (const pid of pids) {
       for (const fd of descriptors(pid)) {
@@ -171,10 +175,14 @@ class SocketOwners {
     }
 
     for (const line of read('/proc/net/tcp').split('\n').slice(1)) {
-      const [, local, remote, , , , , , , inode] = line.trim().split(/\s+/);
+      const [, local, remote, , queues, , , , , inode]
+        = line.trim().split(/\s+/);
       if (inode) {
         const port = (address) => parseInt(address.split(':')[1], 16);
         this.inodes.set(`${port(local)} ${port(remote)}`, inode);
+        this.arrived.set(inode, {
+          from: port(remote), bytes: parseInt(queues.split(':')[1], 16),
+        });
       }
     }
   }
@@ -182,6 +190,13 @@ class SocketOwners {
   /** The pid, or undefined if none of the processes has it. */
   find(localPort, remotePort) {
     return this.pids.get(this.inodes.get(`${localPort} ${remotePort}`));
+  }
+
+  /** Bytes from a server that the processes have not read. */
+  unread(remotePort) {
+    return [...this.pids.keys()].map((inode) => this.arrived.get(inode))
+      .filter((it) => it?.from === remotePort)
+      .reduce((sum, it) => sum + it.bytes, 0);
   }
 }
 

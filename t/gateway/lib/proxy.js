@@ -120,4 +120,22 @@ class Proxy {
   }
 }
 
-module.exports = { Proxy };
+/**
+ * Passes connections on behind a line that tells of another address; gives
+ * the port.
+ */
+async function teller(t, to) {
+  const server = net.createServer((client) => {
+    const nginx = net.connect(to, '127.0.0.1');
+    nginx.write('PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n');
+    client.pipe(nginx).pipe(client);
+    nginx.on('error', () => client.destroy());
+    client.on('error', () => {});
+    client.on('close', () => nginx.destroy());
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  t.after(() => server.close());
+  return server.address().port;
+}
+
+module.exports = { Proxy, teller };
