@@ -270,6 +270,12 @@ test('subscriptions that Redis ends', async (t) => {
     for (const { id } of await gw.redis.subscribers()) {
       await advance(clients, 100);
       await gw.redis.commands.sendCommand(['CLIENT', 'KILL', 'ID', id]);
+
+      // it has been noticed: until then the roles are those of before
+      await until(async () => {
+        const left = await gw.redis.subscribers();
+        return left.length > 1 && left.every((it) => it.id !== id);
+      }, 'another one has subscribed');
       await gw.feedPair();
     }
     await advance(clients, 100);
