@@ -21,9 +21,11 @@
  *                    there is no other call in between: mean without the
  *                    longest 1 %, in which there are interrupts
  *   p10_ns, p50_ns, p90_ns     the same: percentiles
- *   user_ns          all user time, divided by sends; of what lies between two
- *                    calls no more than 1 ms counts
+ *   user_ns          all user time, divided by sends; what lies between two
+ *                    calls and is longer than 1 ms does not count
  *   clock_ns         what reading the counter takes, which is in the above
+ *
+ * SKIP=N in the environment: all this from the N-th send on.
  */
 
 #define _GNU_SOURCE
@@ -57,7 +59,7 @@ static uint64_t first_count, first_ns;
 
 static uint64_t last;               /* end of the last call; 0: none yet */
 static int was_send;
-static uint64_t sends, between, user, longest;
+static uint64_t sends, between, user, longest, skip;
 static uint32_t buckets[BUCKETS];
 
 
@@ -141,6 +143,12 @@ end(uint64_t begun, int is_send)
     }
 
     sends += (uint64_t) is_send;
+
+    if (skip && sends == skip) {
+        forget();
+        skip = 0;
+    }
+
     was_send = is_send;
     last = counter();
 }
@@ -225,6 +233,10 @@ begin(void)
     ns_per_count = (double) (t0 - first_ns)
                    / (double) (counter() - first_count);
     longest = (uint64_t) (MAX_NS / ns_per_count);
+
+    if (getenv("SKIP")) {
+        skip = strtoull(getenv("SKIP"), NULL, 10);
+    }
 
     pthread_atfork(NULL, NULL, forget);
 }

@@ -231,7 +231,7 @@ function main([what, ...args]) {
   }
 }
 
-module.exports = { results, markdown, about, fixed };
+module.exports = { results, markdown, about, fixed, median };
 
 if (require.main === module) {
   main(process.argv.slice(2));
