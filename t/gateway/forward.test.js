@@ -217,8 +217,14 @@ eachWorkers([1, 3], 'Redis is away', async (t, workers) => {
 
   for (const [kind, transports] of Object.entries(TRANSPORTS)) {
     await t.test(`and ${kind} is told at once`, async () => {
+      const connects = async () => (await gw.status()).forward.connects;
+      const before = await connects();
       const client = await gw.connect({ user: kind, transports });
       const admin = await client.of('/admin').ready();
+
+      // who cannot be told to the backend does not stay
+      await until(async () => await connects() === before + 2,
+                  'both sockets are told');
       await gw.redis.stop('SIGKILL');
 
       for (const one of [client, admin]) {

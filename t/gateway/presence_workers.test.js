@@ -91,6 +91,7 @@ eachWorkers([1, 3], 'killed workers: nobody goes', async (t, workers) => {
   await whole(clients);
 
   for (let i = 0; i < 3; i++) {
+    await until(() => gw.nginx.workers().length === workers, 'all workers');
     const killed = gw.nginx.workers()[i % workers];
     gw.nginx.killWorker(killed);
     await until(() => gw.nginx.workers().length === workers
