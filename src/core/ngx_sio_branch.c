@@ -7,6 +7,7 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_arrive.h"
 #include "ngx_sio_connect.h"
+#include "ngx_sio_outlet.h"
 #include "ngx_sio_turn.h"
 
 
@@ -262,7 +263,7 @@ ngx_sio_branch_end(ngx_sio_client_t *sc)
     ngx_sio_branch_unlink(sc);
     ngx_sio_arrive_cancel(sc);
 
-    sc->state = NGX_SIO_CLIENT_CLOSED;
+    ngx_sio_client_become(sc, NGX_SIO_CLIENT_CLOSED);
     sc->reason = NGX_SIO_CLOSE_SERVER;
 
     ngx_queue_insert_tail(&gw->closed, &sc->link);
@@ -305,6 +306,7 @@ ngx_sio_branch_forget(ngx_sio_client_t *carrier)
 
         ngx_sio_arrive_cancel(sc);
         ngx_sio_turn_drop(sc);
+        ngx_sio_outlet_take(sc);
 
         ngx_free(sc);
     }

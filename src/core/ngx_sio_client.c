@@ -9,6 +9,7 @@
 #include "ngx_sio_branch.h"
 #include "ngx_sio_connect.h"
 #include "ngx_sio_greet.h"
+#include "ngx_sio_outlet.h"
 #include "ngx_sio_part.h"
 #include "ngx_sio_partial.h"
 #include "ngx_sio_refresh.h"
@@ -73,6 +74,15 @@ ngx_sio_client_create(ngx_sio_gateway_t *gw, ngx_sio_loc_conf_t *slcf,
 
 
 void
+ngx_sio_client_become(ngx_sio_client_t *sc, ngx_sio_client_state_e state)
+{
+    sc->state = state;
+
+    ngx_sio_outlet_update(sc);
+}
+
+
+void
 ngx_sio_client_forget(ngx_sio_client_t *sc)
 {
     ngx_sio_branch_forget(sc);
@@ -90,6 +100,7 @@ ngx_sio_client_forget(ngx_sio_client_t *sc)
     }
 
     ngx_sio_partial_free(sc);
+    ngx_sio_outlet_take(sc);
     ngx_free(sc);
 }
 
@@ -174,7 +185,7 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 {
     ngx_sio_gateway_t  *gw;
 
-    if (sc->run_first) {
+    if (ngx_sio_outlet(sc)->run_first) {
         /* was published before */
         ngx_sio_turn_flush(sc);
     }
@@ -289,6 +300,10 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
         return NGX_ERROR;
     }
 
+    if (ngx_sio_outlet_give(sc) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     while ((m = ngx_sio_session_walk(z, ss, &ref)) != NULL) {
 
         if (ngx_sio_rooms_join(rooms, sc, z->rooms[m->room].hash, m->room, ref)
@@ -299,7 +314,7 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
     }
 
     if (m == NULL && ngx_sio_rooms_enter(rooms, sc) == NGX_OK) {
-        sc->state = NGX_SIO_CLIENT_CONNECTED;
+        ngx_sio_client_become(sc, NGX_SIO_CLIENT_CONNECTED);
         ngx_sio_refresh_entered(sc);
         return NGX_OK;
     }
@@ -449,7 +464,7 @@ ngx_sio_client_drop(ngx_sio_client_t *sc, ngx_uint_t reason)
     }
 
     if (sc->state == NGX_SIO_CLIENT_CONNECTED) {
-        sc->state = NGX_SIO_CLIENT_OPEN;
+        ngx_sio_client_become(sc, NGX_SIO_CLIENT_OPEN);
     }
 
     /* the next socket must not get what was for this one */
@@ -582,7 +597,7 @@ ngx_sio_client_mark(ngx_sio_client_t *sc, ngx_sio_close_e reason)
 
     gw = sc->gateway;
 
-    sc->state = NGX_SIO_CLIENT_CLOSED;
+    ngx_sio_client_become(sc, NGX_SIO_CLIENT_CLOSED);
     sc->reason = reason;
 
     ngx_sio_arrive_cancel(sc);
@@ -661,6 +676,7 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
     }
 
     ngx_sio_partial_free(sc);
+    ngx_sio_outlet_take(sc);
 
     sc->transport->end(sc);
 }

@@ -91,29 +91,26 @@ typedef struct {
 struct ngx_sio_client_s {
     ngx_sio_ws_t              ws;              /* first: see client_of() */
 
-    /* all that a delivery touches is in these 64 bytes */
-
-    uint32_t                  run_first;       /* its runs in this turn, */
-    uint32_t                  run_last;        /*   indexes, 0: none */
     ngx_sio_out_t            *out;             /* NULL: it is not behind */
+    uint32_t                  outlet;          /* number; 0: it has none */
     uint32_t                  session;         /* index in the zone; 0: lost */
     uint8_t                   state;           /* ngx_sio_client_state_e */
     uint8_t                   attachments;     /* binary messages to come */
     uint8_t                   reason;          /* ngx_sio_close_e */
     uint8_t                   refused;         /* CONNECTs in vain */
-    uint64_t                  mark;            /* serial of the last segment
-                                                  that has met this client */
+    uint32_t                  everyone;        /* place among all connected */
 
     const ngx_sio_transport_t  *transport;
     ngx_sio_gateway_t        *gateway;
-    uint32_t                  everyone;        /* place among all connected */
-    uint32_t                  nrooms;          /* in whose index it is */
     ngx_sio_loc_conf_t       *conf;
 
+    uint32_t                  nrooms;          /* in whose index it is */
     uint32_t                  sid_hash;        /* low bits: the local index of
                                                   ids */
     uint32_t                  listener;        /* place among those who are told
                                                   who is online */
+    uint16_t                  code;            /* of the close frame, 0: none */
+    uint16_t                  nsp;             /* of its socket */
     ngx_sio_client_t         *sid_next;
     ngx_sio_client_t         *owned_next;      /* by Engine.IO id */
 
@@ -121,8 +118,6 @@ struct ngx_sio_client_s {
     u_char                    eio_sid[NGX_SIO_SID_LEN];
                                                /* if others may look for it */
     uint64_t                  closed_at;       /* the cursor at its close */
-    uint16_t                  code;            /* of the close frame, 0: none */
-    uint16_t                  nsp;             /* of its socket */
     unsigned                  pinged:1;        /* a pong is due */
     unsigned                  extended:1;      /*   and got its extra time */
     unsigned                  in_everyone:1;
@@ -225,6 +220,9 @@ struct ngx_sio_transport_s {
 ngx_sio_client_t *ngx_sio_client_create(ngx_sio_gateway_t *gw,
     ngx_sio_loc_conf_t *slcf, const ngx_sio_transport_t *transport,
     size_t size);
+
+/* Changes its state, and what others know of that; does nothing else. */
+void ngx_sio_client_become(ngx_sio_client_t *sc, ngx_sio_client_state_e state);
 
 /*
  * Takes a client out of the lists again without closing it, for one whose

@@ -429,7 +429,7 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
         return NGX_ERROR;
     }
 
-    sc->state = NGX_SIO_CLIENT_CONNECTING;
+    ngx_sio_client_become(sc, NGX_SIO_CLIENT_CONNECTING);
 
     cn->since = gw->cursor;
     cn->asked = 0;
@@ -862,7 +862,7 @@ ngx_sio_connect_done(ngx_sio_connect_t *cn)
     ngx_sio_gateway_stat(gw, CONNECTED, 1);
 
     if (sc->state != NGX_SIO_CLIENT_CLOSED) {
-        sc->state = NGX_SIO_CLIENT_CONNECTED;
+        ngx_sio_client_become(sc, NGX_SIO_CLIENT_CONNECTED);
     }
 
     if (sc->conf->greet && ngx_sio_connect_greet(cn) != NGX_OK) {

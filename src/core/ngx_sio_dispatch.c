@@ -80,6 +80,8 @@ static void ngx_sio_dispatch_others(ngx_sio_gateway_t *gw);
 static void ngx_sio_dispatch_room(ngx_sio_gateway_t *gw,
     ngx_sio_rooms_room_t *room, ngx_sio_client_t *sc,
     ngx_sio_dispatch_each_pt each, void *data);
+static ngx_int_t ngx_sio_dispatch_meet(ngx_sio_dispatch_t *d,
+    ngx_sio_outlet_t *outlet);
 static void ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
     void *data);
 static void ngx_sio_dispatch_overrun(ngx_sio_gateway_t *gw);
@@ -689,13 +691,7 @@ ngx_sio_dispatch_others(ngx_sio_gateway_t *gw)
 
         sc = own[i].client;
 
-        if (sc->mark == d->mark) {
-            continue;
-        }
-
-        sc->mark = d->mark;
-
-        if (sc->state != NGX_SIO_CLIENT_CONNECTED) {
+        if (ngx_sio_dispatch_meet(d, ngx_sio_outlet(sc)) != NGX_OK) {
             continue;
         }
 
@@ -769,11 +765,9 @@ ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
     ngx_sio_client_t *sc, ngx_sio_dispatch_each_pt each, void *data)
 {
     uint32_t                 i;
-    uint64_t                 mark;
-    ngx_sio_client_t        *member;
+    ngx_sio_outlet_t        *outlet;
     ngx_sio_rooms_member_t  *members;
 
-    mark = gw->dispatch->mark;
     members = room ? ngx_sio_rooms_members(room) : NULL;
 
     for (i = room ? room->nmembers : 0; i > 0; i--) {
@@ -783,26 +777,36 @@ ngx_sio_dispatch_room(ngx_sio_gateway_t *gw, ngx_sio_rooms_room_t *room,
             continue;
         }
 
-        member = members[i - 1].client;
+        outlet = &gw->outlets->elts[members[i - 1].outlet];
 
-        if (member->mark == mark) {
-            continue;
-        }
-
-        member->mark = mark;
-
-        if (each && member->state == NGX_SIO_CLIENT_CONNECTED) {
-            each(gw, member, data);
+        if (ngx_sio_dispatch_meet(gw->dispatch, outlet) == NGX_OK && each) {
+            each(gw, outlet->client, data);
         }
     }
 
-    if (sc && sc->mark != mark) {
-        sc->mark = mark;
-
-        if (each && sc->state == NGX_SIO_CLIENT_CONNECTED) {
-            each(gw, sc, data);
-        }
+    if (sc && ngx_sio_dispatch_meet(gw->dispatch, ngx_sio_outlet(sc)) == NGX_OK
+        && each)
+    {
+        each(gw, sc, data);
     }
+}
+
+
+/*
+ * Marks a client as met.  NGX_OK, or NGX_DECLINED: it was met before, or is not
+ * connected.
+ */
+
+static ngx_inline ngx_int_t
+ngx_sio_dispatch_meet(ngx_sio_dispatch_t *d, ngx_sio_outlet_t *outlet)
+{
+    if (outlet->mark == d->mark) {
+        return NGX_DECLINED;
+    }
+
+    outlet->mark = d->mark;
+
+    return outlet->connected ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -413,15 +413,16 @@ ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf, ngx_cycle_t *cycle)
 
     gw->worker = &ngx_sio_gateway_no_worker;
 
+    gw->outlets = ngx_sio_outlets_create(gw->log);
     gw->rooms = ngx_sio_rooms_create(gw);
     gw->owned = ngx_sio_owned_create(gw);
     gw->acks = ngx_sio_acks_create(gw);
     gw->refreshes = ngx_sio_refresh_create(gw);
     gw->dispatch = ngx_sio_dispatch_create(gw);
-    gw->turn = ngx_sio_turn_create(gw->log);
+    gw->turn = ngx_sio_turn_create(gw);
 
-    if (gw->rooms == NULL || gw->owned == NULL || gw->acks == NULL
-        || gw->refreshes == NULL || gw->dispatch == NULL
+    if (gw->outlets == NULL || gw->rooms == NULL || gw->owned == NULL
+        || gw->acks == NULL || gw->refreshes == NULL || gw->dispatch == NULL
         || gw->turn == NULL)
     {
         return NGX_ERROR;

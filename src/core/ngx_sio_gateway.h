@@ -33,7 +33,8 @@
  *   connect    from the CONNECT packet to the reply
  *   recover    the same for a socket that comes back
  *   welcome    what it is told then
- *   rooms      which of this worker's clients are in a room
+ *   rooms      which of this worker's clients are in a room; outlet: what a
+ *              fan-out has to know of each
  *   dispatch   from the log to the clients; turn: what is on its way
  *   arrive     a session comes to this worker
  *   beat       heartbeats of sessions that poll
@@ -50,6 +51,7 @@
 
 typedef struct ngx_sio_client_s   ngx_sio_client_t;
 typedef struct ngx_sio_rooms_s    ngx_sio_rooms_t;
+typedef struct ngx_sio_outlets_s  ngx_sio_outlets_t;
 typedef struct ngx_sio_dispatch_s ngx_sio_dispatch_t;
 typedef struct ngx_sio_turn_s     ngx_sio_turn_t;
 typedef struct ngx_sio_owned_s    ngx_sio_owned_t;
@@ -67,6 +69,7 @@ struct ngx_sio_gateway_s {
     ngx_sio_worker_sh_t      *worker;          /* of the slot, never NULL */
     uint64_t                  cursor;          /* next record to deliver */
 
+    ngx_sio_outlets_t        *outlets;         /* of clients that are sockets */
     ngx_sio_rooms_t          *rooms;
     ngx_sio_dispatch_t       *dispatch;
     ngx_sio_turn_t           *turn;            /* read, and not sent yet */

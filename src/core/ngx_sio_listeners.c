@@ -18,16 +18,16 @@ static ngx_sio_client_t *ngx_sio_listeners_search(ngx_sio_listeners_t *ls,
 
 
 ngx_sio_listeners_t *
-ngx_sio_listeners_create(ngx_log_t *log)
+ngx_sio_listeners_create(ngx_sio_gateway_t *gw)
 {
     ngx_sio_listeners_t  *ls;
 
-    ls = ngx_calloc(sizeof(ngx_sio_listeners_t), log);
+    ls = ngx_calloc(sizeof(ngx_sio_listeners_t), gw->log);
     if (ls == NULL) {
         return NULL;
     }
 
-    ls->log = log;
+    ls->gateway = gw;
 
     if (ngx_sio_listeners_grow(ls) != NGX_OK) {
         ngx_free(ls);
@@ -44,14 +44,16 @@ static ngx_int_t
 ngx_sio_listeners_grow(ngx_sio_listeners_t *ls)
 {
     uint32_t                   i, n, *table;
+    ngx_log_t                 *log;
     ngx_sio_rooms_member_t    *members;
     ngx_sio_listeners_user_t  *users;
 
+    log = ls->gateway->log;
     n = ls->buckets ? ls->buckets * 2 : NGX_SIO_LISTENERS_LEAST;
 
-    members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t), ls->log);
-    users = ngx_alloc(n * sizeof(ngx_sio_listeners_user_t), ls->log);
-    table = ngx_calloc(n * sizeof(uint32_t), ls->log);
+    members = ngx_alloc(n * sizeof(ngx_sio_rooms_member_t), log);
+    users = ngx_alloc(n * sizeof(ngx_sio_listeners_user_t), log);
+    table = ngx_calloc(n * sizeof(uint32_t), log);
 
     if (members == NULL || users == NULL || table == NULL) {
         ngx_free(members);
@@ -137,7 +139,7 @@ ngx_sio_listeners_enter(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
     sc->listener = ls->room.nmembers++;
 
     member = &ngx_sio_rooms_members(&ls->room)[sc->listener];
-    member->client = sc;
+    member->outlet = sc->outlet;
     member->member = 0;
 
     ls->users[sc->listener].hash = sc->gateway->zone->users[user].hash;
@@ -171,7 +173,8 @@ ngx_sio_listeners_exit(ngx_sio_listeners_t *ls, ngx_sio_client_t *sc)
         ngx_sio_listeners_unlink(ls, last);
 
         members[sc->listener] = members[last];
-        members[sc->listener].client->listener = sc->listener;
+        ngx_sio_rooms_client(ls->gateway, &members[sc->listener])->listener =
+                                                                  sc->listener;
         ls->users[sc->listener] = ls->users[last];
 
         ngx_sio_listeners_link(ls, sc->listener);
@@ -191,7 +194,7 @@ ngx_sio_listeners_reset(ngx_sio_listeners_t *ls)
     members = ngx_sio_rooms_members(&ls->room);
 
     for (i = 0; i < ls->room.nmembers; i++) {
-        members[i].client->listens = 0;
+        ngx_sio_rooms_client(ls->gateway, &members[i])->listens = 0;
     }
 
     ngx_memzero(ls->table, ls->buckets * sizeof(uint32_t));
@@ -227,5 +230,10 @@ ngx_sio_listeners_search(ngx_sio_listeners_t *ls, uint32_t i, uint64_t hash)
         i = ls->users[i - 1].next;
     }
 
-    return i ? ngx_sio_rooms_members(&ls->room)[i - 1].client : NULL;
+    if (i == 0) {
+        return NULL;
+    }
+
+    return ngx_sio_rooms_client(ls->gateway,
+                                &ngx_sio_rooms_members(&ls->room)[i - 1]);
 }

@@ -26,17 +26,17 @@ typedef struct {
 
 
 typedef struct {
+    ngx_sio_gateway_t        *gateway;
     ngx_sio_rooms_room_t      room;            /* an audience of the dispatch */
     ngx_sio_listeners_user_t *users;           /* of the member in this place */
     uint32_t                 *table;           /* by the hash of the user:
                                                   places from 1 */
     ngx_uint_t                buckets;         /* and places for members */
-    ngx_log_t                *log;
 } ngx_sio_listeners_t;
 
 
 /* NULL without memory. */
-ngx_sio_listeners_t *ngx_sio_listeners_create(ngx_log_t *log);
+ngx_sio_listeners_t *ngx_sio_listeners_create(ngx_sio_gateway_t *gw);
 
 /*
  * Enters a client, unless it is none of these; NGX_OK or NGX_ERROR (memory).

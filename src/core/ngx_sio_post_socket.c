@@ -234,7 +234,7 @@ ngx_sio_post_disconnect(ngx_sio_client_t *sc)
         return;
     }
 
-    sc->state = NGX_SIO_CLIENT_OPEN;
+    ngx_sio_client_become(sc, NGX_SIO_CLIENT_OPEN);
 }
 
 

@@ -65,7 +65,7 @@ ngx_sio_presence_create(ngx_sio_gateway_t *gw)
     pr->tick.cancelable = 1;
 
     pr->roster = ngx_sio_roster_create(gw->log);
-    pr->listeners = ngx_sio_listeners_create(gw->log);
+    pr->listeners = ngx_sio_listeners_create(gw);
 
     if (pr->roster == NULL || pr->listeners == NULL) {
         return NULL;

@@ -165,7 +165,7 @@ ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
     i = m->pos;
 
     if (room == NULL || i >= room->nmembers
-        || ngx_sio_rooms_members(room)[i].client != sc)
+        || ngx_sio_rooms_members(room)[i].outlet != sc->outlet)
     {
 
         /* a session that was taken away from this worker no longer says */
@@ -199,14 +199,14 @@ ngx_sio_rooms_remove(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
     z = rooms->gateway->zone;
     members = ngx_sio_rooms_members(room);
 
-    members[i].client->nrooms--;
+    ngx_sio_rooms_client(rooms->gateway, &members[i])->nrooms--;
     members[i] = members[--room->nmembers];
 
     if (i == room->nmembers) {
         return;
     }
 
-    sc = members[i].client;
+    sc = ngx_sio_rooms_client(rooms->gateway, &members[i]);
 
     ngx_sio_session_place(z, sc->session, sc->owner, members[i].member, i);
 }
@@ -226,7 +226,7 @@ ngx_sio_rooms_purge(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
             next = room->next;
 
             for (n = room->nmembers; n; n--) {
-                if (ngx_sio_rooms_members(room)[n - 1].client == sc) {
+                if (ngx_sio_rooms_members(room)[n - 1].outlet == sc->outlet) {
                     ngx_sio_rooms_remove(rooms, room, n - 1);
                 }
             }
@@ -299,7 +299,7 @@ ngx_sio_rooms_exit(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc)
     members = ngx_sio_rooms_members(everyone);
     last = &members[--everyone->nmembers];
     members[sc->everyone] = *last;
-    last->client->everyone = sc->everyone;
+    ngx_sio_rooms_client(rooms->gateway, last)->everyone = sc->everyone;
 
     for (p = &rooms->sids[sc->sid_hash & (rooms->sid_buckets - 1)];
          *p;
@@ -346,7 +346,7 @@ ngx_sio_rooms_reset(ngx_sio_rooms_t *rooms)
         members = ngx_sio_rooms_members(room);
 
         for (i = 0; i < room->nmembers; i++) {
-            members[i].client->in_everyone = 0;
+            ngx_sio_rooms_client(rooms->gateway, &members[i])->in_everyone = 0;
         }
 
         room->nmembers = 0;
@@ -552,7 +552,7 @@ ngx_sio_rooms_push(ngx_sio_rooms_t *rooms, ngx_sio_rooms_room_t *room,
 
     members = ngx_sio_rooms_members(room);
 
-    members[room->nmembers].client = sc;
+    members[room->nmembers].outlet = sc->outlet;
     members[room->nmembers].member = member;
     room->nmembers++;
 

@@ -9,6 +9,7 @@
 
 
 #include "ngx_sio_client.h"
+#include "ngx_sio_outlet.h"
 
 
 /*
@@ -21,13 +22,13 @@
  */
 
 
-/* 12 bytes: there is one for each room of each client. */
+/* There is one for each room of each client. */
 
 typedef struct {
-    ngx_sio_client_t         *client;
+    uint32_t                  outlet;          /* of the client */
     uint32_t                  member;          /* reference of the membership
                                                   in the client's session */
-} __attribute__((packed, aligned(4))) ngx_sio_rooms_member_t;
+} ngx_sio_rooms_member_t;
 
 
 /*
@@ -56,6 +57,10 @@ _Static_assert(sizeof(ngx_sio_rooms_room_t) == 28, "size of a room");
 /* The members of a room, in no order, until one comes or goes. */
 #define ngx_sio_rooms_members(r)                                              \
     ((r)->many ? (r)->u.array.members : &(r)->u.one)
+
+/* The client of a member. */
+#define ngx_sio_rooms_client(gw, m)                                           \
+    ((gw)->outlets->elts[(m)->outlet].client)
 
 
 struct ngx_sio_rooms_s {

@@ -6,6 +6,7 @@
 
 #include "ngx_sio_slow.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_outlet.h"
 #include "ngx_sio_share.h"
 #include "ngx_sio_wire.h"
 
@@ -94,6 +95,7 @@ ngx_sio_slow_create(ngx_sio_client_t *sc)
 
     sc->ws.behind = 1;
     ngx_queue_insert_tail(&sc->gateway->slow, &sc->out->link);
+    ngx_sio_outlet_update(sc);
 
     return NGX_OK;
 }
@@ -196,6 +198,7 @@ ngx_sio_slow_end(ngx_sio_client_t *sc)
     ngx_sio_out_free(sc->out);
 
     sc->out = NULL;
+    ngx_sio_outlet_update(sc);
 }
 
 

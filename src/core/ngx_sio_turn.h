@@ -32,20 +32,33 @@
 #define NGX_SIO_TURN_SMALL  64            /* members of a small audience */
 
 
+/* Messages [first .. first + n) of the turn go to one client. */
+
+typedef struct {
+    uint32_t                  first;
+    uint32_t                  n;
+    uint32_t                  next;       /* index of its next run, or 0 */
+    uint32_t                  place;      /* of its first run: where it waits,
+                                             an index of the prompt, with
+                                             _PROMPT, or of the others */
+} ngx_sio_turn_run_t;
+
+
 struct ngx_sio_turn_s {
+    ngx_sio_outlets_t        *outlets;
     sio_buf_t                 stage;      /* framed messages */
     ngx_array_t               messages;   /* ngx_sio_message_t */
     ngx_sio_pack_t            pack;       /* of them, compressed */
     ngx_array_t               runs;       /* ngx_sio_turn_run_t; [0] none */
 
-    ngx_array_t               prompt;     /* ngx_sio_client_t *, or NULL: was */
-    ngx_array_t               others;     /*   served already, or is gone */
+    ngx_array_t               prompt;     /* uint32_t, outlets; 0: was served */
+    ngx_array_t               others;     /*   already, or is gone */
     ngx_uint_t                next;       /* of the others: first who waits */
 };
 
 
 /* NULL without memory. */
-ngx_sio_turn_t *ngx_sio_turn_create(ngx_log_t *log);
+ngx_sio_turn_t *ngx_sio_turn_create(ngx_sio_gateway_t *gw);
 
 /* True if no more should be staged before the turn has ended. */
 ngx_uint_t ngx_sio_turn_full(ngx_sio_turn_t *t);
@@ -68,6 +81,12 @@ void ngx_sio_turn_room(ngx_sio_turn_t *t, ngx_sio_rooms_room_t *room,
 /* Sends what is noted for a client; or for it and its branches. */
 void ngx_sio_turn_flush(ngx_sio_client_t *sc);
 void ngx_sio_turn_flush_all(ngx_sio_client_t *sc);
+
+/*
+ * One send for all that a client, which waits no more, got in this turn, if its
+ * runs are small: they are brought together, else each is sent as it lies.
+ */
+void ngx_sio_turn_send(ngx_sio_turn_t *t, ngx_sio_client_t *sc);
 
 /* Forgets what is noted for a client, which is going or has left the socket. */
 void ngx_sio_turn_drop(ngx_sio_client_t *sc);
