@@ -66,7 +66,7 @@ function counted(dir) {
       JSON.parse(line))) : [];
   return Object.fromEntries(Object.entries(COUNTED).map(([peer, program]) => [
     peer, median(lines.filter((it) => it.program === program)
-      .map((it) => (it.user_ns - it.clock_ns) / 1e3))]));
+      .map((it) => it.user_ns / 1e3))]));
 }
 
 const grouped = (value) => Math.round(value).toLocaleString('en');

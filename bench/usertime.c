@@ -21,11 +21,16 @@
  *                    there is no other call in between: mean without the
  *                    longest 1 %, in which there are interrupts
  *   p10_ns, p50_ns, p90_ns     the same: percentiles
- *   user_ns          all user time, divided by sends; what lies between two
- *                    calls and is longer than 1 ms does not count
  *   clock_ns         what reading the counter takes, which is in the above
+ *   user_ns          all user time but for that, divided by sends
+ *   preempted        how often the process lost the CPU between two calls; such
+ *                    a time counts as much as the mean of the others between
+ *                    the same two calls
  *
  * SKIP=N in the environment: all this from the N-th send on.
+ *
+ * A process learns that it lost the CPU from the field of rseq(2) that the
+ * kernel clears when it comes back.
  */
 
 #define _GNU_SOURCE
@@ -38,6 +43,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -48,9 +54,15 @@
 #include <x86intrin.h>
 #endif
 
-#define MAX_NS      1000000
 #define SUB         32              /* parts of a power of two */
 #define BUCKETS     (64 * SUB)
+
+/* What a call is; the time between two of them is accounted by both. */
+enum { SEND, RECV, WAIT, OTHER, CALLS };
+
+struct gap {
+    uint64_t n, whole, sum;         /* counts of the whole ones */
+};
 
 
 static int file = -1;
@@ -58,9 +70,14 @@ static double ns_per_count;
 static uint64_t first_count, first_ns;
 
 static uint64_t last;               /* end of the last call; 0: none yet */
-static int was_send;
-static uint64_t sends, between, user, longest, skip;
+static int last_call;
+static uint64_t sends, between, skip;
+static struct gap gaps[CALLS][CALLS];
 static uint32_t buckets[BUCKETS];
+
+/* A critical section that nobody is in: the kernel forgets it. */
+static const uint32_t signature[2] = { RSEQ_SIG, 0 };
+static struct rseq_cs nowhere = { .post_commit_offset = 1 };
 
 
 static uint64_t
@@ -84,13 +101,21 @@ counter(void)
 }
 
 
+static inline struct rseq *
+rseq(void)
+{
+    return (struct rseq *) ((char *) __builtin_thread_pointer()
+                            + __rseq_offset);
+}
+
+
 static void
 forget(void)
 {
     last = 0;
     sends = 0;
     between = 0;
-    user = 0;
+    memset(gaps, 0, sizeof(gaps));
     memset(buckets, 0, sizeof(buckets));
 }
 
@@ -125,40 +150,44 @@ middle(unsigned b)
 
 /* Behind a call: accounts what was before it, which so is not measured. */
 static void
-end(uint64_t begun, int is_send)
+end(uint64_t begun, int whole, int call)
 {
-    uint64_t n;
+    struct gap *gap = &gaps[last_call][call];
+    uint64_t n = begun - last;
 
     if (last) {
-        n = begun - last;
+        gap->n++;
 
-        if (n < longest) {
-            user += n;
-        }
+        if (whole) {
+            gap->whole++;
+            gap->sum += n;
 
-        if (is_send && was_send) {
-            buckets[bucket(n)]++;
-            between++;
+            if (call == SEND && last_call == SEND) {
+                buckets[bucket(n)]++;
+                between++;
+            }
         }
     }
 
-    sends += (uint64_t) is_send;
+    sends += call == SEND;
 
     if (skip && sends == skip) {
         forget();
         skip = 0;
     }
 
-    was_send = is_send;
+    last_call = call;
+    rseq()->rseq_cs = (uintptr_t) &nowhere;
     last = counter();
 }
 
 
-#define CALL(type, name, args, values, is_send)                               \
+#define CALL(type, name, args, values, call)                                  \
     type name args                                                            \
     {                                                                         \
         static type (*real) args;                                             \
         uint64_t begun = counter();                                           \
+        int whole = rseq()->rseq_cs != 0;                                     \
         type rc;                                                              \
                                                                               \
         if (real == NULL) {                                                   \
@@ -166,24 +195,25 @@ end(uint64_t begun, int is_send)
         }                                                                     \
                                                                               \
         rc = real values;                                                     \
-        end(begun, is_send);                                                  \
+        end(begun, whole, call);                                              \
         return rc;                                                            \
     }
 
 CALL(ssize_t, send, (int fd, const void *p, size_t n, int flags),
-     (fd, p, n, flags), 1)
-CALL(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), 1)
+     (fd, p, n, flags), SEND)
+CALL(ssize_t, writev, (int fd, const struct iovec *iov, int n),
+     (fd, iov, n), SEND)
 CALL(ssize_t, recv, (int fd, void *p, size_t n, int flags),
-     (fd, p, n, flags), 0)
-CALL(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n), 0)
-CALL(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n), 0)
+     (fd, p, n, flags), RECV)
+CALL(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n), RECV)
+CALL(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n), OTHER)
 CALL(int, epoll_wait, (int ep, struct epoll_event *ev, int n, int timeout),
-     (ep, ev, n, timeout), 0)
+     (ep, ev, n, timeout), WAIT)
 CALL(int, epoll_ctl, (int ep, int op, int fd, struct epoll_event *ev),
-     (ep, op, fd, ev), 0)
+     (ep, op, fd, ev), OTHER)
 CALL(int, nanosleep, (const struct timespec *t, struct timespec *left),
-     (t, left), 0)
-CALL(int, usleep, (useconds_t us), (us), 0)
+     (t, left), OTHER)
+CALL(int, usleep, (useconds_t us), (us), OTHER)
 
 
 /* The value below which a share of all are, and the mean of these. */
@@ -210,6 +240,33 @@ percentile(double share, double *mean)
 }
 
 
+/* User time of all sends: counts; *preempted: how many gaps are not whole. */
+static double
+user_time(uint64_t clock, uint64_t *preempted)
+{
+    double sum = 0;
+    int a, b;
+
+    *preempted = 0;
+
+    for (a = 0; a < CALLS; a++) {
+        for (b = 0; b < CALLS; b++) {
+            const struct gap *gap = &gaps[a][b];
+
+            *preempted += gap->n - gap->whole;
+
+            if (gap->whole) {
+                sum += ((double) gap->sum / (double) gap->whole
+                        - (double) clock)
+                       * (double) gap->n;
+            }
+        }
+    }
+
+    return sum;
+}
+
+
 __attribute__((constructor)) static void
 begin(void)
 {
@@ -232,7 +289,8 @@ begin(void)
 
     ns_per_count = (double) (t0 - first_ns)
                    / (double) (counter() - first_count);
-    longest = (uint64_t) (MAX_NS / ns_per_count);
+
+    nowhere.abort_ip = (uintptr_t) &signature[1];
 
     if (getenv("SKIP")) {
         skip = strtoull(getenv("SKIP"), NULL, 10);
@@ -246,8 +304,8 @@ __attribute__((destructor)) static void
 finish(void)
 {
     char line[512], name[16];
-    double mean, unused, clock;
-    uint64_t t, least = UINT64_MAX;
+    double mean, unused, user;
+    uint64_t t, preempted, least = UINT64_MAX;
     int i, n;
 
     if (file == -1 || between == 0) {
@@ -260,7 +318,7 @@ finish(void)
         least = t < least ? t : least;
     }
 
-    clock = (double) least * ns_per_count;
+    user = user_time(least, &preempted);
     percentile(.99, &mean);
 
     /* nginx has another title, and the same name */
@@ -271,11 +329,14 @@ finish(void)
     n = snprintf(line, sizeof(line),
                  "{\"program\":\"%s\",\"pid\":%d,\"sends\":%llu,"
                  "\"between_ns\":%.1f,\"p10_ns\":%.1f,\"p50_ns\":%.1f,"
-                 "\"p90_ns\":%.1f,\"user_ns\":%.1f,\"clock_ns\":%.1f}\n",
+                 "\"p90_ns\":%.1f,\"clock_ns\":%.1f,\"user_ns\":%.1f,"
+                 "\"preempted\":%llu}\n",
                  name, (int) getpid(),
                  (unsigned long long) sends, mean, percentile(.1, &unused),
                  percentile(.5, &unused), percentile(.9, &unused),
-                 (double) user * ns_per_count / (double) sends, clock);
+                 (double) least * ns_per_count,
+                 user * ns_per_count / (double) sends,
+                 (unsigned long long) preempted);
 
     if (write(file, line, (size_t) n) != n) {
         perror("usertime");

@@ -35,8 +35,8 @@ async function crowd(gw, count = CROWD) {
 }
 
 /** A steady stream for everybody in "all", while body runs. */
-async function amid(gw, body) {
-  const stream = new Stream(gw, 'all', { rate: 40, size: 2000 }).start();
+async function amid(gw, body, size = 2000) {
+  const stream = new Stream(gw, 'all', { rate: 40, size }).start();
 
   await body(stream);
   return stream.stop();
@@ -172,6 +172,51 @@ test('who is kicked gets what was published before', async (t) => {
     assertNumbers(kicked, 1, 20);
     assert.equal(kicked.packets.at(-1), '41');
   }
+});
+
+// Those of a slice that get the same are sent to in one go, if nothing is
+// special about them; the others of the slice get theirs in between.
+test('those who wait in a row need not be alike', async (t) => {
+  const gw = await gateway(t, {
+    workers: 1, listen: 'sndbuf=16k',
+    location: { socketio_deflate: '1k', socketio_send_queue: '8m' },
+  });
+  const headers = { 'sec-websocket-extensions': 'permessage-deflate' };
+  const rooms = ['all'];
+  const kinds = {
+    plain: (user) => gw.rawConnect({ user, rooms }),
+    twice: (user) => gw.rawConnect({ user, rooms: ['all', 'few'] }),
+    deflate: (user) => gw.rawConnect({ user, rooms, headers }),
+    polling: (user) => gw.pollingConnect({ user, rooms }),
+    slow: (user) => gw.rawConnect({ user, rooms }),
+    lost: (user) => gw.rawConnect({ user, rooms }),
+  };
+  const all = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]));
+
+  for (let i = 0; i < 40; i++) {
+    const kind = Object.keys(kinds)[i % Object.keys(kinds).length];
+    all[kind].push(await kinds[kind](`${kind}${i}`));
+  }
+  assert.ok(all.deflate.every(({ ws }) => ws.extensions), 'deflate is on');
+
+  all.slow.forEach(({ ws }) => ws.pause());
+  const sent = await amid(gw, async (stream) => {
+    for (const client of all.lost) {
+      const seen = stream.sent;
+      gw.emitter.to('few').emit('few', seen);
+      client.ws.reset();
+      await until(() => stream.sent > seen + 8, 'the stream goes on');
+    }
+  }, 20000);
+  const stay = Object.values(all).flat().filter((it) => !all.lost.includes(it));
+  const behind = (await gw.status()).sessions.live;
+  all.slow.forEach(({ ws }) => ws.resume());
+  await gw.settle(...stay);
+
+  assert.equal(behind, stay.length, 'those who are lost are gone, no others');
+  stay.forEach((client) => assertNumbers(client, 1, sent));
+  all.twice.forEach((client) => (
+    assert.equal(client.received('few').length, all.lost.length)));
 });
 
 test('those who go while they wait harm nobody', async (t) => {
