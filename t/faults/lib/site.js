@@ -10,8 +10,8 @@ const assert = require('node:assert/strict');
 const { isDeepStrictEqual } = require('node:util');
 
 const { gateway } = require('../../gateway/lib/gateway');
-const { exchange } = require('../../gateway/lib/http');
-const { until } = require('../../gateway/lib/expect');
+const { HttpConnection } = require('../../gateway/lib/http');
+const { until, within } = require('../../gateway/lib/expect');
 
 const CROWD = 'crowd';
 const FEW = 4;
@@ -151,9 +151,20 @@ class Site {
     }, 'a reader of the feed and a standby', 20000);
   }
 
-  /** The answer to a request for the page of numbers. */
-  page() {
-    return exchange(this.gw.where, STATUS);
+  /**
+   * The answer to a request for the page of numbers, once its connection is
+   * closed, so that no worker has a descriptor for it any more.
+   */
+  async page() {
+    const connection = await HttpConnection.open(this.gw.where);
+
+    try {
+      const answer = await within(connection.send(STATUS), 'an HTTP answer');
+      await until(() => connection.ended, 'its connection is closed');
+      return answer;
+    } finally {
+      connection.destroy();
+    }
   }
 
   async status() {
@@ -181,14 +192,20 @@ class Site {
   /** Waits until nothing changes any more, and notes that. */
   async rest() {
     let last;
+    let other;
     let same = 0;
 
     this.before = await until(async () => {
       const now = await this.#state();
-      same = isDeepStrictEqual(now, last) ? same + 1 : 0;
+      if (isDeepStrictEqual(now, last)) {
+        same++;
+      } else {
+        same = 0;
+        other = last;
+      }
       last = now;
       return same === 20 && now;
-    }, 'nothing changes', 30000);
+    }, () => `nothing changes: ${JSON.stringify([other, last])}`, 30000);
   }
 
   /** Waits until all is as it was then. */
