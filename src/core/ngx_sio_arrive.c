@@ -492,9 +492,10 @@ ngx_sio_arrive_enter(ngx_sio_client_t *sc, ngx_uint_t socket)
         return ngx_sio_client_enter(sc);
     }
 
-    sc->state = ((ss->flags & NGX_SIO_CONNECTING)
-                 || ngx_sio_connect_is_pending(sc))
-                ? NGX_SIO_CLIENT_CONNECTING : NGX_SIO_CLIENT_OPEN;
+    ngx_sio_client_become(sc, ((ss->flags & NGX_SIO_CONNECTING)
+                               || ngx_sio_connect_is_pending(sc))
+                              ? NGX_SIO_CLIENT_CONNECTING
+                              : NGX_SIO_CLIENT_OPEN);
 
     return NGX_OK;
 }

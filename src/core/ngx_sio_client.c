@@ -183,6 +183,7 @@ void
 ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n)
 {
+    uint64_t            from, last;
     ngx_sio_gateway_t  *gw;
 
     if (ngx_sio_outlet(sc)->run_first) {
@@ -202,8 +203,10 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 
     sc->transport->write(sc, buf, msg, n);
 
-    if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET) {
-        ngx_sio_client_handed(sc, msg, n);
+    if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET
+        && ngx_sio_client_events(msg, n, &from, &last))
+    {
+        ngx_sio_client_handed(sc, from, last);
     }
 }
 
@@ -211,7 +214,6 @@ ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
 void
 ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
 {
-    ngx_sio_message_t   msg;
     ngx_sio_gateway_t  *gw;
 
     ngx_sio_turn_flush(sc);
@@ -227,11 +229,10 @@ ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
 
     sc->transport->share(sc, share);
 
-    if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET) {
-        ngx_memzero(&msg, sizeof(ngx_sio_message_t));
-        msg.next = share->next;
-
-        ngx_sio_client_handed(sc, &msg, 1);
+    if (gw->conf->recovery && sc->transport->kind == SIO_EIO_WEBSOCKET
+        && share->next)
+    {
+        ngx_sio_client_handed(sc, 0, share->next);
     }
 }
 
@@ -242,17 +243,13 @@ ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share)
  */
 
 void
-ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
-    ngx_uint_t n)
+ngx_sio_client_handed(ngx_sio_client_t *sc, uint64_t from, uint64_t last)
 {
-    uint64_t               from, last;
     ngx_sio_session_sh_t  *ss;
 
     ss = ngx_sio_client_session(sc);
 
-    if (ss && (ss->flags & NGX_SIO_RECOVERABLE)
-        && ngx_sio_client_events(msg, n, &from, &last))
-    {
+    if (ss && (ss->flags & NGX_SIO_RECOVERABLE)) {
         ngx_sio_session_handed(sc->gateway->zone, sc->session, sc->owner, from,
                                last);
     }

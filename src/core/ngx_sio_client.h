@@ -257,17 +257,15 @@ u_char *ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg,
 void ngx_sio_client_write(ngx_sio_client_t *sc, u_char *buf,
     ngx_sio_message_t *msg, ngx_uint_t n);
 
-/* Notes, where that counts, that n messages have been written. */
-void ngx_sio_client_handed(ngx_sio_client_t *sc, ngx_sio_message_t *msg,
-    ngx_uint_t n);
-
 /* The same for one message, see share.h; not for a branch, or a POST. */
 void ngx_sio_client_share(ngx_sio_client_t *sc, const ngx_sio_share_t *share);
 
 /*
- * What ngx_sio_session_handed() is to be told of n messages; false if there is
- * no event among them.
+ * Notes, where that counts, that a client was written messages.  What is to be
+ * told of them is found by _events(), which is false if there is no event among
+ * them; see ngx_sio_session_handed().
  */
+void ngx_sio_client_handed(ngx_sio_client_t *sc, uint64_t from, uint64_t last);
 ngx_uint_t ngx_sio_client_events(ngx_sio_message_t *msg, ngx_uint_t n,
     uint64_t *from, uint64_t *last);
 

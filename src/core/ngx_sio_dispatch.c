@@ -821,7 +821,7 @@ ngx_sio_dispatch_add(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc, void *data)
     t = gw->turn;
     d = gw->dispatch;
 
-    if (sc->out && d->audience.drop) {
+    if (d->audience.drop && sc->out) {
         return;
     }
 

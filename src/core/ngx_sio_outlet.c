@@ -15,6 +15,7 @@
 
 static ngx_int_t ngx_sio_outlets_grow(ngx_sio_outlets_t *outlets,
     ngx_log_t *log);
+static void ngx_sio_outlet_clear(ngx_sio_outlet_t *outlet);
 
 
 ngx_sio_outlets_t *
@@ -32,8 +33,7 @@ ngx_sio_outlets_create(ngx_log_t *log)
         return NULL;
     }
 
-    ngx_memzero(&outlets->elts[0], sizeof(ngx_sio_outlet_t));
-    outlets->elts[0].fd = (ngx_socket_t) -1;
+    ngx_sio_outlet_clear(&outlets->elts[0]);
     outlets->top = 1;
 
     return outlets;
@@ -69,6 +69,16 @@ ngx_sio_outlets_grow(ngx_sio_outlets_t *outlets, ngx_log_t *log)
 }
 
 
+/* What it is without a client. */
+
+static void
+ngx_sio_outlet_clear(ngx_sio_outlet_t *outlet)
+{
+    ngx_memzero(outlet, sizeof(ngx_sio_outlet_t));
+    outlet->fd = (ngx_socket_t) -1;
+}
+
+
 ngx_int_t
 ngx_sio_outlet_give(ngx_sio_client_t *sc)
 {
@@ -98,7 +108,7 @@ ngx_sio_outlet_give(ngx_sio_client_t *sc)
 
     outlet = ngx_sio_outlet(sc);
 
-    ngx_memzero(outlet, sizeof(ngx_sio_outlet_t));
+    ngx_sio_outlet_clear(outlet);
     outlet->client = sc;
 
     ngx_sio_outlet_update(sc);
@@ -120,7 +130,7 @@ ngx_sio_outlet_take(ngx_sio_client_t *sc)
     outlets = sc->gateway->outlets;
     outlet = ngx_sio_outlet(sc);
 
-    outlet->client = NULL;
+    ngx_sio_outlet_clear(outlet);
     outlet->run_last = outlets->free;
 
     outlets->free = sc->outlet;

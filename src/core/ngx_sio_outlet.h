@@ -12,11 +12,11 @@
 
 
 /*
- * What a fan-out has to know of a client, which refers to it by number.
+ * What a fan-out has to know of a client.
  *
- * To meet a thousand clients in as many places of memory takes longer than all
- * that is done with them.  So this stands in one array, and who is in a room is
- * told by numbers, too.
+ * To look at a thousand clients, in as many places of memory, takes longer than
+ * all that is done with them.  So this stands in one array, where a client gets
+ * a place when it becomes a socket; rooms know their members by its number.
  */
 
 
@@ -40,8 +40,8 @@ _Static_assert(sizeof(ngx_sio_outlet_t) == 32, "size of an outlet");
 
 struct ngx_sio_outlets_s {
     ngx_sio_outlet_t         *elts;            /* moves as it grows; [0] is that
-                                                  of clients without one, and
-                                                  stays zero */
+                                                  of clients without one, who
+                                                  wait for nothing */
     uint32_t                  top;             /* those below were in use */
     uint32_t                  nalloc;
     uint32_t                  free;            /* number; 0: none */

@@ -32,7 +32,7 @@ void ngx_sio_pack_reset(ngx_sio_pack_t *pack, size_t keep);
 static ngx_inline ngx_uint_t
 ngx_sio_pack_wanted(const ngx_sio_client_t *sc)
 {
-    /* the carrier of a branch stands apart from what a delivery touches */
+    /* a branch sends by way of its carrier */
 
     if (sc->ws.connection == NULL && sc->carrier) {
         sc = sc->carrier;

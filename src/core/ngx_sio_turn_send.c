@@ -17,15 +17,15 @@
 
 
 /*
- * What nearly all sends are: WebSockets with nothing pending that get the same
- * run of messages, and no other.
+ * A batch: neighbours in a list that get the same run of messages and no other,
+ * by WebSockets with nothing pending.  That is what nearly all sends are.
  */
 
 typedef struct {
     ngx_sio_message_t        *msg;
-    uint32_t                  first;
-    uint32_t                  n;          /* messages */
-    size_t                    size;
+    uint32_t                  first;      /* its index */
+    uint32_t                  messages;   /* 0: the batch has nobody yet */
+    size_t                    size;       /* of all of them */
     ngx_sio_fan_t             fan;
     uint32_t                  outlets[NGX_SIO_FAN_MAX];
 } ngx_sio_turn_batch_t;
@@ -39,12 +39,12 @@ static void ngx_sio_turn_slice(ngx_sio_gateway_t *gw, ngx_array_t *waiting,
     ngx_uint_t *next, ngx_uint_t max, uint64_t bytes);
 static ngx_uint_t ngx_sio_turn_collect(ngx_sio_turn_t *t,
     ngx_sio_turn_batch_t *batch, uint32_t *list, ngx_uint_t n, uint64_t bytes);
-static ngx_int_t ngx_sio_turn_joins(ngx_sio_turn_t *t,
+static ngx_int_t ngx_sio_turn_join(ngx_sio_turn_t *t,
     ngx_sio_turn_batch_t *batch, ngx_sio_outlet_t *outlet);
-static void ngx_sio_turn_batch(ngx_sio_gateway_t *gw,
+static void ngx_sio_turn_send_batch(ngx_sio_gateway_t *gw,
     ngx_sio_turn_batch_t *batch);
-static void ngx_sio_turn_rest(ngx_sio_turn_batch_t *batch,
-    ngx_sio_client_t *sc, ssize_t rc, u_char *stage);
+static void ngx_sio_turn_handed(ngx_sio_gateway_t *gw,
+    ngx_sio_turn_batch_t *batch);
 
 
 /* The runs of one client, joined. */
@@ -253,7 +253,7 @@ ngx_sio_turn_slice(ngx_sio_gateway_t *gw, ngx_array_t *waiting,
 
         if (n) {
             *next += n;
-            ngx_sio_turn_batch(gw, &batch);
+            ngx_sio_turn_send_batch(gw, &batch);
             continue;
         }
 
@@ -279,7 +279,7 @@ ngx_sio_turn_collect(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
     ngx_uint_t         i;
     ngx_sio_outlet_t  *outlet;
 
-    batch->n = 0;
+    batch->messages = 0;
     batch->size = 0;
     batch->fan.n = 0;
 
@@ -291,7 +291,7 @@ ngx_sio_turn_collect(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
 
         outlet = &t->outlets->elts[list[i]];
 
-        if (ngx_sio_turn_joins(t, batch, outlet) != NGX_OK) {
+        if (ngx_sio_turn_join(t, batch, outlet) != NGX_OK) {
             break;
         }
 
@@ -308,10 +308,10 @@ ngx_sio_turn_collect(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
 }
 
 
-/* NGX_OK if a client can be one of the batch; the first one begins it. */
+/* NGX_OK, or NGX_DECLINED: a client cannot be in this batch. */
 
 static ngx_inline ngx_int_t
-ngx_sio_turn_joins(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
+ngx_sio_turn_join(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
     ngx_sio_outlet_t *outlet)
 {
     ngx_sio_message_t   *msg;
@@ -323,8 +323,8 @@ ngx_sio_turn_joins(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
         return NGX_DECLINED;
     }
 
-    if (batch->n) {
-        return (run->first == batch->first && run->n == batch->n)
+    if (batch->messages) {
+        return (run->first == batch->first && run->n == batch->messages)
                ? NGX_OK : NGX_DECLINED;
     }
 
@@ -332,7 +332,7 @@ ngx_sio_turn_joins(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
 
     batch->msg = msg;
     batch->first = run->first;
-    batch->n = run->n;
+    batch->messages = run->n;
     batch->size = msg[run->n - 1].start + msg[run->n - 1].len - msg->start;
 
     return NGX_OK;
@@ -340,12 +340,13 @@ ngx_sio_turn_joins(ngx_sio_turn_t *t, ngx_sio_turn_batch_t *batch,
 
 
 static void
-ngx_sio_turn_batch(ngx_sio_gateway_t *gw, ngx_sio_turn_batch_t *batch)
+ngx_sio_turn_send_batch(ngx_sio_gateway_t *gw, ngx_sio_turn_batch_t *batch)
 {
     u_char            *stage;
-    uint64_t           less;
+    ssize_t            rc;
+    uint64_t           failed;
     ngx_uint_t         i;
-    ngx_sio_outlet_t  *outlets;
+    ngx_sio_client_t  *sc;
 
     if (batch->fan.n == 0) {
         /* they were all gone */
@@ -353,47 +354,48 @@ ngx_sio_turn_batch(ngx_sio_gateway_t *gw, ngx_sio_turn_batch_t *batch)
     }
 
     stage = gw->turn->stage.data;
-    outlets = gw->outlets->elts;
 
-    ngx_sio_gateway_stat(gw, EVENTS_OUT, batch->fan.n * batch->n);
+    ngx_sio_gateway_stat(gw, EVENTS_OUT, batch->fan.n * batch->messages);
     ngx_sio_gateway_stat(gw, BYTES_OUT, batch->fan.n * batch->size);
 
-    less = ngx_sio_fan_send(&batch->fan, stage + batch->msg->start,
-                            batch->size);
+    failed = ngx_sio_fan_send(&batch->fan, stage + batch->msg->start,
+                              batch->size);
 
-    for (i = 0; less; i++, less >>= 1) {
+    for (i = 0; failed; i++, failed >>= 1) {
 
-        if (less & 1) {
-            ngx_sio_turn_rest(batch, outlets[batch->outlets[i]].client,
-                              batch->fan.sent[i], stage);
+        if (failed & 1) {
+            sc = gw->outlets->elts[batch->outlets[i]].client;
+            rc = ngx_sio_fan_result(&batch->fan, i, sc->ws.connection);
+
+            ngx_sio_websocket_write_on(sc, stage, batch->msg, batch->messages,
+                                       rc);
         }
     }
 
     if (gw->conf->recovery) {
-        for (i = 0; i < batch->fan.n; i++) {
-            ngx_sio_client_handed(outlets[batch->outlets[i]].client,
-                                  batch->msg, batch->n);
-        }
+        ngx_sio_turn_handed(gw, batch);
     }
 }
 
 
-/* One of the batch has taken less than all, or has failed: nginx says why. */
-
 static void
-ngx_sio_turn_rest(ngx_sio_turn_batch_t *batch, ngx_sio_client_t *sc,
-    ssize_t rc, u_char *stage)
+ngx_sio_turn_handed(ngx_sio_gateway_t *gw, ngx_sio_turn_batch_t *batch)
 {
-    ngx_connection_t  *c;
+    uint64_t           from, last;
+    ngx_uint_t         i;
+    ngx_sio_outlet_t  *outlets;
 
-    c = sc->ws.connection;
+    outlets = gw->outlets->elts;
 
-    if (rc == -1) {
-        rc = c->send(c, stage + batch->msg->start, batch->size);
-
-    } else {
-        c->write->ready = 0;
+    if (!ngx_sio_client_events(batch->msg, batch->messages, &from, &last)) {
+        return;
     }
 
-    ngx_sio_websocket_write_on(sc, stage, batch->msg, batch->n, rc);
+    for (i = 0; i < batch->fan.n; i++) {
+        ngx_sio_outlet_fetch(&outlets[batch->outlets[i]].client->session);
+    }
+
+    for (i = 0; i < batch->fan.n; i++) {
+        ngx_sio_client_handed(outlets[batch->outlets[i]].client, from, last);
+    }
 }
