@@ -196,7 +196,8 @@ function section(it) {
       maximumFractionDigits: c.digits,
     });
     lines.push(`- ${c.what}: ${shown(c.value)}, target ${shown(c.limit)}: ${
-      c.met ? 'met' : '**missed**'}`);
+      c.met ? 'met' : '**missed**'}${
+      c.least > c.limit ? `; the loop alone has ${shown(c.least)}` : ''}`);
   }
   for (const note of it.notes || []) {
     lines.push(`- ${note}`);

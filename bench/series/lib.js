@@ -152,9 +152,12 @@ const fixed = (value, digits = 2) => (
 const number = (value) => (
   Number.isFinite(value) ? Math.round(value).toLocaleString('en') : '-');
 
-/** A target: `value` has to be at most `limit`. */
-const check = (what, value, limit, digits = 2) => (
-  { what, value, limit, digits, met: value <= limit });
+/**
+ * A target: `value` has to be at most `limit`; `least` is what a loop has that
+ * does nothing else.
+ */
+const check = (what, value, limit, { digits = 2, least } = {}) => (
+  { what, value, limit, digits, least, met: value <= limit });
 
 module.exports = {
   NEAR, FAR, OUT, RATE, site, tokens, five, room, publisher, load, raw,

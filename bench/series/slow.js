@@ -94,9 +94,9 @@ module.exports = {
               stay.p99 / none.p99, 1.1),
         check('  with slow ones that are closed', closed.p99 / none.p99, 1.1),
         check('memory, MB', Math.max(stay.grown, closed.grown) / MB,
-              2 * LOG / MB, 0),
+              2 * LOG / MB, { digits: 0 }),
         check('events lost by those that read',
-              Math.max(...rounds.flat().map((it) => it.lost)), 0, 0),
+              Math.max(...rounds.flat().map((it) => it.lost)), 0),
       ],
     };
   },

@@ -39,8 +39,9 @@ module.exports = {
           fixed(recv.cpu_sys_us_per_event)}`,
         fixed(connect, 1), number(bytes)]),
       checks: [
-        check('bytes per idle connection', list[0].bytes, 1400, 0),
-        check('bytes per idle connection with TLS', list[1].bytes, 15500, 0),
+        check('bytes per idle connection', list[0].bytes, 1400, { digits: 0 }),
+        check('bytes per idle connection with TLS', list[1].bytes, 15500,
+              { digits: 0 }),
       ],
     };
   },
