@@ -27,7 +27,7 @@
  *                    a time counts as much as the mean of the others between
  *                    the same two calls
  *
- * SKIP=N in the environment: all this from the N-th send on.
+ * SKIP=N COUNT=M in the environment: all this of M sends behind the N-th.
  *
  * A process learns that it lost the CPU from the field of rseq(2) that the
  * kernel clears when it comes back.
@@ -71,7 +71,7 @@ static uint64_t first_count, first_ns;
 
 static uint64_t last;               /* end of the last call; 0: none yet */
 static int last_call;
-static uint64_t sends, between, skip;
+static uint64_t sends, between, skip, upto = UINT64_MAX;
 static struct gap gaps[CALLS][CALLS];
 static uint32_t buckets[BUCKETS];
 
@@ -154,6 +154,10 @@ end(uint64_t begun, int whole, int call)
 {
     struct gap *gap = &gaps[last_call][call];
     uint64_t n = begun - last;
+
+    if (sends >= upto && skip == 0) {
+        return;
+    }
 
     if (last) {
         gap->n++;
@@ -294,6 +298,10 @@ begin(void)
 
     if (getenv("SKIP")) {
         skip = strtoull(getenv("SKIP"), NULL, 10);
+    }
+
+    if (getenv("COUNT")) {
+        upto = strtoull(getenv("COUNT"), NULL, 10);
     }
 
     pthread_atfork(NULL, NULL, forget);
