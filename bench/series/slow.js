@@ -23,7 +23,7 @@ const BYTES = 32000;            // more than the kernel keeps for who is slow
 // By itself the kernel keeps up to 4 MB of what a client does not read; to fill
 // pages that the machine has yet to get from its host costs the others more.
 const LISTEN = 'backlog=4096 sndbuf=256k';
-const ROUNDS = 5;               // the cases take turns
+const ROUNDS = 3;               // the cases take turns
 const MB = 1e6;
 const MIB = 1.05 * MB;
 const LOG = 32 * MIB;
