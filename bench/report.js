@@ -209,7 +209,8 @@ function main(dir) {
   const report = new Report(dir);
   const { date, machine, system, commit } = report.about;
   const seconds = Number(process.env.RUNTIME || 0);
-  const runs = Math.max(0, ...report.list.map((it) => it.runs));
+  const runs = report.list.length === 0 ? 0
+    : Math.min(...report.list.map((it) => it.runs));
   const rate = process.env.RATE || 100;
   const lines = [
     '# Benchmark', '',

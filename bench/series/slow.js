@@ -92,7 +92,8 @@ module.exports = {
       checks: [
         check('p99 of the others with slow ones that stay, over that without',
               stay.p99 / none.p99, 1.1),
-        check('  with slow ones that are closed', closed.p99 / none.p99, 1.1),
+        check('the same with slow ones that are closed',
+              closed.p99 / none.p99, 1.1),
         check('memory, MB', Math.max(stay.grown, closed.grown) / MB,
               2 * LOG / MB, { digits: 0 }),
         check('events lost by those that read',
