@@ -20,7 +20,6 @@ import engineio
 import socketio
 
 KIND = sys.argv[1]
-CLASSES = {'sync': socketio.Client, 'asyncio': socketio.AsyncClient}
 
 # The sync client has a thread for each packet.  They follow each other if none
 # is interrupted; else an attachment may overtake what it belongs to.
@@ -74,14 +73,43 @@ class Raw(engineio.packet.Packet):
         return self.text
 
 
+class Known:
+    """Says when connect() is over, which another thread or task waits in.
+
+    'connect' and the first events come before that, and for so long the
+    library tells nobody when it is disconnected.
+    """
+
+    known = None
+
+    @property
+    def connected(self):
+        return self._connected
+
+    @connected.setter
+    def connected(self, value):
+        self._connected = value
+        if value:
+            self.known()
+
+
+class Sync(Known, socketio.Client):
+    pass
+
+
+class Asyncio(Known, socketio.AsyncClient):
+    pass
+
+
 class Client:
     def __init__(self, who):
         self.who = who
-        self.stock = CLASSES[KIND](
+        self.stock = {'sync': Sync, 'asyncio': Asyncio}[KIND](
             reconnection_delay=0.05, reconnection_delay_max=0.2,
             randomization_factor=0, handle_sigint=False)
 
         stock = self.stock
+        stock.known = lambda: self.tell('known')
         stock.on('connect', lambda: self.tell(
             'connect', id=stock.get_sid(), transport=stock.transport()))
         stock.on('connect_error', lambda error=None: self.tell(

@@ -80,6 +80,7 @@ class Python extends Official {
     this.auth = auth;
     this.host = host;
     this.transports = transports;
+    this.knows = 0;             // how often it has noticed that it is connected
     this.questions = 0;
     this.answers = 0;
     this.again();
@@ -92,6 +93,10 @@ class Python extends Official {
       this.transport = it.transport;
       this.connects++;
       this.recovered.push(false);
+      break;
+
+    case 'known':
+      this.knows++;
       break;
 
     case 'refused':
@@ -123,6 +128,13 @@ class Python extends Official {
 
   #tell(command, values) {
     this.host.tell(this.who, command, values);
+  }
+
+  async ready(nth = 1, ms) {
+    await super.ready(nth, ms);
+    await until(() => this.knows >= nth, `${this} knows that it is connected`,
+                ms);
+    return this;
   }
 
   emit(event, ...args) {
