@@ -3,19 +3,17 @@
 // What the benchmarks share: programs, CPUs, and how latencies are measured.
 //
 // A latency is to be that of the server, not of what else the machine does.  So
-// a program at SCHED_IDLE on each CPU keeps it from being halted, since to wake
-// a halted virtual CPU takes up to milliseconds; and whoever is waited for, the
-// server, Redis, and who reads what is measured, goes before all others, at
-// SCHED_RR.  So does a publisher, but after those: what it does once a message
-// has left it is nobody's latency.  That takes root.
+// no CPU may be halted meanwhile, since to wake a halted virtual CPU takes up to
+// milliseconds; and whoever is waited for, the server, Redis, and who reads what
+// is measured, goes before all others, at SCHED_RR.  So does a publisher, but
+// after those: what it does once a message has left it is nobody's latency.
+// That takes root.
 
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { execFile, execFileSync } = require('node:child_process');
 const { promisify } = require('node:util');
-
-const { Program } = require('../t/gateway/lib/processes');
 
 const NEAR = 0;                 // CPU of the server
 const FAR = os.cpus().length - 1;
@@ -47,15 +45,15 @@ function prefer(pid) {
   execFileSync('chrt', ['--rr', '-p', String(PRIORITY), String(pid)]);
 }
 
-/** Runs body while no CPU is halted. */
+/** Runs body while no CPU is halted: none may take time to wake up. */
 async function awake(body) {
-  const spinners = [...new Set([NEAR, FAR])].map(
-    (cpu) => new Program(program('rawup'), ['spin', '--cpu', String(cpu)]));
+  const file = fs.openSync('/dev/cpu_dma_latency', 'r+');
 
   try {
+    fs.writeSync(file, Buffer.alloc(4));        // microseconds
     return await body();
   } finally {
-    await Promise.all(spinners.map((it) => it.stop('SIGKILL')));
+    fs.closeSync(file);
   }
 }
 

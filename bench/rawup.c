@@ -23,9 +23,6 @@
  *       is published there
  *   rawup consume --redis R --stream K --channel C
  *       a backend that answers all, until it is killed
- *
- *   rawup spin  --cpu N
- *       keeps a CPU from being halted, and is in nobody's way
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -34,7 +31,6 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -55,7 +51,7 @@
 #define SECOND      1000000000ull
 #define GROUP       "bench"
 
-static int port, redis_port, conns = 100, seconds = 10, payload = 100, cpu;
+static int port, redis_port, conns = 100, seconds = 10, payload = 100;
 static double rate = 1000;
 static const char *auth = "", *stream = "up", *channel = "";
 static int fds[MAX_CONNS];
@@ -568,25 +564,6 @@ consume(void)
 }
 
 
-static void
-spin(void)
-{
-    struct sched_param param = { 0 };
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) < 0
-        || sched_setscheduler(0, SCHED_IDLE, &param) < 0)
-    {
-        die("spin");
-    }
-    for ( ;; ) {
-        __asm__ volatile ("");
-    }
-}
-
-
 /* ------------------------------------------------------------- server */
 
 static void
@@ -705,7 +682,7 @@ main(int argc, char **argv)
         void (*run)(void);
     } kinds[] = {
         { "send", send_all }, { "serve", serve }, { "ask", ask },
-        { "consume", consume }, { "spin", spin },
+        { "consume", consume },
     };
     static const struct option options[] = {
         { "port", required_argument, NULL, 'p' },
@@ -717,7 +694,6 @@ main(int argc, char **argv)
         { "auth", required_argument, NULL, 'a' },
         { "stream", required_argument, NULL, 'S' },
         { "channel", required_argument, NULL, 'C' },
-        { "cpu", required_argument, NULL, 'u' },
         { NULL, 0, NULL, 0 }
     };
     int c;
@@ -733,7 +709,6 @@ main(int argc, char **argv)
         case 'a': auth = optarg; break;
         case 'S': stream = optarg; break;
         case 'C': channel = optarg; break;
-        case 'u': cpu = atoi(optarg); break;
         default: return 2;
         }
     }
@@ -746,6 +721,6 @@ main(int argc, char **argv)
             return 0;
         }
     }
-    fputs("usage: rawup send|serve|ask|consume|spin [options]\n", stderr);
+    fputs("usage: rawup send|serve|ask|consume [options]\n", stderr);
     return 2;
 }

@@ -1900,8 +1900,8 @@ main(int argc, char **argv)
     if (o.mode == MODE_POLLING) {
         o.polling = o.conns;
     }
-    if (!o.srcs && o.conns > 20000u * (u32) o.nports) {
-        o.srcs = (int) (o.conns / (20000u * (u32) o.nports)) + 1;
+    if (!o.srcs && o.conns > 10000u * (u32) o.nports) {
+        o.srcs = (int) (o.conns / (10000u * (u32) o.nports)) + 1;
     }
     if (o.tls) {
         tls_ctx = SSL_CTX_new(TLS_client_method());

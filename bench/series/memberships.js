@@ -5,7 +5,8 @@
 // members of a small room.
 
 const {
-  NEAR, site, tokens, load, cpu, until, fixed, number, check,
+  NEAR, site, tokens, together, turns, held, cpu, medians, median, fixed,
+  number, check,
 } = require('./lib');
 
 const FEW = 400;                // clients with five rooms, whatever others have
@@ -13,7 +14,7 @@ const CLIENTS = FEW + 2000;
 const SMALL = CLIENTS / 5;
 const POOL = 5000;              // rooms that many are in
 const CHANGES = 10;             // rooms that a client joins, and leaves
-const ROUNDS = 3;               // of that, for each of FEW clients
+const ROUNDS = 5;
 const PUBLISHED = 5000;
 const BATCH = 50;
 
@@ -27,15 +28,13 @@ const rooms = (count) => (i) => [
 ];
 
 /** CPU us for each of n; sends by batches, and waits until all are done. */
-async function cost(gw, fence, n, send) {
+async function cost({ gw, done }, n, send) {
   const workers = gw.nginx.workers();
   const before = cpu(workers);
   for (let i = 0; i < n; i += BATCH) {
     await send(i, Math.min(BATCH, n - i));
   }
-  const id = `fence-${fence.next++}`;
-  gw.emitter.to('user:fence').emit('fence', id);
-  await fence.client.eventWith('fence', id, 60000);
+  await done();
   return (cpu(workers) - before) / n;
 }
 
@@ -56,16 +55,13 @@ function changes(gw, op, first) {
     })));
 }
 
-/** CPU us of a join and of a leave, each of the round that was least disturbed. */
-async function inAndOut(gw, fence, first) {
-  const least = { join: Infinity, leave: Infinity };
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const op of ['join', 'leave']) {
-      least[op] = Math.min(least[op], await cost(
-        gw, fence, FEW * CHANGES, changes(gw, op, first)));
-    }
-  }
-  return least;
+/** CPU us of a join and of a leave. */
+async function inAndOut(it, first) {
+  const n = FEW * CHANGES;
+  return {
+    join: await cost(it, n, changes(it.gw, 'join', first)),
+    leave: await cost(it, n, changes(it.gw, 'leave', first)),
+  };
 }
 
 const deliveries = (gw) => async (at, n) => {
@@ -77,40 +73,41 @@ const deliveries = (gw) => async (at, n) => {
   await gw.redis.commands.ping();
 };
 
-async function measure(count) {
-  const settings = { block: { zone: '512m' } };
-  return site(settings, async (gw) => {
-    const client = await gw.rawClient({ user: 'fence' });
-    await client.connected();
-    const fence = { client, next: 0 };
-    const free = (await gw.status()).zone.free;
-
-    const over = load(gw, {
-      conns: CLIENTS, tokens: tokens(gw, CLIENTS, rooms(count)),
-      expect: PUBLISHED * 5, 'recv-timeout': 120, settle: 0.5,
-    }, { on: NEAR });
-    const failed = over.then(() => null, (error) => error);
-    const state = await until(async () => {
-      const now = await gw.status();
-      return now.sessions.live > CLIENTS && now;
-    }, () => `${CLIENTS} are connected`, 60000);
-    // the load generator counts events once it has settled
-    await new Promise((resolve) => { setTimeout(resolve, 1000); });
-
-    const few = await inAndOut(gw, fence, 0);
-    const these = await inAndOut(gw, fence, FEW);
-    const deliver = await cost(gw, fence, PUBLISHED, deliveries(gw));
-    const error = await failed;
-    if (error) {
-      throw error;
-    }
-    return {
-      count, memberships: state.memberships, used: free - state.zone.free,
-      connect: (await over).connect.cpu_us_per_conn, few, these, deliver,
-      join: few.join, leave: few.leave,
-    };
-  });
+/** CPU us of all that is done with a site; once before, for the caches. */
+async function round(it) {
+  await inAndOut(it, 0);
+  const few = await inAndOut(it, 0);
+  await inAndOut(it, FEW);
+  const these = await inAndOut(it, FEW);
+  return {
+    ...few, theirJoin: these.join, theirLeave: these.leave,
+    deliver: await cost(it, PUBLISHED, deliveries(it.gw)),
+  };
 }
+
+const open = (count, use) => site({ block: { zone: '512m' } }, async (gw) => {
+  const free = (await gw.status()).zone.free;
+
+  return held(gw, {
+    conns: CLIENTS, tokens: tokens(gw, CLIENTS, rooms(count)),
+    expect: ROUNDS * PUBLISHED * 5,
+  }, { on: NEAR }, async ({ done, over }) => {
+    const { memberships, zone } = await gw.status();
+
+    return use({
+      gw, done, over, count, memberships, used: free - zone.free,
+    });
+  });
+});
+
+const measure = (counts) => together(counts, open, async (sites) => {
+  const rounds = await turns(sites, ROUNDS, round);
+
+  return Promise.all(sites.map(async ({ over, ...it }, k) => ({
+    ...it, rounds: rounds[k], ...medians(rounds[k]),
+    connect: (await over).connect.cpu_us_per_conn,
+  })));
+});
 
 module.exports = {
   title: 'Memberships',
@@ -120,10 +117,7 @@ module.exports = {
   columns: ['rooms of a client', 'memberships', 'CPU µs per CONNECT',
             'per join', 'per leave', 'per publish to 5', 'zone bytes'],
   async run() {
-    const list = [];
-    for (const count of [1, 5, 50, 500]) {
-      list.push(await measure(count));
-    }
+    const list = await measure([1, 5, 50, 500]);
     const [first] = list;
     const many = list.at(-1);
     const each = (many.used - first.used)
@@ -132,14 +126,16 @@ module.exports = {
     const five = list.find((it) => it.count === 5).connect;
     const connect = (it) => (
       (it.connect * CLIENTS - five * FEW) / (CLIENTS - FEW));
-    const growth = (key) => Math.max(...list.map((it) => it[key])) / first[key];
+    const growth = (key) => Math.max(...list.map((it) => median(
+      it.rounds.map((one, i) => one[key] / first.rounds[i][key]))));
 
     return {
       rows: list.map((it) => [
         number(it.count), number(it.memberships), fixed(connect(it), 1),
-        `${fixed(it.join)} (${fixed(it.these.join)})`,
-        `${fixed(it.leave)} (${fixed(it.these.leave)})`, fixed(it.deliver, 1),
+        `${fixed(it.join)} (${fixed(it.theirJoin)})`,
+        `${fixed(it.leave)} (${fixed(it.theirLeave)})`, fixed(it.deliver, 1),
         number(it.used)]),
+      rounds: list.map((it) => it.rounds),
       notes: [`A membership takes ${fixed(each, 1)} bytes of the zone.`],
       checks: [
         check('join, worst over first', growth('join'), 1.15),

@@ -11,8 +11,8 @@
 const fs = require('node:fs');
 
 const {
-  FAR, site, tokens, five, publisher, load, latency, medians, fixed, number,
-  check,
+  FAR, site, tokens, five, publisher, load, latency, turns, medians, fixed,
+  number, check,
 } = require('./lib');
 
 const CONNS = 1000;
@@ -74,12 +74,7 @@ module.exports = {
   columns: ['slow', 'send queue, MiB', 'p50 / p99 ms of the others',
             'memory grew by, MB', 'slow ones closed', 'their events'],
   async run() {
-    const rounds = CASES.map(() => []);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [i, it] of CASES.entries()) {
-        rounds[i].push(await measure(it));
-      }
-    }
+    const rounds = await turns(CASES, ROUNDS, measure);
     const [none, stay, closed] = rounds.map(medians);
 
     return {
