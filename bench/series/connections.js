@@ -14,7 +14,7 @@ const { promisify } = require('node:util');
 
 const {
   site, tokens, five, publisher, load, together, turns, held, raw, cpu,
-  median, medians, RATE, fixed, number, check,
+  medians, ratio, RATE, fixed, number, check,
 } = require('./lib');
 
 const SIZES = [1000, 9000, 18000];
@@ -74,8 +74,7 @@ module.exports = {
     const further = list.slice(1).map((it, i) => (
       (it.bytes * it.conns - list[i].bytes * list[i].conns)
       / (it.conns - list[i].conns)));
-    const growth = rounds.map((it) => median(
-      it.map((one, i) => one.over / rounds[0][i].over)));
+    const growth = rounds.map((it) => ratio(it, rounds[0], 'over'));
 
     return {
       rows: list.map((it, i) => [

@@ -197,6 +197,10 @@ const latency = ({ recv }) => ({
 const medians = (rounds) => Object.fromEntries(Object.keys(rounds[0]).map(
   (key) => [key, median(rounds.map((it) => it[key]))]));
 
+/** A figure over that of others in the same rounds: the median of the ratios. */
+const ratio = (rounds, others, key) => median(
+  rounds.map((it, i) => it[key] / others[i][key]));
+
 /** Microseconds of CPU time that some processes have taken. */
 const cpu = (pids) => pids.reduce((sum, pid) => sum + lib.spent(pid), 0);
 
@@ -221,6 +225,6 @@ const check = (what, value, limit, { digits = 2, least } = {}) => (
 
 module.exports = {
   NEAR, FAR, OUT, RATE, site, tokens, five, room, publisher, load, together,
-  turns, held, raw, rawLatency, awake: lib.awake, latency, median, medians, cpu,
+  turns, held, raw, rawLatency, awake: lib.awake, latency, medians, ratio, cpu,
   memory, until, fixed, number, check,
 };

@@ -5,7 +5,7 @@
 // members of a small room.
 
 const {
-  NEAR, site, tokens, together, turns, held, cpu, medians, median, fixed,
+  NEAR, site, tokens, together, turns, held, cpu, medians, ratio, fixed,
   number, check,
 } = require('./lib');
 
@@ -126,8 +126,8 @@ module.exports = {
     const five = list.find((it) => it.count === 5).connect;
     const connect = (it) => (
       (it.connect * CLIENTS - five * FEW) / (CLIENTS - FEW));
-    const growth = (key) => Math.max(...list.map((it) => median(
-      it.rounds.map((one, i) => one[key] / first.rounds[i][key]))));
+    const growth = (key) => Math.max(
+      ...list.map((it) => ratio(it.rounds, first.rounds, key)));
 
     return {
       rows: list.map((it) => [
