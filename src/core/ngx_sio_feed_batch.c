@@ -16,8 +16,20 @@
                                                   did not move before */
 
 
+/* What a message is, besides its records. */
+
+typedef struct {
+    ngx_uint_t                events;
+    uint64_t                  ack;             /* clients answer by this id */
+    sio_message_t             m;               /* zeros: commands */
+} ngx_sio_feed_taken_t;
+
+
 static sio_rc_t ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b,
-    ngx_sio_feed_push_t *push, const char **error);
+    ngx_sio_feed_push_t *push, ngx_sio_feed_taken_t *taken,
+    const char **error);
+static void ngx_sio_feed_batch_taken(ngx_sio_feed_batch_t *b,
+    ngx_sio_feed_taken_t *taken);
 static ngx_uint_t ngx_sio_feed_batch_waits(ngx_sio_feed_batch_t *b,
     sio_rc_t rc);
 static ngx_int_t ngx_sio_feed_batch_append(ngx_sio_feed_batch_t *b,
@@ -58,10 +70,11 @@ ngx_sio_feed_batch_drop(ngx_sio_feed_batch_t *b)
 ngx_int_t
 ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
 {
-    size_t       len;
-    sio_rc_t     rc;
-    ngx_int_t    n;
-    const char  *error;
+    size_t                 len;
+    sio_rc_t               rc;
+    ngx_int_t              n;
+    const char            *error;
+    ngx_sio_feed_taken_t   taken;
 
     if (b->owed || b->buf.len >= b->gw->zone->sh->log_size / 16) {
         n = ngx_sio_feed_batch_flush(b);
@@ -73,7 +86,7 @@ ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
 
     len = b->buf.len;
 
-    rc = ngx_sio_feed_batch_encode(b, push, &error);
+    rc = ngx_sio_feed_batch_encode(b, push, &taken, &error);
 
     if (ngx_sio_feed_batch_waits(b, rc)) {
         return NGX_AGAIN;
@@ -102,9 +115,32 @@ ngx_sio_feed_batch_message(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push)
         }
     }
 
+    ngx_sio_feed_batch_taken(b, &taken);
+
     b->pos.since++;
 
     return NGX_OK;
+}
+
+
+/* Not before it is taken: else it comes again, and would count twice. */
+
+static void
+ngx_sio_feed_batch_taken(ngx_sio_feed_batch_t *b, ngx_sio_feed_taken_t *taken)
+{
+    ngx_sio_gateway_stat(b->gw, EVENTS_IN, taken->events);
+
+    if (taken->m.type != SIO_RECORD_EMIT) {
+        return;
+    }
+
+    if (taken->ack) {
+        ngx_sio_acks_ask(b->gw, taken->ack, taken->m.nsp, &b->adapter);
+
+    } else if (taken->m.flags & SIO_RECORD_BARE) {
+        /* for whatever rooms: others may have joined one of that name */
+        (void) ngx_sio_acks_relay(b->gw, &taken->m);
+    }
 }
 
 
@@ -134,31 +170,32 @@ ngx_sio_feed_batch_waits(ngx_sio_feed_batch_t *b, sio_rc_t rc)
 
 static sio_rc_t
 ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
-    const char **error)
+    ngx_sio_feed_taken_t *taken, const char **error)
 {
-    uint64_t        ack;
     sio_rc_t        rc;
     sio_str_t       name;
     ngx_str_t       nsp;
-    sio_message_t   m;
+    sio_message_t  *m;
 
-    ngx_memzero(&m, sizeof(sio_message_t));
+    ngx_memzero(taken, sizeof(ngx_sio_feed_taken_t));
 
     *error = NULL;
 
     if (push->kind == NGX_SIO_FEED_COMMAND) {
         return ngx_sio_feed_command_encode(b->gw, &b->command, &b->buf,
-                                           &push->payload, error);
+                                           &push->payload, &taken->events,
+                                           error);
     }
+
+    m = &taken->m;
 
     ngx_sio_nsp_name(b->gw->zone, push->nsp, &nsp);
 
     name.data = nsp.data;
     name.len = nsp.len;
-    ack = 0;
 
     if (push->kind == NGX_SIO_FEED_BROADCAST) {
-        rc = sio_adapter_broadcast(&b->adapter, &m, name, push->payload.data,
+        rc = sio_adapter_broadcast(&b->adapter, m, name, push->payload.data,
                                    push->payload.len, error);
 
     } else {
@@ -166,12 +203,12 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
         /* only requests in msgpack ask clients */
 
         if (push->payload.len && push->payload.data[0] != '{'
-            && ngx_sio_acks_draw(b->gw, &ack) != NGX_OK)
+            && ngx_sio_acks_draw(b->gw, &taken->ack) != NGX_OK)
         {
             return SIO_NOMEM;
         }
 
-        rc = sio_adapter_request(&b->adapter, &m, name, ack,
+        rc = sio_adapter_request(&b->adapter, m, name, taken->ack,
                                  push->payload.data, push->payload.len, error);
     }
 
@@ -179,26 +216,16 @@ ngx_sio_feed_batch_encode(ngx_sio_feed_batch_t *b, ngx_sio_feed_push_t *push,
         return rc;
     }
 
-    m.nsp = push->nsp;
+    m->nsp = push->nsp;
 
-    rc = sio_record_encode(&b->buf, &m, b->gw->zone->sh->seed,
+    rc = sio_record_encode(&b->buf, m, b->gw->zone->sh->seed,
                            ngx_sio_log_max_record(b->gw->zone));
 
-    if (rc != SIO_OK || m.type != SIO_RECORD_EMIT) {
-        return rc;
+    if (rc == SIO_OK && m->type == SIO_RECORD_EMIT) {
+        taken->events = 1;
     }
 
-    ngx_sio_gateway_stat(b->gw, EVENTS_IN, 1);
-
-    if (ack) {
-        ngx_sio_acks_ask(b->gw, ack, push->nsp, &b->adapter);
-
-    } else if (m.flags & SIO_RECORD_BARE) {
-        /* for whatever rooms: others may have joined one of that name */
-        (void) ngx_sio_acks_relay(b->gw, &m);
-    }
-
-    return SIO_OK;
+    return rc;
 }
 
 

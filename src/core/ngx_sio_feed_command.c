@@ -14,27 +14,24 @@ static sio_rc_t ngx_sio_feed_command_all(ngx_sio_gateway_t *gw,
 
 sio_rc_t
 ngx_sio_feed_command_encode(ngx_sio_gateway_t *gw, sio_command_t *c,
-    sio_buf_t *b, ngx_str_t *text, const char **error)
+    sio_buf_t *b, ngx_str_t *text, ngx_uint_t *events, const char **error)
 {
-    size_t      len;
-    sio_rc_t    rc;
-    ngx_uint_t  events;
+    size_t    len;
+    sio_rc_t  rc;
 
     len = b->len;
-    events = 0;
+    *events = 0;
 
     rc = sio_command_open(c, text->data, text->len, error);
 
     if (rc == SIO_OK) {
-        rc = ngx_sio_feed_command_all(gw, c, b, &events, error);
+        rc = ngx_sio_feed_command_all(gw, c, b, events, error);
     }
 
     if (rc != SIO_AGAIN) {
         b->len = len;
         return rc;
     }
-
-    ngx_sio_gateway_stat(gw, EVENTS_IN, events);
 
     return b->len == len ? SIO_AGAIN : SIO_OK;
 }

@@ -440,6 +440,38 @@ test('messages that cannot be delivered', async (t) => {
   assert.equal(after.malformed, before.malformed + 1);
 });
 
+// Small messages, and one that does not fit into the same append: while there
+// is no room for those, it is tried again and again.
+test('a message that waits for room in the log counts once', async (t) => {
+  const gw = await withStatus(t, {
+    workers: 2, listen: 'reuseport', block: { log: '64k' },
+  });
+  const [reader, standby] = await gw.feedPair();
+  let client;
+  do {
+    client = await gw.connect({ user: 'somebody' });
+  } while (gw.workersOf([client])[0] !== reader);
+  const before = await page(gw);
+
+  process.kill(standby, 'SIGSTOP');
+  try {
+    for (let i = 0; i < 20; i++) {
+      for (let k = 0; k < 4; k++) {
+        gw.emitter.emit('small', i);
+      }
+      gw.emitter.emit('large', 'x'.repeat(16000));
+    }
+    // longer than it takes to fence the worker that has stopped
+    await until(() => client.received('large').length === 20, 'all have come');
+  } finally {
+    process.kill(standby, 'SIGCONT');
+  }
+
+  const after = await pageWhen(gw, (p) => p.events.in > before.events.in,
+                               'they are counted');
+  assert.equal(after.events.in - before.events.in, 20 * 5);
+});
+
 test('Redis comes and goes', async (t) => {
   const gw = await withStatus(t, { workers: 2, proxy: true });
   await gw.live();
