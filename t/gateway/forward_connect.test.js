@@ -336,6 +336,11 @@ eachWorkers([1, 3], 'a worker is killed', async (t, workers) => {
                             transports: Object.values(TRANSPORTS)[i % 3] }));
       const ids = clients.map((c) => c.id);
 
+      // who is between two polls is nobody's, and lives on
+      await until(async () => {
+        const { polling, websocket } = (await gw.status()).connections;
+        return polling === 4 && websocket === 8;
+      }, 'all are held by workers');
       for (const pid of gw.nginx.workers()) {
         gw.nginx.killWorker(pid);
       }

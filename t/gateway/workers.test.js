@@ -5,6 +5,7 @@
 
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
+const { setTimeout: delay } = require('node:timers/promises');
 
 const { gateway } = require('./lib/gateway');
 const { Stream, assertNumbers, numbers } = require('./lib/stream');
@@ -108,18 +109,22 @@ test('kill -9 of the reader, as messages wait for its heir', async (t) => {
   const unread = () => (
     new SocketOwners([standby]).unread(gw.redis.port));
 
-  await until(() => {
-    // at most half of what has to be there comes with one look
-    for (let i = 0; i < 5; i++) {
-      stream.publish();
+  await until(async () => {
+    // more than half of what has to be there never comes at once
+    for (let times = 0; times < 4; times++) {
+      for (let i = 0; i < 5; i++) {
+        stream.publish();
+      }
+      await delay(5);
     }
     return unread() > 1000;
   }, 'messages wait in the socket');
 
   await until(() => unread() === 0, 'it reads them');
 
-  await until(() => {
+  await until(async () => {
     stream.publish();
+    await delay(5);
     return unread() > 0;
   }, 'a message waits');
   gw.nginx.killWorker(reader);
