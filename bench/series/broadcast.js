@@ -17,7 +17,7 @@ const SECONDS = 4;              // of a round
 const AHEAD = 2;                // seconds that a publisher may take to start
 const COUNT = (SECONDS + AHEAD) * 1000 / EVERY;
 const ROUNDS = 3;
-const SLICE = 96;               // connections that a worker serves at once
+const SLICE = 128;              // connections that a worker serves at once
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 

@@ -22,8 +22,7 @@ const TRANSPORTS = {
 };
 
 class Cluster {
-  constructor(t, { nodes = 2, workers = 2, linger = 1000, block } = {}) {
-    this.t = t;
+  constructor({ nodes = 2, workers = 2, linger = 1000, block } = {}) {
     this.size = nodes;
     this.workers = workers;
     this.linger = linger;
@@ -31,6 +30,7 @@ class Cluster {
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'socketio-cluster-'));
     this.redis = new Redis(this.dir);
     this.nodes = [];
+    this.ends = [];             // of the nodes
   }
 
   async start() {
@@ -42,9 +42,6 @@ class Cluster {
       await until(async () => (await status(node)).cluster.connected,
                   'the node is part of the cluster', 20000);
     }
-    // hooks run in the order of their registration: the nodes have ended
-    this.t.after(() => this.#end());
-    return this;
   }
 
   /** A client with a view of who is online; it may not be ready yet. */
@@ -112,7 +109,7 @@ class Cluster {
   }
 
   async #node() {
-    return gateway(this.t, {
+    return gateway({ after: (end) => this.ends.push(end) }, {
       workers: this.workers,
       redis: this.redis,
       listen: 'reuseport',
@@ -131,9 +128,21 @@ class Cluster {
     });
   }
 
-  async #end() {
-    await this.redis.stop('SIGKILL');
+  /** Ends all of it, whatever may be wrong with one of the nodes. */
+  async end() {
+    const failures = [];
+
+    for (const end of [...this.ends, () => this.redis.stop('SIGKILL')]) {
+      try {
+        await end();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
     fs.rmSync(this.dir, { recursive: true, force: true });
+    if (failures.length > 0) {
+      throw failures[0];
+    }
   }
 }
 
@@ -161,8 +170,11 @@ function offlines(user, ...clients) {
 }
 
 /** Starts a cluster for a test. */
-function cluster(t, options) {
-  return new Cluster(t, options).start();
+async function cluster(t, options) {
+  const it = new Cluster(options);
+  t.after(() => it.end());
+  await it.start();
+  return it;
 }
 
 module.exports = { cluster, status, assertSound, offlines, TRANSPORTS };
