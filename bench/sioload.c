@@ -1900,6 +1900,7 @@ main(int argc, char **argv)
     if (o.mode == MODE_POLLING) {
         o.polling = o.conns;
     }
+    /* an address has 28,000 ports; past one half connect(2) searches long */
     if (!o.srcs && o.conns > 10000u * (u32) o.nports) {
         o.srcs = (int) (o.conns / (10000u * (u32) o.nports)) + 1;
     }

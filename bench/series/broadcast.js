@@ -5,6 +5,8 @@
 // that reads what the five members get, all of which go before the one that
 // reads the broadcasts: that has what time is left.
 
+const { setTimeout: delay } = require('node:timers/promises');
+
 const {
   FAR, site, tokens, five, room, publisher, load, rawLatency, awake, latency,
   medians, until, fixed, number, check,
@@ -18,8 +20,6 @@ const AHEAD = 2;                // seconds that a publisher may take to start
 const COUNT = (SECONDS + AHEAD) * 1000 / EVERY;
 const ROUNDS = 3;
 const SLICE = 128;              // connections that a worker serves at once
-
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 async function members(gw) {
   return latency(await load(gw, {
@@ -35,7 +35,7 @@ async function broadcasts(gw) {
     gw.emitter.emit('NEWS', {
       t: Number(process.hrtime.bigint()), n, content: 'x'.repeat(280),
     });
-    await sleep(EVERY);
+    await delay(EVERY);
   }
 }
 
@@ -51,7 +51,7 @@ async function measure(gw) {
   await until(async () => (await gw.status()).sessions.live >= EVERYBODY,
               'everybody is connected', 60000);
   for (let round = 0; round < ROUNDS; round++) {
-    await sleep(2000);
+    await delay(2000);
     rounds.alone.push(await members(gw));
     const [it] = await Promise.all([members(gw), broadcasts(gw)]);
     rounds.beside.push(it);

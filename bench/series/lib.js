@@ -5,6 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { setTimeout: delay } = require('node:timers/promises');
 
 const lib = require('../lib');
 const { gateway } = require('../../t/gateway/lib/gateway');
@@ -165,7 +166,7 @@ async function held(gw, values, where, body) {
   await until(async () => (await gw.status()).sessions.live > values.conns,
               () => `${values.conns} are connected`, 60000);
   // the load generator counts events once it has settled
-  await new Promise((resolve) => { setTimeout(resolve, 1000); });
+  await delay(1000);
 
   const result = await body({ done, over });
   const error = await failed;

@@ -11,8 +11,8 @@
 const fs = require('node:fs');
 
 const {
-  FAR, site, tokens, five, publisher, load, latency, turns, medians, ratio, fixed,
-  number, check,
+  FAR, site, tokens, five, publisher, load, latency, turns, medians, ratio,
+  fixed, number, check,
 } = require('./lib');
 
 const CONNS = 1000;

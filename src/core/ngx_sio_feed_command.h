@@ -18,9 +18,9 @@
  * or if they are more than one append takes.  What is for a namespace that the
  * gateway has not, is for nobody here, as it is with messages of the adapter.
  *
- * SIO_OK: records are behind what b holds, *events of them are events;
- * SIO_AGAIN: there is nothing to do; else as the functions of sio_command.h, or
- * SIO_LIMIT without *error: too large.
+ * SIO_OK: records are behind what b holds, *events: how many of them are events
+ * for clients; SIO_AGAIN: there is nothing to do; else as the functions of
+ * sio_command.h, or SIO_LIMIT without *error: too large.
  */
 sio_rc_t ngx_sio_feed_command_encode(ngx_sio_gateway_t *gw, sio_command_t *c,
     sio_buf_t *b, ngx_str_t *text, ngx_uint_t *events, const char **error);

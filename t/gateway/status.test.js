@@ -10,6 +10,7 @@ const os = require('node:os');
 const { gateway, eachWorkers } = require('./lib/gateway');
 const { request, HttpConnection } = require('./lib/http');
 const { sign } = require('./lib/token');
+const { whileStopped } = require('./lib/processes');
 const { until } = require('./lib/expect');
 
 const PAGE = { 'location = /status': { socketio_status: 'mew' } };
@@ -453,8 +454,7 @@ test('a message that waits for room in the log counts once', async (t) => {
   } while (gw.workersOf([client])[0] !== reader);
   const before = await page(gw);
 
-  process.kill(standby, 'SIGSTOP');
-  try {
+  await whileStopped(standby, async () => {
     for (let i = 0; i < 20; i++) {
       for (let k = 0; k < 4; k++) {
         gw.emitter.emit('small', i);
@@ -463,9 +463,7 @@ test('a message that waits for room in the log counts once', async (t) => {
     }
     // longer than it takes to fence the worker that has stopped
     await until(() => client.received('large').length === 20, 'all have come');
-  } finally {
-    process.kill(standby, 'SIGCONT');
-  }
+  });
 
   const after = await pageWhen(gw, (p) => p.events.in > before.events.in,
                                'they are counted');

@@ -80,8 +80,6 @@ class Known:
     library tells nobody when it is disconnected.
     """
 
-    known = None
-
     @property
     def connected(self):
         return self._connected

@@ -12,7 +12,7 @@ const { gateway } = require('../../gateway/lib/gateway');
 const { Redis } = require('../../gateway/lib/redis');
 const { View } = require('../../gateway/lib/presence');
 const { alive, whileStopped } = require('../../gateway/lib/processes');
-const { until } = require('../../gateway/lib/expect');
+const { until, allOf } = require('../../gateway/lib/expect');
 const { BASE } = require('./scripts');
 
 const TRANSPORTS = {
@@ -129,20 +129,12 @@ class Cluster {
   }
 
   /** Ends all of it, whatever may be wrong with one of the nodes. */
-  async end() {
-    const failures = [];
-
-    for (const end of [...this.ends, () => this.redis.stop('SIGKILL')]) {
-      try {
-        await end();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    fs.rmSync(this.dir, { recursive: true, force: true });
-    if (failures.length > 0) {
-      throw failures[0];
-    }
+  end() {
+    return allOf([
+      ...this.ends,
+      () => this.redis.stop('SIGKILL'),
+      () => fs.rmSync(this.dir, { recursive: true, force: true }),
+    ]);
   }
 }
 

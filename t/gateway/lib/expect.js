@@ -71,4 +71,20 @@ async function parallel(items, width, fn) {
   return results;
 }
 
-module.exports = { until, within, parallel, DEADLINE, SLOW };
+/** Takes all steps, whatever becomes of one; then throws the first failure. */
+async function allOf(steps) {
+  const failures = [];
+
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) {
+    throw failures[0];
+  }
+}
+
+module.exports = { until, within, parallel, allOf, DEADLINE, SLOW };

@@ -22,7 +22,7 @@ const { Client, RawClient, PollingClient } = require('./client');
 const { Polling } = require('./polling');
 const { WebSocketClient } = require('./ws');
 const { exchange } = require('./http');
-const { until } = require('./expect');
+const { until, allOf } = require('./expect');
 const { freePort, SocketOwners } = require('./processes');
 const { SECRET, sign } = require('./token');
 const { render } = require('./conf');
@@ -281,34 +281,25 @@ class Gateway {
 
   /** To be called when the test is over, in whatever state things are. */
   async end() {
-    const failures = [];
-    const attempt = async (step) => {
-      try {
-        await step();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
+    const mine = this.redis && this.redis !== this.options.redis;
 
     for (const it of this.clients) {
       it.close();
     }
-    for (const close of this.closers) {
-      await attempt(close);
-    }
-    await attempt(() => this.nginx.stop());
-    await attempt(() => this.nginx.assertQuiet());
-    if (this.redis && this.redis !== this.options.redis) {
-      await attempt(() => this.redis.stop('SIGKILL'));
-    }
+    await allOf([
+      ...this.closers,
+      () => this.nginx.stop(),
+      () => this.nginx.assertQuiet(),
+      () => mine && this.redis.stop('SIGKILL'),
+      () => this.#clear(),
+    ]);
+  }
 
+  #clear() {
     if (process.env.SIO_KEEP) {
       console.error(`kept: ${this.dir}`);
     } else {
       fs.rmSync(this.dir, { recursive: true, force: true });
-    }
-    if (failures.length > 0) {
-      throw failures[0];
     }
   }
 }
