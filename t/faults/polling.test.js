@@ -46,6 +46,8 @@ test('what a client that polls needs is lost', { skip }, async (t) => {
     location: {
       socketio_ping_interval: '2s', socketio_ping_timeout: `${2 * SLOW}s`,
       socketio_connect_timeout: `${2 + 2 * SLOW}s`,
+      // Nothing is read from a connection after the answer to a POST.
+      lingering_close: 'off',
     },
     setup: (it) => {
       shim = new Shim(it);
