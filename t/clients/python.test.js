@@ -13,7 +13,7 @@ const recovery = require('./lib/rows/recovery');
 const server = require('./lib/rows/server');
 
 const PINGS = {
-  location: { socketio_ping_interval: '500ms', socketio_ping_timeout: '2s' },
+  location: { socketio_ping_interval: '500ms', socketio_ping_timeout: '3s' },
 };
 const RECOVERY = { block: { recovery: '20s' } };
 

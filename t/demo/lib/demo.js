@@ -18,7 +18,7 @@ const FLAGS = [
   '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-const DEADLINE = 15000;
+const DEADLINE = 30000;
 
 /** One demo on ports of its own. */
 class Demo {

@@ -4,7 +4,7 @@
 
 const { setTimeout: delay } = require('node:timers/promises');
 
-const DEADLINE = 15000;
+const DEADLINE = 30000;
 const STEP = 10;
 
 // How many times longer things may take: a build with sanitizers is slow.
@@ -20,7 +20,8 @@ async function until(condition, what, ms = DEADLINE) {
   for (;;) {
     let value = condition();
     if (value instanceof Promise) {
-      value = await limited(value, what, Math.max(end - performance.now(), 1));
+      value = await limited(value, Math.max(end - performance.now(), 1),
+                            () => late(what, ms * SLOW));
     }
     if (value) {
       return value;
@@ -39,13 +40,13 @@ function late(what, ms) {
 
 /** The promise's value, or a failure with `what` when ms have passed. */
 function within(promise, what, ms = DEADLINE) {
-  return limited(promise, what, ms * SLOW);
+  return limited(promise, ms * SLOW, () => late(what, ms * SLOW));
 }
 
-async function limited(promise, what, ms) {
+async function limited(promise, ms, failure) {
   const stop = new AbortController();
   const timeout = delay(ms, null, { signal: stop.signal }).then(
-    () => { throw late(what, ms); }, () => {});
+    () => { throw failure(); }, () => {});
 
   try {
     return await Promise.race([promise, timeout]);
