@@ -14,6 +14,7 @@
 #include "ngx_sio_quota.h"
 #include "ngx_sio_recover.h"
 #include "ngx_sio_refresh.h"
+#include "ngx_sio_room_sets.h"
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_welcome.h"
 #include "ngx_sio_wire.h"
@@ -21,11 +22,10 @@
 #include <ngx_sio_lease.h>
 #include <sio_json_walk.h>
 #include <sio_packet.h>
-#include <sio_utf8.h>
 
 
 struct ngx_sio_connect_s {
-    ngx_sio_client_t         *client;     /* NULL: it is gone, replies come */
+    ngx_sio_client_t         *client;
     ngx_sio_gateway_t        *gateway;
     ngx_sio_deadline_t        timeout;    /* socketio_connect_timeout */
 
@@ -39,9 +39,8 @@ struct ngx_sio_connect_s {
     ngx_array_t               names;      /* ngx_str_t: rooms, as found */
     ngx_uint_t                known;      /* of names, those not from Redis */
     ngx_array_t               keys;       /* ngx_str_t: of room sets */
-    ngx_uint_t                waiting;    /* replies to come from Redis */
-    ngx_uint_t                asked;      /* the room sets are read, or being
-                                             read */
+    ngx_sio_room_sets_t      *sets;       /* read, or being read; NULL: not
+                                             asked for */
     ngx_str_t                 greeting;   /* arguments of $connect */
     ngx_sio_client_t         *held;       /* a POST that waits for $connect */
     ngx_sio_joining_t         joining;
@@ -65,14 +64,12 @@ static ngx_int_t ngx_sio_connect_begin(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_names(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_expand(ngx_sio_connect_t *cn,
     ngx_sio_template_t *t, ngx_array_t *list);
-static ngx_int_t ngx_sio_connect_sets(ngx_sio_connect_t *cn);
-static ngx_int_t ngx_sio_connect_set(void *data, redisReply *reply);
-static ngx_int_t ngx_sio_connect_add_names(ngx_sio_connect_t *cn,
-    redisReply *reply);
 static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
+static ngx_uint_t ngx_sio_connect_is_reading(ngx_sio_connect_t *cn);
+static void ngx_sio_connect_sets(void *data, ngx_int_t rc);
+static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
 static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
-static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
 static void ngx_sio_connect_done(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_greet(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_release(ngx_sio_connect_t *cn);
@@ -127,7 +124,8 @@ ngx_sio_connect_limit(ngx_sio_deadline_t *d)
 
     ngx_log_error(NGX_LOG_INFO, sc->log, 0,
                   "socketio client waited too long for %s",
-                  cn->waiting ? "its room set" : "the feed or Redis");
+                  ngx_sio_connect_is_reading(cn) ? "its room set"
+                                                 : "the feed or Redis");
 
     ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
 }
@@ -432,7 +430,6 @@ ngx_sio_connect_begin(ngx_sio_connect_t *cn)
     ngx_sio_client_become(sc, NGX_SIO_CLIENT_CONNECTING);
 
     cn->since = gw->cursor;
-    cn->asked = 0;
     cn->recover.claim.again = ngx_sio_connect_again;
     ngx_queue_insert_tail(&gw->connecting, &cn->link);
     ngx_sio_deadline_set(q, &cn->limit);
@@ -516,174 +513,6 @@ ngx_sio_connect_expand(ngx_sio_connect_t *cn, ngx_sio_template_t *t,
 }
 
 
-/* Asks Redis for the room sets.  NGX_DECLINED: it cannot be asked now. */
-
-static ngx_int_t
-ngx_sio_connect_sets(ngx_sio_connect_t *cn)
-{
-    size_t              len[2];
-    ngx_str_t          *key;
-    ngx_uint_t          i;
-    const char         *argv[2];
-    ngx_sio_gateway_t  *gw;
-
-    gw = cn->client->gateway;
-    key = cn->keys.elts;
-
-    argv[0] = "SMEMBERS";
-    len[0] = 8;
-
-    cn->asked = 1;
-    cn->names.nelts = cn->known;
-
-    for (i = 0; i < cn->keys.nelts; i++) {
-
-        argv[1] = (char *) key[i].data;
-        len[1] = key[i].len;
-
-        if (ngx_sio_redis_command(gw->redis, 2, argv, len,
-                                  NGX_SIO_CONNECT_LIMIT,
-                                  ngx_sio_connect_set, cn)
-            != NGX_OK)
-        {
-            cn->asked = 0;
-            return NGX_DECLINED;
-        }
-
-        cn->waiting++;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_sio_connect_set(void *data, redisReply *reply)
-{
-    ngx_sio_connect_t  *cn = data;
-
-    ngx_sio_client_t  *sc;
-
-    cn->waiting--;
-    sc = cn->client;
-
-    if (sc == NULL) {
-
-        if (cn->waiting == 0) {
-            ngx_free(cn);
-        }
-
-        return NGX_OK;
-    }
-
-    if (sc->state != NGX_SIO_CLIENT_CONNECTING) {
-        return NGX_OK;
-    }
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, sc->log, 0,
-                   "socketio room set, %ui to come", cn->waiting);
-
-    if (reply == NULL) {
-        /* asked again when Redis is back, within the limit */
-        cn->asked = 0;
-        return NGX_OK;
-    }
-
-    if (ngx_sio_connect_add_names(cn, reply) != NGX_OK) {
-        ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
-        return NGX_OK;
-    }
-
-    ngx_sio_connect_proceed(cn);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_sio_connect_add_names(ngx_sio_connect_t *cn, redisReply *reply)
-{
-    size_t       i;
-    ngx_str_t   *name;
-    redisReply  *item;
-    ngx_uint_t   skipped;
-
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
-                      "socketio room set cannot be read: %s",
-                      reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                       : "not a set");
-        return NGX_ERROR;
-    }
-
-    if (cn->names.nelts + reply->elements > NGX_SIO_CONNECT_ROOMS) {
-        ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
-                      "socketio room set has %uz names, a client can be in "
-                      "%ui rooms", reply->elements, NGX_SIO_CONNECT_ROOMS);
-        return NGX_ERROR;
-    }
-
-    skipped = 0;
-
-    for (i = 0; i < reply->elements; i++) {
-        item = reply->element[i];
-
-        if (!ngx_sio_connect_is_name(item)) {
-            skipped++;
-            continue;
-        }
-
-        name = ngx_array_push(&cn->names);
-        if (name == NULL) {
-            return NGX_ERROR;
-        }
-
-        name->len = item->len;
-        name->data = ngx_pnalloc(cn->pool, item->len);
-        if (name->data == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(name->data, item->str, item->len);
-    }
-
-    if (skipped) {
-        ngx_log_error(NGX_LOG_ERR, cn->client->gateway->log, 0,
-                      "socketio room set has %ui names that no room can have",
-                      skipped);
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_sio_connect_is_name(redisReply *item)
-{
-    uint32_t  state;
-
-    state = SIO_UTF8_ACCEPT;
-
-    return item->type == REDIS_REPLY_STRING
-           && item->len > 0 && (size_t) item->len <= SIO_ROOM_LEN
-           && sio_utf8_feed(&state, (u_char *) item->str, item->len) == SIO_OK
-           && state == SIO_UTF8_ACCEPT;
-}
-
-
-static void
-ngx_sio_connect_again(ngx_sio_claim_t *cl)
-{
-    ngx_sio_connect_t  *cn;
-
-    cn = ngx_queue_data(cl, ngx_sio_connect_t, recover.claim);
-
-    if (cn->client->state == NGX_SIO_CLIENT_CONNECTING) {
-        ngx_sio_connect_proceed(cn);
-    }
-}
-
-
 /* Completes the connection if nothing is missing any more. */
 
 static void
@@ -696,7 +525,8 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
     sc = cn->client;
     gw = sc->gateway;
 
-    if (cn->waiting || (gw->feed && !ngx_sio_lease_is_live(gw->zone))
+    if (ngx_sio_connect_is_reading(cn)
+        || (gw->feed && !ngx_sio_lease_is_live(gw->zone))
         || ngx_sio_presence_pending(gw)
         || (sc->conf->greet
             && !ngx_sio_greet_ready(gw, cn->greeting.len)))
@@ -725,15 +555,51 @@ ngx_sio_connect_proceed(ngx_sio_connect_t *cn)
 
     /* the sets are read after the feed is live: see the order of a backend */
 
-    if (!cn->asked
-        && (ngx_sio_connect_sets(cn) != NGX_OK || cn->waiting))
-    {
+    if (cn->keys.nelts && cn->sets == NULL) {
+        cn->sets = ngx_sio_room_sets_read(gw, &cn->keys, ngx_sio_connect_sets,
+                                          cn);
         return;
     }
 
     if (ngx_sio_connect_complete(cn) == NGX_ERROR) {
         ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
     }
+}
+
+
+static ngx_uint_t
+ngx_sio_connect_is_reading(ngx_sio_connect_t *cn)
+{
+    return cn->sets && cn->sets->waiting;
+}
+
+
+static void
+ngx_sio_connect_sets(void *data, ngx_int_t rc)
+{
+    ngx_sio_connect_t *cn = data;
+
+    if (cn->client->state != NGX_SIO_CLIENT_CONNECTING) {
+        return;
+    }
+
+    if (rc == NGX_ERROR) {
+        /* asked again when Redis is back, within the limit */
+        ngx_sio_room_sets_free(cn->sets);
+        cn->sets = NULL;
+        return;
+    }
+
+    cn->names.nelts = cn->known;
+
+    if (rc != NGX_OK
+        || ngx_sio_room_sets_names(cn->sets, &cn->names) != NGX_OK)
+    {
+        ngx_sio_client_close(cn->client, NGX_SIO_CLOSE_UNAVAILABLE);
+        return;
+    }
+
+    ngx_sio_connect_proceed(cn);
 }
 
 
@@ -748,7 +614,22 @@ ngx_sio_connect_forget(ngx_sio_gateway_t *gw)
          q = ngx_queue_next(q))
     {
         cn = ngx_queue_data(q, ngx_sio_connect_t, link);
-        cn->asked = 0;
+
+        ngx_sio_room_sets_free(cn->sets);
+        cn->sets = NULL;
+    }
+}
+
+
+static void
+ngx_sio_connect_again(ngx_sio_claim_t *cl)
+{
+    ngx_sio_connect_t  *cn;
+
+    cn = ngx_queue_data(cl, ngx_sio_connect_t, recover.claim);
+
+    if (cn->client->state == NGX_SIO_CLIENT_CONNECTING) {
+        ngx_sio_connect_proceed(cn);
     }
 }
 
@@ -824,8 +705,8 @@ ngx_sio_connect_enter(ngx_sio_connect_t *cn)
     socket.recoverable = (gw->conf->recovery != 0);
     socket.farewell = ngx_sio_greet_farewell(sc);
     socket.user = &cn->identity.user;
-    socket.rooms = cn->joining.rooms.elts;
-    socket.nrooms = cn->joining.rooms.nelts;
+    socket.rooms = cn->joining.list.rooms.elts;
+    socket.nrooms = cn->joining.list.rooms.nelts;
     socket.since = gw->cursor;
     socket.refresh = cn->joining.refresh;
 
@@ -942,11 +823,7 @@ ngx_sio_connect_abort(ngx_sio_client_t *sc)
     ngx_sio_deadline_clear(&cn->timeout);
     ngx_sio_connect_release(cn);
 
-    cn->client = NULL;
-
-    if (cn->waiting == 0) {
-        ngx_free(cn);
-    }
+    ngx_free(cn);
 
     ngx_sio_connect_trim(sc->gateway);
 }
@@ -973,6 +850,9 @@ ngx_sio_connect_release(ngx_sio_connect_t *cn)
         ngx_queue_remove(&cn->link);
         cn->link.next = NULL;
     }
+
+    ngx_sio_room_sets_free(cn->sets);
+    cn->sets = NULL;
 
     ngx_sio_auth_release(&cn->identity);
     ngx_destroy_pool(cn->pool);

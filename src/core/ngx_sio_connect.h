@@ -10,12 +10,8 @@
 
 #include "ngx_sio_client.h"
 
-#include <jansson.h>
-#include <ngx_sio_redis.h>
-
 
 #define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
-#define NGX_SIO_CONNECT_ROOMS  50000      /* most rooms of a client */
 
 
 /*
@@ -55,9 +51,6 @@ ngx_uint_t ngx_sio_connect_is_pending(ngx_sio_client_t *sc);
 
 /* Gives up what a client that is being freed waits for. */
 void ngx_sio_connect_abort(ngx_sio_client_t *sc);
-
-/* True if what a room set holds can be the name of a room. */
-ngx_uint_t ngx_sio_connect_is_name(redisReply *item);
 
 /* Keeps a command record (up to its names) if anybody may need it. */
 void ngx_sio_connect_command(ngx_sio_gateway_t *gw, const sio_record_t *rec);

@@ -30,7 +30,8 @@
  *   branch     its sockets in other namespaces than "/"
  *   probe      a WebSocket that takes a polling session over
  *   receive    packets from clients
- *   connect    from the CONNECT packet to the reply
+ *   connect    from the CONNECT packet to the reply; joining: the rooms that it
+ *              will be in, a room_list
  *   recover    the same for a socket that comes back
  *   welcome    what it is told then
  *   rooms      which of this worker's clients are in a room; outlet: what a
@@ -43,7 +44,7 @@
  *   quota      how many connections and events clients may have
  *   acks       events that ask clients for an answer
  *   presence   who is online, and telling them of each other
- *   refresh    room sets are read again
+ *   room_sets  rooms of a client, from Redis; refresh: they are read again
  *   drain      a worker that leaves
  *   feed       from Redis to the log
  */

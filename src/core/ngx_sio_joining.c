@@ -19,64 +19,16 @@ static ngx_int_t ngx_sio_joining_command(ngx_sio_joining_t *j,
     const sio_record_t *rec);
 static ngx_uint_t ngx_sio_joining_addressed(ngx_sio_joining_t *j,
     const sio_record_t *rec);
-static ngx_int_t ngx_sio_joining_add(ngx_sio_joining_t *j, uint64_t hash,
-    const u_char *name, size_t len);
-static ngx_int_t ngx_sio_joining_grow(ngx_sio_joining_t *j);
-static void ngx_sio_joining_index(ngx_sio_joining_t *j, ngx_uint_t i);
-static void ngx_sio_joining_remove(ngx_sio_joining_t *j, uint64_t hash,
-    const u_char *name, size_t len);
-static void ngx_sio_joining_pack(ngx_sio_joining_t *j);
-static ngx_sio_room_t *ngx_sio_joining_find(ngx_sio_joining_t *j,
-    uint64_t hash, const u_char *name, size_t len);
 
 
 ngx_int_t
-ngx_sio_joining_rooms(ngx_sio_joining_t *j, ngx_array_t *names,
+ngx_sio_joining_rooms(ngx_sio_joining_t *j, const ngx_array_t *names,
     ngx_uint_t known, ngx_pool_t *pool)
 {
-    uint64_t         hash;
-    ngx_str_t       *name;
-    ngx_uint_t       i, n;
-    ngx_sio_room_t  *room;
-
     j->kicked = 0;
     j->refresh = 0;
-    j->pool = pool;
-    j->used = 0;
 
-    for (j->size = 16; j->size < names->nelts * 2; j->size *= 2) {
-        /* void */
-    }
-
-    j->table = ngx_pcalloc(pool, j->size * sizeof(uint32_t));
-
-    if (j->table == NULL
-        || ngx_array_init(&j->rooms, pool, names->nelts + 4,
-                          sizeof(ngx_sio_room_t))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    name = names->elts;
-
-    for (i = 0; i < names->nelts; i++) {
-        hash = sio_hash(j->seed, name[i].data, name[i].len);
-        n = j->rooms.nelts;
-
-        if (ngx_sio_joining_add(j, hash, name[i].data, name[i].len)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (i >= known && j->rooms.nelts > n) {
-            room = j->rooms.elts;
-            room[n].set = 1;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_sio_room_list_init(&j->list, names, known, j->seed, pool);
 }
 
 
@@ -102,7 +54,7 @@ ngx_sio_joining_apply(ngx_sio_joining_t *j, ngx_sio_gateway_t *gw,
         }
     }
 
-    ngx_sio_joining_pack(j);
+    ngx_sio_room_list_pack(&j->list);
 
     return NGX_OK;
 }
@@ -130,9 +82,9 @@ ngx_sio_joining_command(ngx_sio_joining_t *j, const sio_record_t *rec)
         hash = sio_record_hashes(rec)[i];
 
         if (rec->type == SIO_RECORD_LEAVE) {
-            ngx_sio_joining_remove(j, hash, name.data, name.len);
+            ngx_sio_room_list_remove(&j->list, hash, name.data, name.len);
 
-        } else if (ngx_sio_joining_add(j, hash, name.data, name.len)
+        } else if (ngx_sio_room_list_add(&j->list, hash, name.data, name.len, 0)
                    != NGX_OK)
         {
             return NGX_ERROR;
@@ -157,7 +109,8 @@ ngx_sio_joining_addressed(ngx_sio_joining_t *j, const sio_record_t *rec)
         name = sio_record_name(rec, i);
         hash = sio_record_hashes(rec)[i];
 
-        if (ngx_sio_joining_find(j, hash, name.data, name.len) == NULL
+        if (ngx_sio_room_list_find(&j->list, hash, name.data, name.len)
+            == NULL
             && (name.len != NGX_SIO_SID_LEN
                 || ngx_memcmp(name.data, j->sid, NGX_SIO_SID_LEN) != 0))
         {
@@ -172,135 +125,6 @@ ngx_sio_joining_addressed(ngx_sio_joining_t *j, const sio_record_t *rec)
     }
 
     return addressed;
-}
-
-
-static ngx_int_t
-ngx_sio_joining_add(ngx_sio_joining_t *j, uint64_t hash, const u_char *name,
-    size_t len)
-{
-    ngx_sio_room_t  *room;
-
-    if (ngx_sio_joining_find(j, hash, name, len)) {
-        return NGX_OK;
-    }
-
-    if (j->used * 2 >= j->size && ngx_sio_joining_grow(j) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    room = ngx_array_push(&j->rooms);
-    if (room == NULL) {
-        return NGX_ERROR;
-    }
-
-    room->hash = hash;
-    room->name.data = (u_char *) name;
-    room->name.len = len;
-    room->set = 0;
-
-    ngx_sio_joining_index(j, j->rooms.nelts - 1);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_sio_joining_grow(ngx_sio_joining_t *j)
-{
-    uint32_t    *table;
-    ngx_uint_t   i;
-
-    table = ngx_pcalloc(j->pool, j->size * 2 * sizeof(uint32_t));
-    if (table == NULL) {
-        return NGX_ERROR;
-    }
-
-    j->table = table;
-    j->size *= 2;
-    j->used = 0;
-
-    for (i = 0; i < j->rooms.nelts; i++) {
-        ngx_sio_joining_index(j, i);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_sio_joining_index(ngx_sio_joining_t *j, ngx_uint_t i)
-{
-    ngx_uint_t       n;
-    ngx_sio_room_t  *room;
-
-    room = j->rooms.elts;
-
-    n = room[i].hash & (j->size - 1);
-
-    while (j->table[n]) {
-        n = (n + 1) & (j->size - 1);
-    }
-
-    j->table[n] = (uint32_t) i + 1;
-    j->used++;
-}
-
-
-/* A room that was left keeps its place, without a name, until pack. */
-
-static void
-ngx_sio_joining_remove(ngx_sio_joining_t *j, uint64_t hash,
-    const u_char *name, size_t len)
-{
-    ngx_sio_room_t  *room;
-
-    room = ngx_sio_joining_find(j, hash, name, len);
-
-    if (room) {
-        room->name.len = 0;
-    }
-}
-
-
-static void
-ngx_sio_joining_pack(ngx_sio_joining_t *j)
-{
-    ngx_uint_t       i, n;
-    ngx_sio_room_t  *room;
-
-    room = j->rooms.elts;
-    n = 0;
-
-    for (i = 0; i < j->rooms.nelts; i++) {
-        if (room[i].name.len) {
-            room[n++] = room[i];
-        }
-    }
-
-    j->rooms.nelts = n;
-}
-
-
-static ngx_sio_room_t *
-ngx_sio_joining_find(ngx_sio_joining_t *j, uint64_t hash, const u_char *name,
-    size_t len)
-{
-    ngx_uint_t       n;
-    ngx_sio_room_t  *room;
-
-    for (n = hash & (j->size - 1); j->table[n]; n = (n + 1) & (j->size - 1)) {
-
-        room = (ngx_sio_room_t *) j->rooms.elts + j->table[n] - 1;
-
-        if (room->hash == hash && room->name.len == len
-            && ngx_memcmp(room->name.data, name, len) == 0)
-        {
-            return room;
-        }
-    }
-
-    return NULL;
 }
 
 

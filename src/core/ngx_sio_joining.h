@@ -8,9 +8,7 @@
 #define _NGX_SIO_JOINING_H_INCLUDED_
 
 
-#include "ngx_sio_gateway.h"
-
-#include <ngx_sio_session.h>
+#include "ngx_sio_room_list.h"
 
 
 /*
@@ -24,17 +22,13 @@
 
 
 typedef struct {
-    ngx_array_t        rooms;        /* ngx_sio_room_t, each once */
-    uint32_t          *table;        /* by hash: index in rooms plus one */
-    ngx_uint_t         size;         /* of the table, a power of two */
-    ngx_uint_t         used;         /* its entries */
-    ngx_pool_t        *pool;
-    uint64_t           seed;         /* of the zone's hashes */
-    ngx_uint_t         kicked;       /* disconnected meanwhile: 1, with its
+    ngx_sio_room_list_t   list;
+    uint64_t              seed;      /* of the zone's hashes */
+    ngx_uint_t            kicked;    /* disconnected meanwhile: 1, with its
                                         transport: 2 */
-    ngx_uint_t         refresh;      /* its room sets are to be read again */
-    uint16_t           nsp;
-    u_char             sid[NGX_SIO_SID_LEN];
+    ngx_uint_t            refresh;   /* its room sets are to be read again */
+    uint16_t              nsp;
+    u_char                sid[NGX_SIO_SID_LEN];
 } ngx_sio_joining_t;
 
 
@@ -43,8 +37,8 @@ typedef struct {
  * the first so many are marked as from room sets.  seed, nsp and sid are set by
  * the caller.  NGX_OK or NGX_ERROR (memory).
  */
-ngx_int_t ngx_sio_joining_rooms(ngx_sio_joining_t *j, ngx_array_t *names,
-    ngx_uint_t known, ngx_pool_t *pool);
+ngx_int_t ngx_sio_joining_rooms(ngx_sio_joining_t *j,
+    const ngx_array_t *names, ngx_uint_t known, ngx_pool_t *pool);
 
 /*
  * Does to the list what the commands from offset since on say, in order; each

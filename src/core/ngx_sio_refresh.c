@@ -7,8 +7,9 @@
 #include "ngx_sio_refresh.h"
 #include "ngx_sio_auth.h"
 #include "ngx_sio_command.h"
-#include "ngx_sio_connect.h"
 #include "ngx_sio_dispatch.h"
+#include "ngx_sio_room_list.h"
+#include "ngx_sio_room_sets.h"
 
 #include <ngx_sio_name.h>
 
@@ -19,15 +20,9 @@ typedef struct {
     ngx_str_node_t            sn;          /* by offset and keys; first */
     ngx_sio_gateway_t        *gateway;
     ngx_pool_t               *pool;        /* of all of this */
-    ngx_array_t               keys;        /* ngx_str_t */
     ngx_queue_t               waiters;     /* ngx_sio_refresh_t */
-    redisReply              **reply;       /* of each key */
-    ngx_uint_t                replies;
-    ngx_uint_t                waiting;     /* replies to come */
-    ngx_uint_t                lost;        /* of them will not */
-    ngx_array_t               rooms;       /* ngx_sio_room_t, of all names */
-    uint32_t                 *table;       /* by hash: index plus one */
-    ngx_uint_t                mask;
+    ngx_sio_room_sets_t      *sets;
+    ngx_sio_room_list_t       list;        /* of what is in them */
 } ngx_sio_refresh_job_t;
 
 
@@ -58,12 +53,8 @@ static ngx_int_t ngx_sio_refresh_keys(ngx_sio_client_t *sc, uint64_t at,
     ngx_array_t *keys, ngx_str_t *id, ngx_pool_t *pool);
 static ngx_sio_refresh_job_t *ngx_sio_refresh_job(ngx_sio_gateway_t *gw,
     ngx_pool_t *pool, ngx_array_t *keys, ngx_str_t *id);
-static ngx_int_t ngx_sio_refresh_read(ngx_sio_refresh_job_t *job);
-static ngx_int_t ngx_sio_refresh_reply(void *data, redisReply *reply);
-static void ngx_sio_refresh_done(ngx_sio_refresh_job_t *job);
-static ngx_int_t ngx_sio_refresh_rooms(ngx_sio_refresh_job_t *job);
-static ngx_int_t ngx_sio_refresh_table(ngx_sio_refresh_job_t *job,
-    size_t n);
+static void ngx_sio_refresh_done(void *data, ngx_int_t rc);
+static ngx_int_t ngx_sio_refresh_list(ngx_sio_refresh_job_t *job);
 static void ngx_sio_refresh_client(ngx_sio_refresh_job_t *job,
     ngx_sio_refresh_t *rf);
 static void ngx_sio_refresh_once_more(ngx_sio_refresh_t *rf);
@@ -353,101 +344,37 @@ ngx_sio_refresh_job(ngx_sio_gateway_t *gw, ngx_pool_t *pool,
         job->sn.str = *id;
         job->gateway = gw;
         job->pool = pool;
-        job->keys = *keys;
         ngx_queue_init(&job->waiters);
 
-        job->reply = ngx_pcalloc(pool, keys->nelts * sizeof(redisReply *));
+        job->sets = ngx_sio_room_sets_read(gw, keys, ngx_sio_refresh_done,
+                                           job);
     }
 
-    if (job == NULL || job->reply == NULL) {
+    if (job == NULL || job->sets == NULL) {
         ngx_destroy_pool(pool);
         return NULL;
     }
 
     ngx_rbtree_insert(&gw->refreshes->jobs, &job->sn.node);
 
-    if (ngx_sio_refresh_read(job) != NGX_OK) {
-
-        /* those that were asked for keep the job until they come */
-
-        job->lost = 1;
-
-        if (job->waiting == 0) {
-            ngx_sio_refresh_end(job);
-            return NULL;
-        }
-    }
-
     return job;
 }
 
 
-static ngx_int_t
-ngx_sio_refresh_read(ngx_sio_refresh_job_t *job)
-{
-    size_t       len[2];
-    ngx_str_t   *key;
-    ngx_uint_t   i;
-    const char  *argv[2];
-
-    key = job->keys.elts;
-
-    argv[0] = "SMEMBERS";
-    len[0] = 8;
-
-    for (i = 0; i < job->keys.nelts; i++) {
-
-        argv[1] = (char *) key[i].data;
-        len[1] = key[i].len;
-
-        if (ngx_sio_redis_command(job->gateway->redis, 2, argv, len,
-                                  NGX_SIO_CONNECT_LIMIT,
-                                  ngx_sio_refresh_reply, job)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        job->waiting++;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_sio_refresh_reply(void *data, redisReply *reply)
+static void
+ngx_sio_refresh_done(void *data, ngx_int_t rc)
 {
     ngx_sio_refresh_job_t *job = data;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, job->gateway->log, 0,
-                   "socketio refresh, %ui sets to come", job->waiting - 1);
-
-    if (reply) {
-        job->reply[job->replies++] = reply;
-
-    } else {
-        job->lost = 1;
-    }
-
-    if (--job->waiting == 0) {
-        ngx_sio_refresh_done(job);
-    }
-
-    return reply ? NGX_DONE : NGX_OK;
-}
-
-
-static void
-ngx_sio_refresh_done(ngx_sio_refresh_job_t *job)
-{
-    ngx_int_t           rc;
     ngx_queue_t        *q;
     ngx_sio_gateway_t  *gw;
     ngx_sio_refresh_t  *rf;
 
     gw = job->gateway;
-    rc = job->lost ? NGX_ERROR : ngx_sio_refresh_rooms(job);
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_refresh_list(job);
+    }
 
     while (!ngx_queue_empty(&job->waiters)) {
         q = ngx_queue_head(&job->waiters);
@@ -460,6 +387,7 @@ ngx_sio_refresh_done(ngx_sio_refresh_job_t *job)
             break;
 
         case NGX_DECLINED:
+            /* its rooms stay as they are */
             (void) ngx_sio_session_refresh(gw->zone, rf->client->session,
                                            rf->client->owner, 0);
             ngx_sio_refresh_free(rf);
@@ -481,96 +409,19 @@ ngx_sio_refresh_done(ngx_sio_refresh_job_t *job)
 }
 
 
-/* NGX_OK; NGX_DECLINED: what is in Redis is no list of rooms; NGX_ERROR. */
-
 static ngx_int_t
-ngx_sio_refresh_rooms(ngx_sio_refresh_job_t *job)
+ngx_sio_refresh_list(ngx_sio_refresh_job_t *job)
 {
-    size_t           n, total;
-    redisReply      *reply, *item;
-    ngx_uint_t       i;
-    ngx_sio_room_t  *room;
+    ngx_array_t  names;
 
-    total = 0;
-
-    for (i = 0; i < job->replies; i++) {
-        reply = job->reply[i];
-
-        if (reply->type != REDIS_REPLY_ARRAY
-            || (total += reply->elements) > NGX_SIO_CONNECT_ROOMS)
-        {
-            ngx_log_error(NGX_LOG_ERR, job->gateway->log, 0,
-                          "socketio room set cannot be read again: %s",
-                          reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                  : "no set, or too large");
-            return NGX_DECLINED;
-        }
-    }
-
-    if (ngx_array_init(&job->rooms, job->pool, total + 1,
-                       sizeof(ngx_sio_room_t))
-        != NGX_OK)
+    if (ngx_array_init(&names, job->pool, 16, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_sio_room_sets_names(job->sets, &names) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < job->replies; i++) {
-        for (n = 0; n < job->reply[i]->elements; n++) {
-
-            item = job->reply[i]->element[n];
-
-            if (!ngx_sio_connect_is_name(item)) {
-                continue;
-            }
-
-            room = ngx_array_push(&job->rooms);
-
-            if (room == NULL) {
-                return NGX_ERROR;
-            }
-
-            room->name.data = (u_char *) item->str;
-            room->name.len = item->len;
-            room->hash = sio_hash(job->gateway->zone->sh->seed,
-                                  room->name.data, room->name.len);
-            room->set = 1;
-        }
-    }
-
-    return ngx_sio_refresh_table(job, total);
-}
-
-
-static ngx_int_t
-ngx_sio_refresh_table(ngx_sio_refresh_job_t *job, size_t n)
-{
-    ngx_uint_t       i, k, size;
-    ngx_sio_room_t  *room;
-
-    for (size = 16; size < n * 2; size *= 2) {
-        /* void */
-    }
-
-    job->mask = size - 1;
-    job->table = ngx_pcalloc(job->pool, size * sizeof(uint32_t));
-    if (job->table == NULL) {
-        return NGX_ERROR;
-    }
-
-    room = job->rooms.elts;
-
-    for (i = 0; i < job->rooms.nelts; i++) {
-
-        k = room[i].hash & job->mask;
-
-        while (job->table[k]) {
-            k = (k + 1) & job->mask;
-        }
-
-        job->table[k] = (uint32_t) i + 1;
-    }
-
-    return NGX_OK;
+    return ngx_sio_room_list_init(&job->list, &names, 0,
+                                  job->gateway->zone->sh->seed, job->pool);
 }
 
 
@@ -679,9 +530,9 @@ ngx_sio_refresh_join(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
     ngx_uint_t       i;
     ngx_sio_room_t  *room;
 
-    room = job->rooms.elts;
+    room = job->list.rooms.elts;
 
-    for (i = 0; i < job->rooms.nelts; i++) {
+    for (i = 0; i < job->list.rooms.nelts; i++) {
 
         if (ngx_sio_refresh_touched(rf, room[i].hash)) {
             continue;
@@ -701,24 +552,12 @@ ngx_sio_refresh_join(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
 static ngx_uint_t
 ngx_sio_refresh_has(ngx_sio_refresh_job_t *job, ngx_sio_name_sh_t *name)
 {
-    ngx_uint_t       k;
-    ngx_sio_room_t  *room;
+    u_char  text[SIO_ROOM_LEN];
+    size_t  len;
 
-    for (k = name->hash & job->mask;
-         job->table[k];
-         k = (k + 1) & job->mask)
-    {
-        room = (ngx_sio_room_t *) job->rooms.elts + job->table[k] - 1;
+    len = ngx_sio_name_text(job->gateway->zone, name, text);
 
-        if (room->hash == name->hash
-            && ngx_sio_name_equal(job->gateway->zone, name, name->nsp,
-                                  room->name.data, room->name.len))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return ngx_sio_room_list_find(&job->list, name->hash, text, len) != NULL;
 }
 
 
@@ -795,13 +634,8 @@ ngx_sio_refresh_free(ngx_sio_refresh_t *rf)
 static void
 ngx_sio_refresh_end(ngx_sio_refresh_job_t *job)
 {
-    ngx_uint_t  i;
-
     ngx_rbtree_delete(&job->gateway->refreshes->jobs, &job->sn.node);
 
-    for (i = 0; i < job->replies; i++) {
-        freeReplyObject(job->reply[i]);
-    }
-
+    ngx_sio_room_sets_free(job->sets);
     ngx_destroy_pool(job->pool);
 }

@@ -275,7 +275,7 @@ test('Redis is away', async (t) => {
   // No set at all: rooms stay as they are, and it is said.
   await gw.redis.commands.set(key('ann'), 'text', { expiration: 'KEEPTTL' });
   await refresh(gw, 'ann');
-  await until(() => /room set cannot be read again/.test(gw.nginx.log()),
+  await until(() => /room set cannot be read/.test(gw.nginx.log()),
               'a line in the log');
   await settled(gw, client, 'c');
 });

@@ -307,6 +307,22 @@ test('while the set is being read', async (t) => {
     assert.deepEqual(client.received('no'), []);
   });
 
+  // What the gap has taken with it may have been a command.
+  await t.test('after a gap of the feed it is read again', async () => {
+    const redis = gw.redis.commands;
+    await redis.sAdd('mew:rooms:hal', 'before');
+    const client = await held('hal');
+
+    await redis.sMove('mew:rooms:hal', 'mew:rooms:nobody', 'before');
+    await redis.sAdd('mew:rooms:hal', 'after');
+    await redis.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await until(() => /may have lost messages/.test(gw.nginx.log()), 'a gap');
+    await gw.settle(witness);
+    gw.proxy.release();
+    await client.ready();
+    assert.deepEqual(await roomsOf(gw, client, ['before', 'after']), ['after']);
+  });
+
   await t.test('a Redis that pauses is waited for', async () => {
     await gw.redis.commands.sAdd('mew:rooms:gil', 'r');
     await gw.redis.commands.sendCommand(['CLIENT', 'PAUSE', '2000', 'ALL']);
