@@ -6,6 +6,7 @@
 
 #include "ngx_http_socketio_conf.h"
 
+#include <ngx_sio_bell.h>
 #include <ngx_sio_fault.h>
 #include <ngx_sio_gateway.h>
 
@@ -59,7 +60,7 @@ ngx_http_socketio_init_module(ngx_cycle_t *cycle)
 
     ngx_http_socketio_gateway_replaced(cycle);
 
-    return ngx_sio_gateway_init_module(cycle);
+    return ngx_sio_bell_init(cycle);
 }
 
 

@@ -8,6 +8,7 @@
 #include "ngx_sio_acks.h"
 #include "ngx_sio_client.h"
 #include "ngx_sio_beat.h"
+#include "ngx_sio_bell.h"
 #include "ngx_sio_check.h"
 #include "ngx_sio_claim.h"
 #include "ngx_sio_connect.h"
@@ -22,38 +23,19 @@
 #include "ngx_sio_rooms.h"
 #include "ngx_sio_turn.h"
 
-#include <ngx_sio_farewell.h>
-#include <sio_eio.h>
 
-#include <openssl/rand.h>
-#include <openssl/sha.h>
-#include <sys/eventfd.h>
-
-
-#define NGX_SIO_GATEWAY_BELLS    128       /* process slots with a doorbell */
 #define NGX_SIO_GATEWAY_SWEEP    100       /* ms */
 #define NGX_SIO_GATEWAY_CHECK    10        /* sweeps between looks for sessions
                                               that others have ended */
 #define NGX_SIO_GATEWAY_WARN     60000     /* ms between lines on a full zone */
-#define NGX_SIO_GATEWAY_RANDOM   12        /* random bytes of an id */
-#define NGX_SIO_GATEWAY_DRAWN    16        /* ids for which they are drawn */
 
 
-static ngx_int_t ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf,
-    u_char *mem, size_t size, ngx_log_t *log);
-static ngx_int_t ngx_sio_gateway_numbers(ngx_sio_gateway_conf_t *conf,
-    ngx_log_t *log);
-static ngx_int_t ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf,
-    ngx_log_t *log);
-static ngx_int_t ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf,
-    ngx_log_t *log);
 static ngx_int_t ngx_sio_gateway_create(ngx_sio_gateway_conf_t *conf,
     ngx_cycle_t *cycle);
 static void ngx_sio_gateway_event(ngx_sio_gateway_t *gw, ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_sio_gateway_enter(ngx_sio_gateway_t *gw);
-static ngx_int_t ngx_sio_gateway_listen(ngx_cycle_t *cycle);
-static void ngx_sio_gateway_bell(ngx_event_t *rev);
+static void ngx_sio_gateway_rung(void);
 static void ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot,
     ngx_int_t process_slot);
 static void ngx_sio_gateway_sweep(ngx_event_t *ev);
@@ -65,25 +47,10 @@ static void ngx_sio_gateway_command_ready(void *data);
 static void ngx_sio_gateway_command_lost(void *data);
 
 
-/*
- * Doorbells: made once in the life of the master, so that all workers of all
- * generations inherit the same ones, each known by its process slot.
- */
-
-static int                 ngx_sio_gateway_bells[NGX_SIO_GATEWAY_BELLS];
-static ngx_uint_t          ngx_sio_gateway_have_bells;
-
-/* For the next ids: a draw costs the same for one and for all of them. */
-
-static u_char              ngx_sio_gateway_random[NGX_SIO_GATEWAY_DRAWN]
-                                                 [NGX_SIO_GATEWAY_RANDOM];
-static ngx_uint_t          ngx_sio_gateway_drawn;
-
 /* This worker's gateways. */
 
 static ngx_sio_gateway_t  *ngx_sio_gateways;
 static ngx_uint_t          ngx_sio_gateway_n;
-static ngx_connection_t   *ngx_sio_gateway_bell_connection;
 
 /* What a worker without a slot counts for. */
 
@@ -100,247 +67,6 @@ static const ngx_sio_redis_handler_t  ngx_sio_gateway_command_handler = {
     NULL,
     NULL
 };
-
-
-ngx_int_t
-ngx_sio_gateway_init_module(ngx_cycle_t *cycle)
-{
-    ngx_uint_t  i;
-
-    if (ngx_sio_gateway_have_bells) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < NGX_SIO_GATEWAY_BELLS; i++) {
-
-        ngx_sio_gateway_bells[i] = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
-
-        if (ngx_sio_gateway_bells[i] == -1) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                          "eventfd() failed");
-
-            while (i--) {
-                (void) close(ngx_sio_gateway_bells[i]);
-            }
-
-            return NGX_ERROR;
-        }
-    }
-
-    ngx_sio_gateway_have_bells = 1;
-
-    return NGX_OK;
-}
-
-
-/*
- * Runs in the master, also on a reload, while the old workers go on: memory
- * that is in use is left as it is.
- */
-
-ngx_int_t
-ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data)
-{
-    size_t                   size;
-    u_char                  *mem;
-    ngx_slab_pool_t         *shpool;
-    ngx_sio_gateway_conf_t  *conf, *old;
-
-    conf = shm_zone->data;
-    old = data;
-
-    if (old) {
-        conf->zone = old->zone;
-        ngx_sio_online_configure(&conf->zone, conf->presence);
-
-        return ngx_sio_gateway_numbers(conf, shm_zone->shm.log);
-    }
-
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    /* one block for everything: nothing is allocated at run time */
-
-    size = shpool->pfree * ngx_pagesize;
-
-    if (shm_zone->shm.exists) {
-        mem = shpool->data;
-
-        if (ngx_sio_zone_attach(&conf->zone, mem, size, conf->log_size)
-            == NGX_OK)
-        {
-            ngx_sio_online_configure(&conf->zone, conf->presence);
-
-            return ngx_sio_gateway_numbers(conf, shm_zone->shm.log);
-        }
-
-        return NGX_ERROR;
-    }
-
-    mem = ngx_slab_alloc(shpool, size);
-
-    if (mem == NULL) {
-        return NGX_ERROR;
-    }
-
-    shpool->data = mem;
-
-    return ngx_sio_gateway_format(conf, mem, size, shm_zone->shm.log);
-}
-
-
-static ngx_int_t
-ngx_sio_gateway_format(ngx_sio_gateway_conf_t *conf, u_char *mem, size_t size,
-    ngx_log_t *log)
-{
-    u_char      *p, name[NGX_SIO_NODE_LEN];
-    ngx_str_t    node;
-    ngx_uint_t   i;
-
-    static const u_char  letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-
-    node = conf->node;
-
-    if (node.len == 0) {
-
-        /* host name and 6 random characters */
-
-        if (gethostname((char *) name, NGX_SIO_NODE_LEN - 7) == -1) {
-            name[0] = '\0';
-        }
-
-        name[NGX_SIO_NODE_LEN - 7] = '\0';
-        p = name + ngx_strlen(name);
-        *p++ = '-';
-
-        for (i = 0; i < 6; i++) {
-            *p++ = letters[ngx_random() % (sizeof(letters) - 1)];
-        }
-
-        node.data = name;
-        node.len = p - name;
-    }
-
-    if (ngx_sio_zone_format(&conf->zone, mem, size, conf->log_size, &node)
-        != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "socketio zone of gateway \"%V\" is too small "
-                      "for its log", &conf->name);
-        return NGX_ERROR;
-    }
-
-    ngx_sio_online_configure(&conf->zone, conf->presence);
-
-    return ngx_sio_gateway_numbers(conf, log);
-}
-
-
-/* What has a number has the one that it had before a reload. */
-
-static ngx_int_t
-ngx_sio_gateway_numbers(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
-{
-    if (ngx_sio_gateway_namespaces(conf, log) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_sio_gateway_farewells(conf, log);
-}
-
-
-static ngx_int_t
-ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
-{
-    ngx_uint_t            i;
-    ngx_sio_namespace_t  *nsp;
-
-    nsp = conf->namespaces.elts;
-
-    for (i = 0; i < conf->namespaces.nelts; i++) {
-
-        switch (ngx_sio_nsp_add(&conf->zone, &nsp[i].name, &nsp[i].nsp)) {
-
-        case NGX_OK:
-            break;
-
-        case NGX_DECLINED:
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" has known %d "
-                          "namespaces, \"%V\" is one too many: only a "
-                          "restart makes room", &conf->name,
-                          NGX_SIO_NAMESPACES, &nsp[i].name);
-            return NGX_ERROR;
-
-        default: /* NGX_BUSY */
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" is locked",
-                          &conf->name);
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
-{
-    ngx_uint_t                i;
-    ngx_sio_forward_rule_t  **rule;
-
-    rule = conf->farewells.elts;
-
-    for (i = 0; i < conf->farewells.nelts; i++) {
-
-        switch (ngx_sio_farewell_stream(&conf->zone, &rule[i]->stream,
-                                        &rule[i]->maxlen, &rule[i]->number))
-        {
-
-        case NGX_OK:
-            break;
-
-        case NGX_DECLINED:
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" has known %d "
-                          "streams for \"$disconnect\", \"%V\" is one too "
-                          "many: only a restart makes room", &conf->name,
-                          NGX_SIO_STREAMS - 1, &rule[i]->stream);
-            return NGX_ERROR;
-
-        default: /* NGX_BUSY */
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" is locked",
-                          &conf->name);
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_sio_gateway_nsp(ngx_sio_gateway_t *gw, const sio_str_t *name,
-    uint16_t *nsp)
-{
-    ngx_uint_t            i;
-    ngx_sio_namespace_t  *ns;
-
-    ns = gw->conf->namespaces.elts;
-
-    for (i = 0; i < gw->conf->namespaces.nelts; i++) {
-
-        if (ns[i].name.len == name->len
-            && ngx_memcmp(ns[i].name.data, name->data, name->len) == 0)
-        {
-            *nsp = ns[i].nsp;
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DECLINED;
-}
 
 
 ngx_int_t
@@ -374,7 +100,8 @@ ngx_sio_gateway_init_worker(ngx_cycle_t *cycle, ngx_sio_main_conf_t *smcf)
         }
     }
 
-    return ngx_sio_gateway_listen(cycle);
+    return ngx_sio_bell_listen(cycle, ngx_sio_gateway_rung,
+                               ngx_sio_gateway_shutdown);
 }
 
 
@@ -502,61 +229,10 @@ ngx_sio_gateway_enter(ngx_sio_gateway_t *gw)
 }
 
 
-/* Puts this worker's doorbell into its event loop. */
-
-static ngx_int_t
-ngx_sio_gateway_listen(ngx_cycle_t *cycle)
-{
-    ngx_event_t       *rev;
-    ngx_connection_t  *c;
-
-    if (ngx_process_slot >= NGX_SIO_GATEWAY_BELLS) {
-        /* the sweep looks at the log often enough to live without */
-        return NGX_OK;
-    }
-
-    c = ngx_get_connection(ngx_sio_gateway_bells[ngx_process_slot],
-                           cycle->log);
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-
-    rev = c->read;
-    rev->log = cycle->log;
-    rev->handler = ngx_sio_gateway_bell;
-    c->write->log = cycle->log;
-
-    /* no alert about an open socket; a call when the worker has to leave */
-    rev->channel = 1;
-    c->idle = 1;
-
-    ngx_sio_gateway_bell_connection = c;
-
-    return ngx_add_event(rev, NGX_READ_EVENT, NGX_CLEAR_EVENT);
-}
-
-
-/*
- * The counter is never read: under EPOLLET every write to it is an event of
- * its own.
- */
-
 static void
-ngx_sio_gateway_bell(ngx_event_t *rev)
+ngx_sio_gateway_rung(void)
 {
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
-
-    c = rev->data;
-
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, rev->log, 0, "socketio bell");
-
-    if (c->close) {
-        c->close = 0;
-        c->idle = 0;
-        ngx_sio_gateway_shutdown();
-        return;
-    }
+    ngx_uint_t  i;
 
     for (i = 0; i < ngx_sio_gateway_n; i++) {
         ngx_sio_dispatch_post(&ngx_sio_gateways[i]);
@@ -577,17 +253,11 @@ ngx_sio_gateway_ring_slot(void *data, ngx_uint_t slot, ngx_int_t process_slot)
 {
     ngx_sio_gateway_t *gw = data;
 
-    uint64_t  one;
-
     if (slot == gw->slot) {
         ngx_sio_dispatch_post(gw);
-        return;
-    }
 
-    if (process_slot < NGX_SIO_GATEWAY_BELLS) {
-        one = 1;
-        (void) ngx_write_fd(ngx_sio_gateway_bells[process_slot], &one,
-                            sizeof(uint64_t));
+    } else {
+        ngx_sio_bell_ring(process_slot);
     }
 }
 
@@ -621,61 +291,25 @@ ngx_sio_gateway_find(ngx_sio_gateway_conf_t *conf)
 
 
 ngx_int_t
-ngx_sio_gateway_sid(ngx_sio_gateway_t *gw, u_char *sid)
+ngx_sio_gateway_nsp(ngx_sio_gateway_t *gw, const sio_str_t *name,
+    uint16_t *nsp)
 {
-    u_char    *random;
-    uint32_t   counter;
+    ngx_uint_t            i;
+    ngx_sio_namespace_t  *ns;
 
-    if (ngx_sio_gateway_drawn == 0) {
+    ns = gw->conf->namespaces.elts;
 
-        if (RAND_bytes(ngx_sio_gateway_random[0],
-                       sizeof(ngx_sio_gateway_random))
-            != 1)
+    for (i = 0; i < gw->conf->namespaces.nelts; i++) {
+
+        if (ns[i].name.len == name->len
+            && ngx_memcmp(ns[i].name.data, name->data, name->len) == 0)
         {
-            return NGX_ERROR;
+            *nsp = ns[i].nsp;
+            return NGX_OK;
         }
-
-        ngx_sio_gateway_drawn = NGX_SIO_GATEWAY_DRAWN;
     }
 
-    random = ngx_sio_gateway_random[--ngx_sio_gateway_drawn];
-
-    counter = __atomic_fetch_add(&gw->zone->sh->sid_counter, 1,
-                                 __ATOMIC_RELAXED);
-    sio_eio_sid(sid, random, counter);
-
-    ngx_explicit_memzero(random, NGX_SIO_GATEWAY_RANDOM);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_sio_gateway_pid(ngx_sio_gateway_t *gw, u_char *pid, u_char *sid)
-{
-    if (ngx_sio_gateway_sid(gw, pid) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_sio_gateway_sid_of(pid, sid);
-
-    return NGX_OK;
-}
-
-
-/* Nobody finds the secret id from the public one. */
-
-void
-ngx_sio_gateway_sid_of(const u_char *pid, u_char *sid)
-{
-    u_char    digest[SHA256_DIGEST_LENGTH];
-    uint32_t  rest;
-
-    (void) SHA256(pid, NGX_SIO_SID_LEN, digest);
-
-    rest = (uint32_t) digest[12] << 16 | digest[13] << 8 | digest[14];
-
-    sio_eio_sid(sid, digest, rest);
+    return NGX_DECLINED;
 }
 
 
@@ -939,7 +573,6 @@ void
 ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
 {
     ngx_uint_t          i;
-    ngx_connection_t   *c;
     ngx_sio_gateway_t  *gw;
 
     for (i = 0; i < ngx_sio_gateway_n; i++) {
@@ -973,12 +606,5 @@ ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle)
         ngx_sio_check(gw->zone, cycle->log);
     }
 
-    c = ngx_sio_gateway_bell_connection;
-
-    if (c) {
-        /* the descriptor belongs to the next in this process slot as well */
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
-        ngx_sio_gateway_bell_connection = NULL;
-    }
+    ngx_sio_bell_release();
 }

@@ -25,6 +25,7 @@
  *
  * Everything else in this folder gets one of these and works on its part:
  *
+ *   bell       how workers wake each other
  *   request    what an HTTP request wants of the gateway
  *   client     one client; websocket, poll, post: its transports
  *   branch     its sockets in other namespaces than "/"
@@ -133,9 +134,6 @@ struct ngx_sio_gateway_s {
 ngx_int_t ngx_sio_gateway_init_worker(ngx_cycle_t *cycle,
     ngx_sio_main_conf_t *smcf);
 void ngx_sio_gateway_exit_worker(ngx_cycle_t *cycle);
-
-/* Makes the doorbells, once in the life of the master. */
-ngx_int_t ngx_sio_gateway_init_module(ngx_cycle_t *cycle);
 
 /* Initialises the shared memory; the init callback of the zone. */
 ngx_int_t ngx_sio_gateway_init_zone(ngx_shm_zone_t *shm_zone, void *data);
