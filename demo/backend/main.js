@@ -120,6 +120,9 @@ async function stop() {
   server.closeIdleConnections();
   await Promise.all([closed, uplink.stop()]);
   await redis.close();
+
+  // node-redis keeps a connection that was being made when it was closed
+  process.exit();
 }
 
 process.once('SIGTERM', stop);

@@ -326,6 +326,16 @@ eachWorkers([1, 3], 'a socket that is recovered', async (t, workers) => {
   });
 });
 
+/**
+ * Waits until every third client is on its WebSocket.  An official client
+ * whose upgrade is cut off when it has paused its polling notices nothing
+ * until a ping is missed.
+ */
+function upgraded(clients) {
+  return until(() => clients.every(
+    ({ upgrades }, i) => upgrades === Number(i % 3 === 2)), 'all upgrades');
+}
+
 eachWorkers([1, 3], 'a worker is killed', async (t, workers) => {
   for (const recovery of [undefined, '30s']) {
     await t.test(`recovery: ${recovery}`, async () => {
@@ -337,6 +347,7 @@ eachWorkers([1, 3], 'a worker is killed', async (t, workers) => {
       const ids = clients.map((c) => c.id);
 
       // who is between two polls is nobody's, and lives on
+      await upgraded(clients);
       await until(async () => {
         const { polling, websocket } = (await gw.status()).connections;
         return polling === 4 && websocket === 8;
@@ -371,6 +382,7 @@ eachWorkers([1, 3], 'a reload', async (t, workers) => {
     (i) => gw.connect({ user: `u${i}`,
                         transports: Object.values(TRANSPORTS)[i % 3] }));
   const ids = clients.map((c) => c.id);
+  await upgraded(clients);
   await gw.nginx.reload();
 
   for (const [i, client] of clients.entries()) {

@@ -71,6 +71,8 @@ class UplinkScene {
 
     t.after(async () => {
       await uplink.stop();
+      // node-redis keeps a connection that is being made when it is destroyed
+      await until(() => redis.isReady, 'Redis is back');
       redis.destroy();
     });
     await uplink.start();

@@ -218,7 +218,11 @@ function walk(scene) {
     const general = state.servers.find((it) => it.name === 'Northlight')
       .channels.find((it) => it.name === 'general');
 
-    await bob.openChannel('general');
+    await Promise.all([
+      bob.page.waitForResponse(`**/channels/${general.id}/messages`)
+        .then((it) => it.finished()),
+      bob.openChannel('general'),
+    ]);
     const lost = alice.page.getByText('The connection is lost.');
     const back = [alice, bob].map((it) => it.status('reconnected once'));
 
