@@ -67,6 +67,7 @@ static ngx_int_t ngx_sio_connect_expand(ngx_sio_connect_t *cn,
 static void ngx_sio_connect_proceed(ngx_sio_connect_t *cn);
 static ngx_uint_t ngx_sio_connect_is_reading(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_sets(void *data, ngx_int_t rc);
+static void ngx_sio_connect_unread(ngx_sio_connect_t *cn);
 static void ngx_sio_connect_again(ngx_sio_claim_t *cl);
 static ngx_int_t ngx_sio_connect_complete(ngx_sio_connect_t *cn);
 static ngx_int_t ngx_sio_connect_enter(ngx_sio_connect_t *cn);
@@ -585,12 +586,9 @@ ngx_sio_connect_sets(void *data, ngx_int_t rc)
 
     if (rc == NGX_ERROR) {
         /* asked again when Redis is back, within the limit */
-        ngx_sio_room_sets_free(cn->sets);
-        cn->sets = NULL;
+        ngx_sio_connect_unread(cn);
         return;
     }
-
-    cn->names.nelts = cn->known;
 
     if (rc != NGX_OK
         || ngx_sio_room_sets_names(cn->sets, &cn->names) != NGX_OK)
@@ -600,6 +598,18 @@ ngx_sio_connect_sets(void *data, ngx_int_t rc)
     }
 
     ngx_sio_connect_proceed(cn);
+}
+
+
+/* The names that were found in the sets go with them. */
+
+static void
+ngx_sio_connect_unread(ngx_sio_connect_t *cn)
+{
+    ngx_sio_room_sets_free(cn->sets);
+    cn->sets = NULL;
+
+    cn->names.nelts = cn->known;
 }
 
 
@@ -614,9 +624,7 @@ ngx_sio_connect_forget(ngx_sio_gateway_t *gw)
          q = ngx_queue_next(q))
     {
         cn = ngx_queue_data(q, ngx_sio_connect_t, link);
-
-        ngx_sio_room_sets_free(cn->sets);
-        cn->sets = NULL;
+        ngx_sio_connect_unread(cn);
     }
 }
 
@@ -851,9 +859,7 @@ ngx_sio_connect_release(ngx_sio_connect_t *cn)
         cn->link.next = NULL;
     }
 
-    ngx_sio_room_sets_free(cn->sets);
-    cn->sets = NULL;
-
+    ngx_sio_connect_unread(cn);
     ngx_sio_auth_release(&cn->identity);
     ngx_destroy_pool(cn->pool);
     cn->pool = NULL;
