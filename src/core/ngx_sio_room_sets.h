@@ -43,8 +43,8 @@ typedef struct {
 
 /*
  * Asks Redis for the sets with these keys (ngx_str_t, one at least).  The
- * handler is called once, later, when all of them are there.  NULL: not now,
- * because there is no memory, or Redis is away.
+ * handler is called once, later, when no reply is to come any more.  NULL: not
+ * now, because there is no memory, or Redis is away.
  */
 ngx_sio_room_sets_t *ngx_sio_room_sets_read(ngx_sio_gateway_t *gw,
     const ngx_array_t *keys, ngx_sio_room_sets_pt handler, void *data);
