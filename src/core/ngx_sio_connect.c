@@ -24,9 +24,11 @@
 #include <sio_packet.h>
 
 
+#define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
+
+
 struct ngx_sio_connect_s {
     ngx_sio_client_t         *client;
-    ngx_sio_gateway_t        *gateway;
     ngx_sio_deadline_t        timeout;    /* socketio_connect_timeout */
 
     /* from here on: only while CONNECTING */
@@ -88,14 +90,10 @@ ngx_sio_connect_create(ngx_sio_client_t *sc, ngx_msec_t timeout)
         return NGX_ERROR;
     }
 
-    cn = ngx_calloc(sizeof(ngx_sio_connect_t), sc->gateway->log);
+    cn = ngx_sio_connect_get(sc);
     if (cn == NULL) {
         return NGX_ERROR;
     }
-
-    cn->client = sc;
-    cn->gateway = sc->gateway;
-    sc->connect = cn;
 
     ngx_sio_deadline_set(q, &cn->timeout);
 
@@ -338,7 +336,6 @@ ngx_sio_connect_get(ngx_sio_client_t *sc)
     }
 
     cn->client = sc;
-    cn->gateway = sc->gateway;
     sc->connect = cn;
 
     return cn;
@@ -849,7 +846,7 @@ ngx_sio_connect_release(ngx_sio_connect_t *cn)
     }
 
     if (cn->recover.active) {
-        ngx_sio_recover_end(&cn->recover, cn->gateway);
+        ngx_sio_recover_end(&cn->recover, cn->client->gateway);
     }
 
     ngx_sio_deadline_clear(&cn->limit);

@@ -11,9 +11,6 @@
 #include "ngx_sio_client.h"
 
 
-#define NGX_SIO_CONNECT_LIMIT  5000       /* ms from acceptance to the reply */
-
-
 /*
  * From the CONNECT packet to the reply.
  *

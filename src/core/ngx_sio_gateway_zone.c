@@ -18,6 +18,9 @@ static ngx_int_t ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf,
     ngx_log_t *log);
 static ngx_int_t ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf,
     ngx_log_t *log);
+static void ngx_sio_gateway_complain(ngx_sio_gateway_conf_t *conf,
+    ngx_log_t *log, ngx_int_t rc, ngx_uint_t n, const char *what,
+    ngx_str_t *name);
 
 
 /*
@@ -138,6 +141,7 @@ ngx_sio_gateway_numbers(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
 static ngx_int_t
 ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
 {
+    ngx_int_t             rc;
     ngx_uint_t            i;
     ngx_sio_namespace_t  *nsp;
 
@@ -145,23 +149,11 @@ ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
 
     for (i = 0; i < conf->namespaces.nelts; i++) {
 
-        switch (ngx_sio_nsp_add(&conf->zone, &nsp[i].name, &nsp[i].nsp)) {
+        rc = ngx_sio_nsp_add(&conf->zone, &nsp[i].name, &nsp[i].nsp);
 
-        case NGX_OK:
-            break;
-
-        case NGX_DECLINED:
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" has known %d "
-                          "namespaces, \"%V\" is one too many: only a "
-                          "restart makes room", &conf->name,
-                          NGX_SIO_NAMESPACES, &nsp[i].name);
-            return NGX_ERROR;
-
-        default: /* NGX_BUSY */
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" is locked",
-                          &conf->name);
+        if (rc != NGX_OK) {
+            ngx_sio_gateway_complain(conf, log, rc, NGX_SIO_NAMESPACES,
+                                     "namespaces", &nsp[i].name);
             return NGX_ERROR;
         }
     }
@@ -173,6 +165,7 @@ ngx_sio_gateway_namespaces(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
 static ngx_int_t
 ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
 {
+    ngx_int_t                 rc;
     ngx_uint_t                i;
     ngx_sio_forward_rule_t  **rule;
 
@@ -180,28 +173,35 @@ ngx_sio_gateway_farewells(ngx_sio_gateway_conf_t *conf, ngx_log_t *log)
 
     for (i = 0; i < conf->farewells.nelts; i++) {
 
-        switch (ngx_sio_farewell_stream(&conf->zone, &rule[i]->stream,
-                                        &rule[i]->maxlen, &rule[i]->number))
-        {
+        rc = ngx_sio_farewell_stream(&conf->zone, &rule[i]->stream,
+                                     &rule[i]->maxlen, &rule[i]->number);
 
-        case NGX_OK:
-            break;
-
-        case NGX_DECLINED:
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" has known %d "
-                          "streams for \"$disconnect\", \"%V\" is one too "
-                          "many: only a restart makes room", &conf->name,
-                          NGX_SIO_STREAMS - 1, &rule[i]->stream);
-            return NGX_ERROR;
-
-        default: /* NGX_BUSY */
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "socketio zone of gateway \"%V\" is locked",
-                          &conf->name);
+        if (rc != NGX_OK) {
+            ngx_sio_gateway_complain(conf, log, rc, NGX_SIO_STREAMS - 1,
+                                     "streams for \"$disconnect\"",
+                                     &rule[i]->stream);
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+/* Why something gets no number: NGX_DECLINED, or the zone is locked. */
+
+static void
+ngx_sio_gateway_complain(ngx_sio_gateway_conf_t *conf, ngx_log_t *log,
+    ngx_int_t rc, ngx_uint_t n, const char *what, ngx_str_t *name)
+{
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "socketio zone of gateway \"%V\" has known %ui %s, "
+                      "\"%V\" is one too many: only a restart makes room",
+                      &conf->name, n, what, name);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, log, 0,
+                  "socketio zone of gateway \"%V\" is locked", &conf->name);
 }

@@ -9,6 +9,10 @@
 #include <sio_utf8.h>
 
 
+#define NGX_SIO_ROOM_SETS_NAMES    50000    /* most in all sets of a client */
+#define NGX_SIO_ROOM_SETS_TIMEOUT  5000     /* ms until Redis has answered */
+
+
 static ngx_int_t ngx_sio_room_sets_reply(void *data, redisReply *reply);
 static ngx_int_t ngx_sio_room_sets_check(ngx_sio_room_sets_t *rs);
 static ngx_uint_t ngx_sio_room_sets_is_name(redisReply *item);

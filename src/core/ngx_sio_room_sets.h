@@ -13,10 +13,6 @@
 #include <ngx_sio_redis.h>
 
 
-#define NGX_SIO_ROOM_SETS_NAMES    50000    /* most in all sets of a client */
-#define NGX_SIO_ROOM_SETS_TIMEOUT  5000     /* ms until Redis has answered */
-
-
 /*
  * The room sets of a client, as Redis has them: all of them are read, or none
  * counts.

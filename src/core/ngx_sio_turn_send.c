@@ -12,7 +12,7 @@
 #define NGX_SIO_TURN_GATHER    65536      /* bytes of a client that are copied
                                              for the sake of one send */
 #define NGX_SIO_TURN_MESSAGES  256        /*   and messages */
-#define NGX_SIO_TURN_SLICE     128         /* clients, and bytes, before the */
+#define NGX_SIO_TURN_SLICE     128        /* clients, and bytes, before the */
 #define NGX_SIO_TURN_BYTES     1048576    /*   event loop goes on */
 
 

@@ -135,7 +135,8 @@ test('room sets of any size', async (t) => {
     await fill('too many', 50001);
     const client = await gw.rawClient({ user: 'too many' });
     await until(() => client.closed, 'it is closed');
-    assert.equal(gw.nginx.log(/\[error\].*room sets have 50001 names/).length, 1);
+    assert.equal(
+      gw.nginx.log(/\[error\].*room sets have 50001 names/).length, 1);
     await gw.settle(witness);
   });
 });

@@ -10,7 +10,7 @@ const { chromium } = require('playwright-core');
 const {
   Program, freePort, children, title, alive,
 } = require('../../gateway/lib/processes');
-const { until } = require('../../gateway/lib/expect');
+const { until, DEADLINE } = require('../../gateway/lib/expect');
 
 const TOP = path.resolve(__dirname, '../../..');
 const FLAGS = [
@@ -18,7 +18,6 @@ const FLAGS = [
   '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-const DEADLINE = 30000;
 
 /** One demo on ports of its own. */
 class Demo {
