@@ -282,7 +282,7 @@ ngx_sio_client_events(ngx_sio_message_t *msg, ngx_uint_t n, uint64_t *from,
 ngx_int_t
 ngx_sio_client_enter(ngx_sio_client_t *sc)
 {
-    uint32_t               ref, failed;
+    uint32_t               ref, room, failed;
     ngx_sio_zone_t        *z;
     ngx_sio_rooms_t       *rooms;
     ngx_sio_member_sh_t   *m;
@@ -303,8 +303,11 @@ ngx_sio_client_enter(ngx_sio_client_t *sc)
 
     while ((m = ngx_sio_session_walk(z, ss, &ref)) != NULL) {
 
-        if (ngx_sio_rooms_join(rooms, sc, z->rooms[m->room].hash, m->room, ref)
-            != NGX_OK)
+        room = ngx_sio_session_room(z, m);
+
+        if (room == 0
+            || ngx_sio_rooms_join(rooms, sc, z->rooms[room].hash, room, ref)
+               != NGX_OK)
         {
             break;
         }
@@ -658,6 +661,9 @@ ngx_sio_client_free(ngx_sio_client_t *sc)
     if (sc->connect) {
         ngx_sio_connect_abort(sc);
     }
+
+    /* also where the zone was emptied, and the index with it */
+    ngx_sio_refresh_cancel(sc);
 
     if (ngx_sio_zone_lost(gw->zone)) {
         ngx_sio_gateway_emptied(gw);

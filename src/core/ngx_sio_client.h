@@ -145,7 +145,7 @@ struct ngx_sio_client_s {
                                                   the next one */
     ngx_sio_partial_t        *partial;         /* a packet whose attachments
                                                   have yet to come; or NULL */
-    ngx_sio_refresh_t        *refresh;         /* its room sets are being read
+    ngx_sio_refresh_t        *refresh;         /* its room sets are to be read
                                                   again */
     ngx_sio_pause_t          *pause;           /* it is not read for a while;
                                                   or NULL */

@@ -666,20 +666,36 @@ ngx_sio_connect_complete(ngx_sio_connect_t *cn)
 {
     ngx_int_t           rc;
     ngx_uint_t          known;
+    ngx_pool_t         *pool;
     ngx_sio_gateway_t  *gw;
 
     gw = cn->client->gateway;
     known = ngx_sio_refresh_possible(cn->client->conf) ? cn->known
                                                        : cn->names.nelts;
 
-    if (ngx_sio_joining_rooms(&cn->joining, &cn->names, known, cn->pool)
-        != NGX_OK
-        || ngx_sio_joining_apply(&cn->joining, gw, cn->since) != NGX_OK)
-    {
+    /* it may take several tries */
+
+    pool = ngx_create_pool(1024, gw->log);
+    if (pool == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_sio_connect_enter(cn);
+    rc = ngx_sio_joining_rooms(&cn->joining, &cn->names, known, pool);
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_joining_apply(&cn->joining, gw, cn->since);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_sio_connect_enter(cn);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_sio_refresh_missed(cn->client, &cn->joining.touched);
+    }
+
+    sio_buf_free(&cn->joining.touched);
+    ngx_destroy_pool(pool);
 
     if (rc == NGX_OK) {
         ngx_sio_connect_done(cn);

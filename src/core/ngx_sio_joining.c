@@ -27,6 +27,7 @@ ngx_sio_joining_rooms(ngx_sio_joining_t *j, const ngx_array_t *names,
 {
     j->kicked = 0;
     j->refresh = 0;
+    j->touched.len = 0;
 
     return ngx_sio_room_list_init(&j->list, names, known, j->seed, pool);
 }
@@ -69,6 +70,7 @@ ngx_sio_joining_command(ngx_sio_joining_t *j, const sio_record_t *rec)
 
     if (rec->type == SIO_RECORD_REFRESH) {
         j->refresh = 1;
+        j->touched.len = 0;
         return NGX_OK;
     }
 
@@ -80,6 +82,12 @@ ngx_sio_joining_command(ngx_sio_joining_t *j, const sio_record_t *rec)
     for (i = rec->rooms + rec->except; i < sio_record_names(rec); i++) {
         name = sio_record_name(rec, i);
         hash = sio_record_hashes(rec)[i];
+
+        if (j->refresh
+            && sio_buf_append(&j->touched, &hash, sizeof(uint64_t)) != SIO_OK)
+        {
+            return NGX_ERROR;
+        }
 
         if (rec->type == SIO_RECORD_LEAVE) {
             ngx_sio_room_list_remove(&j->list, hash, name.data, name.len);

@@ -27,6 +27,9 @@ typedef struct {
     ngx_uint_t            kicked;    /* disconnected meanwhile: 1, with its
                                         transport: 2 */
     ngx_uint_t            refresh;   /* its room sets are to be read again */
+    sio_buf_t             touched;   /* uint64_t: hashes of the rooms that were
+                                        named after that; the caller's to free
+                                        */
     uint16_t              nsp;
     u_char                sid[NGX_SIO_SID_LEN];
 } ngx_sio_joining_t;

@@ -11,6 +11,7 @@
 #include "ngx_sio_claim.h"
 #include "ngx_sio_owned.h"
 #include "ngx_sio_presence.h"
+#include "ngx_sio_refresh.h"
 #include "ngx_sio_share.h"
 #include "ngx_sio_turn.h"
 
@@ -713,12 +714,12 @@ ngx_sio_poll_is_held(ngx_sio_client_t *sc)
     }
 
     for (branch = sc->branches; branch; branch = branch->branches) {
-        if (branch->refresh) {
+        if (ngx_sio_refresh_is_reading(branch)) {
             return 1;
         }
     }
 
-    return sc->refresh != NULL;
+    return ngx_sio_refresh_is_reading(sc);
 }
 
 

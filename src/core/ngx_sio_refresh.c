@@ -23,16 +23,20 @@ typedef struct {
     ngx_queue_t               waiters;     /* ngx_sio_refresh_t */
     ngx_sio_room_sets_t      *sets;
     ngx_sio_room_list_t       list;        /* of what is in them */
+    u_char                   *met;         /* for each room of the list: the
+                                              client at hand is in it already */
 } ngx_sio_refresh_job_t;
 
 
-/* A client that waits; on the heap. */
+/* A client whose room sets are to be read; on the heap. */
 
 struct ngx_sio_refresh_s {
-    ngx_queue_t               link;        /* job->waiters */
+    ngx_queue_t               link;        /* job->waiters, or refreshes->due */
     ngx_sio_client_t         *client;
+    ngx_sio_refresh_job_t    *job;         /* reads them; NULL: nobody yet */
     sio_buf_t                 touched;     /* uint64_t: hashes of the rooms that
-                                              commands have named meanwhile */
+                                              commands have named since the
+                                              REFRESH */
     ngx_uint_t                once_more;   /* there was another REFRESH */
     size_t                    before;      /*   with so many bytes of touched
                                                 before it */
@@ -42,30 +46,34 @@ struct ngx_sio_refresh_s {
 struct ngx_sio_refreshes_s {
     ngx_rbtree_t              jobs;
     ngx_rbtree_node_t         sentinel;
-    ngx_uint_t                missed;      /* somebody has to try again */
+    ngx_queue_t               due;         /* ngx_sio_refresh_t that wait for
+                                              Redis, or for memory */
 };
 
 
 static void ngx_sio_refresh_addressed(ngx_sio_gateway_t *gw,
     ngx_sio_client_t *sc, void *data);
-static ngx_int_t ngx_sio_refresh_start(ngx_sio_client_t *sc, uint64_t at);
+static void ngx_sio_refresh_due(ngx_sio_client_t *sc, uint64_t at);
+static void ngx_sio_refresh_start(ngx_sio_refresh_t *rf, uint64_t at);
+static void ngx_sio_refresh_requeue(ngx_sio_refresh_t *rf);
+static ngx_uint_t ngx_sio_refresh_is_alive(ngx_sio_refresh_t *rf);
 static ngx_int_t ngx_sio_refresh_keys(ngx_sio_client_t *sc, uint64_t at,
     ngx_array_t *keys, ngx_str_t *id, ngx_pool_t *pool);
 static ngx_sio_refresh_job_t *ngx_sio_refresh_job(ngx_sio_gateway_t *gw,
     ngx_pool_t *pool, ngx_array_t *keys, ngx_str_t *id);
 static void ngx_sio_refresh_done(void *data, ngx_int_t rc);
 static ngx_int_t ngx_sio_refresh_list(ngx_sio_refresh_job_t *job);
-static void ngx_sio_refresh_client(ngx_sio_refresh_job_t *job,
+static ngx_int_t ngx_sio_refresh_client(ngx_sio_refresh_job_t *job,
     ngx_sio_refresh_t *rf);
-static void ngx_sio_refresh_once_more(ngx_sio_refresh_t *rf);
 static ngx_int_t ngx_sio_refresh_leave(ngx_sio_refresh_job_t *job,
     ngx_sio_refresh_t *rf);
 static ngx_int_t ngx_sio_refresh_join(ngx_sio_refresh_job_t *job,
     ngx_sio_refresh_t *rf);
-static ngx_uint_t ngx_sio_refresh_has(ngx_sio_refresh_job_t *job,
+static ngx_uint_t ngx_sio_refresh_meet(ngx_sio_refresh_job_t *job,
     ngx_sio_name_sh_t *name);
 static ngx_uint_t ngx_sio_refresh_touched(ngx_sio_refresh_t *rf,
     uint64_t hash);
+static void ngx_sio_refresh_over(ngx_sio_refresh_t *rf);
 static void ngx_sio_refresh_free(ngx_sio_refresh_t *rf);
 static void ngx_sio_refresh_end(ngx_sio_refresh_job_t *job);
 
@@ -81,6 +89,7 @@ ngx_sio_refresh_create(ngx_sio_gateway_t *gw)
     }
 
     ngx_rbtree_init(&rs->jobs, &rs->sentinel, ngx_str_rbtree_insert_value);
+    ngx_queue_init(&rs->due);
 
     return rs;
 }
@@ -137,26 +146,15 @@ ngx_sio_refresh_addressed(ngx_sio_gateway_t *gw, ngx_sio_client_t *sc,
         return;
     }
 
-    if (sc->refresh) {
-        /* what is being read may be older than the record */
-        sc->refresh->once_more = 1;
-        sc->refresh->before = sc->refresh->touched.len;
-        return;
-    }
-
-    if (ngx_sio_refresh_start(sc, rec->offset + rec->size) != NGX_OK) {
-        gw->refreshes->missed = 1;
-    }
+    ngx_sio_refresh_due(sc, rec->offset + rec->size);
 }
 
 
 void
 ngx_sio_refresh_entered(ngx_sio_client_t *sc)
 {
-    if ((ngx_sio_client_session(sc)->flags & NGX_SIO_REFRESH)
-        && ngx_sio_refresh_start(sc, sc->gateway->cursor) != NGX_OK)
-    {
-        sc->gateway->refreshes->missed = 1;
+    if (ngx_sio_client_session(sc)->flags & NGX_SIO_REFRESH) {
+        ngx_sio_refresh_due(sc, sc->gateway->cursor);
     }
 }
 
@@ -164,79 +162,163 @@ ngx_sio_refresh_entered(ngx_sio_client_t *sc)
 void
 ngx_sio_refresh_again(ngx_sio_gateway_t *gw)
 {
-    ngx_queue_t       *q;
-    ngx_sio_client_t  *sc;
+    ngx_queue_t         due, *q;
+    ngx_sio_refresh_t  *rf;
 
-    if (!gw->refreshes->missed
+    if (ngx_queue_empty(&gw->refreshes->due)
         || gw->redis == NULL || !ngx_sio_redis_ready(gw->redis))
     {
         return;
     }
 
-    gw->refreshes->missed = 0;
+    /* who cannot be helped now either is put back */
 
-    for (q = ngx_queue_head(&gw->clients);
-         q != ngx_queue_sentinel(&gw->clients);
-         q = ngx_queue_next(q))
-    {
-        sc = ngx_queue_data(q, ngx_sio_client_t, link);
+    ngx_queue_init(&due);
+    ngx_queue_add(&due, &gw->refreshes->due);
+    ngx_queue_init(&gw->refreshes->due);
 
-        if (sc->in_everyone && sc->refresh == NULL) {
-            ngx_sio_refresh_entered(sc);
-        }
+    while (!ngx_queue_empty(&due)) {
+        q = ngx_queue_head(&due);
+        rf = ngx_queue_data(q, ngx_sio_refresh_t, link);
+
+        ngx_sio_refresh_requeue(rf);
+        ngx_sio_refresh_start(rf, gw->cursor);
     }
 }
 
 
-/* NGX_OK, also if there is nothing to read; NGX_ERROR: not now. */
+ngx_uint_t
+ngx_sio_refresh_is_reading(ngx_sio_client_t *sc)
+{
+    return sc->refresh && sc->refresh->job;
+}
 
-static ngx_int_t
-ngx_sio_refresh_start(ngx_sio_client_t *sc, uint64_t at)
+
+/* The sets as of an offset, or later. */
+
+static void
+ngx_sio_refresh_due(ngx_sio_client_t *sc, uint64_t at)
+{
+    ngx_sio_refresh_t  *rf;
+
+    rf = sc->refresh;
+
+    if (rf && rf->job) {
+        /* what is being read may be older */
+        rf->once_more = 1;
+        rf->before = rf->touched.len;
+        return;
+    }
+
+    if (rf) {
+        rf->touched.len = 0;
+
+    } else {
+        rf = ngx_calloc(sizeof(ngx_sio_refresh_t), sc->gateway->log);
+
+        if (rf == NULL) {
+            /* better to come again than to miss a room */
+            sc->broken = 1;
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return;
+        }
+
+        rf->client = sc;
+        sc->refresh = rf;
+
+        ngx_queue_insert_tail(&sc->gateway->refreshes->due, &rf->link);
+    }
+
+    ngx_sio_refresh_start(rf, at);
+}
+
+
+/* Frees it if there is nothing to read, and leaves it if that cannot be now. */
+
+static void
+ngx_sio_refresh_start(ngx_sio_refresh_t *rf, uint64_t at)
 {
     ngx_str_t               id;
     ngx_pool_t             *pool;
     ngx_array_t             keys;
-    ngx_sio_refresh_t      *rf;
+    ngx_sio_client_t       *sc;
     ngx_sio_gateway_t      *gw;
     ngx_sio_refresh_job_t  *job;
 
+    sc = rf->client;
     gw = sc->gateway;
+
+    if (!ngx_sio_refresh_is_alive(rf)) {
+        ngx_sio_refresh_free(rf);
+        return;
+    }
 
     pool = ngx_create_pool(1024, gw->log);
     if (pool == NULL) {
-        return NGX_ERROR;
+        return;
     }
 
     if (ngx_sio_refresh_keys(sc, at, &keys, &id, pool) != NGX_OK) {
         ngx_destroy_pool(pool);
-        return NGX_ERROR;
+        return;
     }
 
     if (keys.nelts == 0 || gw->redis == NULL) {
         ngx_destroy_pool(pool);
-        (void) ngx_sio_session_refresh(gw->zone, sc->session, sc->owner, 0);
-        return NGX_OK;
-    }
-
-    rf = ngx_calloc(sizeof(ngx_sio_refresh_t), gw->log);
-    if (rf == NULL) {
-        ngx_destroy_pool(pool);
-        return NGX_ERROR;
+        ngx_sio_refresh_over(rf);
+        return;
     }
 
     job = ngx_sio_refresh_job(gw, pool, &keys, &id);
-
     if (job == NULL) {
-        ngx_free(rf);
-        return NGX_ERROR;
+        return;
     }
 
-    rf->client = sc;
-    sc->refresh = rf;
+    rf->job = job;
 
+    ngx_queue_remove(&rf->link);
     ngx_queue_insert_tail(&job->waiters, &rf->link);
+}
 
-    return NGX_OK;
+
+/* Without a job again; what has been named since the last REFRESH counts. */
+
+static void
+ngx_sio_refresh_requeue(ngx_sio_refresh_t *rf)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = rf->client->gateway;
+
+    if (rf->once_more) {
+        rf->touched.len -= rf->before;
+
+        if (rf->touched.len) {
+            ngx_memmove(rf->touched.data, rf->touched.data + rf->before,
+                        rf->touched.len);
+        }
+
+        rf->once_more = 0;
+    }
+
+    rf->job = NULL;
+
+    ngx_queue_remove(&rf->link);
+    ngx_queue_insert_tail(&gw->refreshes->due, &rf->link);
+}
+
+
+/* False for a client that is closing, or whose session has gone elsewhere. */
+
+static ngx_uint_t
+ngx_sio_refresh_is_alive(ngx_sio_refresh_t *rf)
+{
+    ngx_sio_client_t  *sc;
+
+    sc = rf->client;
+
+    return sc->state != NGX_SIO_CLIENT_CLOSED
+           && ngx_sio_session_mine(sc->gateway->zone, sc->session, sc->owner);
 }
 
 
@@ -380,23 +462,26 @@ ngx_sio_refresh_done(void *data, ngx_int_t rc)
         q = ngx_queue_head(&job->waiters);
         rf = ngx_queue_data(q, ngx_sio_refresh_t, link);
 
-        switch (rc) {
-
-        case NGX_OK:
-            ngx_sio_refresh_client(job, rf);
-            break;
-
-        case NGX_DECLINED:
-            /* its rooms stay as they are */
-            (void) ngx_sio_session_refresh(gw->zone, rf->client->session,
-                                           rf->client->owner, 0);
-            ngx_sio_refresh_free(rf);
-            break;
-
-        default:
-            gw->refreshes->missed = 1;
-            ngx_sio_refresh_free(rf);
+        if (rc == NGX_ERROR) {
+            /* until Redis is back, or there is memory */
+            ngx_sio_refresh_requeue(rf);
+            continue;
         }
+
+        /* without a set, or with too large ones, its rooms stay as they are */
+
+        if (rc == NGX_OK && ngx_sio_refresh_client(job, rf) != NGX_OK) {
+            ngx_sio_refresh_free(rf);
+            continue;
+        }
+
+        if (rf->once_more) {
+            ngx_sio_refresh_requeue(rf);
+            ngx_sio_refresh_start(rf, gw->cursor);
+            continue;
+        }
+
+        ngx_sio_refresh_over(rf);
     }
 
     ngx_sio_refresh_end(job);
@@ -415,77 +500,47 @@ ngx_sio_refresh_list(ngx_sio_refresh_job_t *job)
     ngx_array_t  names;
 
     if (ngx_array_init(&names, job->pool, 16, sizeof(ngx_str_t)) != NGX_OK
-        || ngx_sio_room_sets_names(job->sets, &names) != NGX_OK)
+        || ngx_sio_room_sets_names(job->sets, &names) != NGX_OK
+        || ngx_sio_room_list_init(&job->list, &names, 0,
+                                  job->gateway->zone->sh->seed, job->pool)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_sio_room_list_init(&job->list, &names, 0,
-                                  job->gateway->zone->sh->seed, job->pool);
+    job->met = ngx_palloc(job->pool, job->list.rooms.nelts + 1);
+
+    return job->met ? NGX_OK : NGX_ERROR;
 }
 
 
-/* As of the cursor, which is the one that others see: no turn is under way. */
+/*
+ * As of the cursor, which is the one that others see: no turn is under way.
+ * NGX_OK, or NGX_ERROR if the client is closed, or somebody else's.
+ */
 
-static void
+static ngx_int_t
 ngx_sio_refresh_client(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
 {
-    ngx_sio_client_t  *sc;
-
-    sc = rf->client;
-
-    if (sc->state == NGX_SIO_CLIENT_CLOSED
-        || !ngx_sio_session_mine(job->gateway->zone, sc->session, sc->owner)
-        || ngx_sio_refresh_leave(job, rf) != NGX_OK
-        || ngx_sio_refresh_join(job, rf) != NGX_OK)
-    {
-        ngx_sio_refresh_free(rf);
-        return;
+    if (!ngx_sio_refresh_is_alive(rf)) {
+        return NGX_ERROR;
     }
 
-    if (rf->once_more) {
-        ngx_sio_refresh_once_more(rf);
-        return;
+    ngx_memzero(job->met, job->list.rooms.nelts);
+
+    if (ngx_sio_refresh_leave(job, rf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    ngx_sio_refresh_free(rf);
-
-    (void) ngx_sio_session_refresh(job->gateway->zone, sc->session, sc->owner,
-                                   0);
-}
-
-
-/* What commands behind the later REFRESH have named still counts. */
-
-static void
-ngx_sio_refresh_once_more(ngx_sio_refresh_t *rf)
-{
-    sio_buf_t          touched;
-    ngx_sio_client_t  *sc;
-
-    sc = rf->client;
-    touched = rf->touched;
-
-    touched.len -= rf->before;
-
-    if (touched.len) {
-        ngx_memmove(touched.data, touched.data + rf->before, touched.len);
-    }
-
-    ngx_memzero(&rf->touched, sizeof(sio_buf_t));
-
-    ngx_sio_refresh_free(rf);
-    ngx_sio_refresh_entered(sc);
-    ngx_sio_refresh_missed(sc, &touched);
-
-    sio_buf_free(&touched);
+    return ngx_sio_refresh_join(job, rf);
 }
 
 
 static ngx_int_t
 ngx_sio_refresh_leave(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
 {
-    uint32_t               ref, last;
+    uint32_t               ref, last, i;
+    ngx_uint_t             met;
     ngx_sio_zone_t        *z;
     ngx_sio_client_t      *sc;
     ngx_sio_name_sh_t     *name;
@@ -505,11 +560,19 @@ ngx_sio_refresh_leave(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
             return NGX_OK;
         }
 
-        name = &z->rooms[m->room];
+        i = ngx_sio_session_room(z, m);
 
-        if (!(m->since & NGX_SIO_SET)
-            || ngx_sio_refresh_touched(rf, name->hash)
-            || ngx_sio_refresh_has(job, name))
+        if (i == 0) {
+            sc->broken = 1;
+            ngx_sio_client_close(sc, NGX_SIO_CLOSE_UNAVAILABLE);
+            return NGX_ERROR;
+        }
+
+        name = &z->rooms[i];
+        met = ngx_sio_refresh_meet(job, name);
+
+        if (met || !(m->since & NGX_SIO_SET)
+            || ngx_sio_refresh_touched(rf, name->hash))
         {
             last = ref;
             continue;
@@ -534,7 +597,7 @@ ngx_sio_refresh_join(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
 
     for (i = 0; i < job->list.rooms.nelts; i++) {
 
-        if (ngx_sio_refresh_touched(rf, room[i].hash)) {
+        if (job->met[i] || ngx_sio_refresh_touched(rf, room[i].hash)) {
             continue;
         }
 
@@ -549,15 +612,27 @@ ngx_sio_refresh_join(ngx_sio_refresh_job_t *job, ngx_sio_refresh_t *rf)
 }
 
 
+/* True if a room of the client is in the list: it is noted that he is in it. */
+
 static ngx_uint_t
-ngx_sio_refresh_has(ngx_sio_refresh_job_t *job, ngx_sio_name_sh_t *name)
+ngx_sio_refresh_meet(ngx_sio_refresh_job_t *job, ngx_sio_name_sh_t *name)
 {
-    u_char  text[SIO_ROOM_LEN];
-    size_t  len;
+    u_char           text[SIO_ROOM_LEN];
+    size_t           len;
+    ngx_sio_room_t  *room, *first;
 
     len = ngx_sio_name_text(job->gateway->zone, name, text);
 
-    return ngx_sio_room_list_find(&job->list, name->hash, text, len) != NULL;
+    room = ngx_sio_room_list_find(&job->list, name->hash, text, len);
+
+    if (room == NULL) {
+        return 0;
+    }
+
+    first = job->list.rooms.elts;
+    job->met[room - first] = 1;
+
+    return 1;
 }
 
 
@@ -617,6 +692,22 @@ ngx_sio_refresh_cancel(ngx_sio_client_t *sc)
     if (sc->refresh) {
         ngx_sio_refresh_free(sc->refresh);
     }
+}
+
+
+/* Nothing is due any more. */
+
+static void
+ngx_sio_refresh_over(ngx_sio_refresh_t *rf)
+{
+    ngx_sio_client_t  *sc;
+
+    sc = rf->client;
+
+    ngx_sio_refresh_free(rf);
+
+    (void) ngx_sio_session_refresh(sc->gateway->zone, sc->session, sc->owner,
+                                   0);
 }
 
 

@@ -48,7 +48,10 @@ void ngx_sio_refresh_missed(ngx_sio_client_t *sc, const sio_buf_t *touched);
 /* A JOIN or LEAVE record addresses a client for which sc->refresh is set. */
 void ngx_sio_refresh_touch(ngx_sio_client_t *sc, const sio_record_t *rec);
 
-/* The client leaves the index; nothing to do for most. */
+/* True while Redis is being asked for the client's sets. */
+ngx_uint_t ngx_sio_refresh_is_reading(ngx_sio_client_t *sc);
+
+/* The client leaves the index, or is freed; nothing to do for most. */
 void ngx_sio_refresh_cancel(ngx_sio_client_t *sc);
 
 /* Begins again with those for whom Redis had no answer. */

@@ -161,7 +161,7 @@ ngx_sio_rooms_leave(ngx_sio_rooms_t *rooms, ngx_sio_client_t *sc,
     z = rooms->gateway->zone;
     m = ngx_sio_session_member(z, ngx_sio_client_session(sc), member);
 
-    room = ngx_sio_rooms_by_index(rooms, m->room);
+    room = ngx_sio_rooms_by_index(rooms, ngx_sio_session_room(z, m));
     i = m->pos;
 
     if (room == NULL || i >= room->nmembers

@@ -402,6 +402,13 @@ ngx_sio_member_sh_t *ngx_sio_session_walk_all(ngx_sio_zone_t *z,
 #define ngx_sio_member_end(m)                                                 \
     (ngx_sio_member_since(m) + (uint64_t) (m)->pos * SIO_RECORD_ALIGN)
 
+/*
+ * The room of a membership that has not ended, for the owner, who has no lock:
+ * 0 if it is none any more.  A worker that was stopped may have lost the
+ * session in the middle of a walk, and finds something else there then.
+ */
+uint32_t ngx_sio_session_room(ngx_sio_zone_t *z, const ngx_sio_member_sh_t *m);
+
 /* True if it covers an offset. */
 ngx_uint_t ngx_sio_member_covers(const ngx_sio_member_sh_t *m, uint64_t off);
 

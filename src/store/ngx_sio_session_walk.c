@@ -92,6 +92,17 @@ ngx_sio_session_walk_all(ngx_sio_zone_t *z, ngx_sio_session_sh_t *ss,
 }
 
 
+uint32_t
+ngx_sio_session_room(ngx_sio_zone_t *z, const ngx_sio_member_sh_t *m)
+{
+    uint32_t  room;
+
+    room = ngx_sio_load(&m->room);
+
+    return (room <= z->sh->nrooms) ? room : 0;
+}
+
+
 ngx_uint_t
 ngx_sio_member_covers(const ngx_sio_member_sh_t *m, uint64_t off)
 {

@@ -27,9 +27,11 @@ const key = (user) => `mew:rooms:${user}`;
 /** The rooms, of these, that events reach a client in. */
 async function rooms(gw, client, names) {
   const id = `r${++gw.markers}`;
+  const { nsp = '/' } = client;
   await command(gw, ...names.map((it) => (
-    { to: it, event: 'room', args: [`${id} ${it}`] })),
-                { to: client.room || client.id, event: 'rooms', args: [id] });
+    { nsp, to: it, event: 'room', args: [`${id} ${it}`] })),
+                { nsp, to: client.room || client.id, event: 'rooms',
+                  args: [id] });
   await client.eventWith('rooms', id);
   return client.received('room').map(([text]) => text.split(' '))
     .filter(([mark]) => mark === id).map(([, name]) => name);
@@ -250,26 +252,35 @@ eachWorkers([1, 3], 'a slow Redis', async (t, workers) => {
   }
 });
 
-// What Redis cannot answer now is asked again.
+// What Redis cannot answer now is asked again, for sockets of every namespace,
+// and what was said behind the refresh still holds then.
 test('Redis is away', async (t) => {
   const gw = await start(t, 2, { proxy: true });
   await gw.redis.commands.sAdd(key('ann'), 'a');
-  const client = await gw.connect({ user: 'ann' });
+  const clients = await parallel(['/', '/admin'], 2, async (nsp) => {
+    const client = await gw.connect({ user: 'ann', url: `${gw.url}${nsp}` });
+    return Object.assign(client, { nsp });
+  });
 
   // The reply never comes; the connection is lost; there is another one.
   for (const room of ['b', 'c']) {
     await gw.redis.commands.del(key('ann'));
-    await gw.redis.commands.sAdd(key('ann'), room);
+    await gw.redis.commands.sAdd(key('ann'), [room, 'd']);
     gw.proxy.hold('smembers');
-    await refresh(gw, 'ann');
-    await gw.settle(client);
-    assert.deepEqual(await rooms(gw, client, [room]), []);
+    await command(gw, ...['/', '/admin'].flatMap((nsp) => [
+      { nsp, op: 'refresh', to: 'user:ann' },
+      { nsp, op: 'leave', to: 'user:ann', rooms: 'd' },
+    ]));
+    await gw.settle(clients[0]);
+    assert.deepEqual(await rooms(gw, clients[0], [room]), []);
     gw.proxy.cut();
     gw.proxy.release();
     await until(async () => (await gw.redis.subscribers()).length > 0,
                 'the feed is back');
     await gw.live();
-    await settled(gw, client, room);
+    for (const client of clients) {
+      await settled(gw, client, room);
+    }
   }
 
   // No set at all: rooms stay as they are, and it is said.
@@ -277,7 +288,46 @@ test('Redis is away', async (t) => {
   await refresh(gw, 'ann');
   await until(() => /room set cannot be read/.test(gw.nginx.log()),
               'a line in the log');
-  await settled(gw, client, 'c');
+  for (const client of clients) {
+    await settled(gw, client, 'c');
+  }
+});
+
+// A set that could not be read is one by the time of the next refresh.
+test('a set again', async (t) => {
+  const gw = await start(t, 2, { proxy: true });
+  const client = await gw.connect({ user: 'ann' });
+
+  gw.proxy.hold('smembers');
+  await gw.redis.commands.set(key('ann'), 'text');
+  await refresh(gw, 'ann');
+  await until(() => gw.proxy.seen > 0, 'the key is read');
+  await gw.redis.commands.del(key('ann'));
+  await gw.redis.commands.sAdd(key('ann'), 'a');
+  await refresh(gw, 'ann');
+  await gw.settle(client);
+  gw.proxy.release();
+  await settled(gw, client, 'a');
+});
+
+// The same as "a slow Redis", for one that is connecting.
+test('commands behind it, connecting', async (t) => {
+  const gw = await start(t, 1, { proxy: true });
+  await gw.live();
+  await gw.redis.commands.sAdd(key('ann'), ['a', 'b', 'c']);
+
+  gw.proxy.hold('smembers');
+  const client = gw.client({ user: 'ann', transports: ['websocket'] });
+  await until(() => gw.proxy.seen > 0, 'the set is read');
+  const witness = gw.client({ user: 'bob' });
+  await gw.redis.commands.sAdd(key('ann'), 'd');
+  await command(gw, { op: 'leave', to: 'user:ann', rooms: 'c' },
+                { op: 'refresh', to: 'user:ann' },
+                { op: 'leave', to: 'user:ann', rooms: 'b' });
+  await until(async () => gw.proxy.seen > 1, 'the next set is read');
+  gw.proxy.release();
+  await Promise.all([client.ready(), witness.ready()]);
+  await settled(gw, client, 'acd');
 });
 
 // The owner dies in between: the next one does it.
