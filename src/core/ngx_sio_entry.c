@@ -80,6 +80,7 @@ ngx_sio_entry_send(ngx_sio_entry_t *en, ngx_sio_gateway_t *gw,
 void
 ngx_sio_entry_complain(ngx_sio_gateway_t *gw, redisReply *reply)
 {
+    ngx_str_t          what;
     static ngx_msec_t  complained;
 
     if (complained && ngx_current_msec - complained < 1000) {
@@ -88,8 +89,15 @@ ngx_sio_entry_complain(ngx_sio_gateway_t *gw, redisReply *reply)
 
     complained = ngx_current_msec;
 
+    if (reply->type == REDIS_REPLY_ERROR) {
+        what.data = (u_char *) reply->str;
+        what.len = reply->len;
+
+    } else {
+        ngx_str_set(&what, "no id in its reply");
+    }
+
     ngx_log_error(NGX_LOG_ERR, gw->log, 0,
-                  "socketio redis \"%V\" refused the entry of an event: %*s",
-                  &gw->conf->redis->name, (size_t) reply->len,
-                  reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+                  "socketio redis \"%V\" refused the entry of an event: %V",
+                  &gw->conf->redis->name, &what);
 }

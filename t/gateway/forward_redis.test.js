@@ -17,6 +17,28 @@ const start = (t, options) => gateway(t, {
 
 const length = (gw) => gw.redis.commands.xLen('up');
 
+// What speaks like Redis, but answers as it never does.
+for (const [what, answer] of Object.entries({
+  'a status': '+OK\r\n',
+  'a long status': `+${'x'.repeat(3000)}\r\n`,
+  'an integer': ':1\r\n',
+  nil: '$-1\r\n',
+  'an array': '*0\r\n',
+})) {
+  test(`an entry is answered by ${what}`, async (t) => {
+    const gw = await start(t, { proxy: true });
+    const client = await gw.connect({ user: 'u' });
+
+    gw.proxy.answer('xadd', answer);
+    assert.deepEqual(await client.socket.timeout(20000).emitWithAck('x', 1),
+                     { error: 'unavailable' });
+    gw.proxy.release();
+    assert.match(gw.nginx.log(), /refused the entry of an event: no id/);
+    client.socket.emit('x', 2);
+    await until(async () => await length(gw) > 1, 'the next one is there');
+  });
+}
+
 // A worker of a reload, or in place of one that died, serves clients before it
 // is connected to Redis: that is no reason to refuse what they send.
 test('a worker that has yet to connect', async (t) => {

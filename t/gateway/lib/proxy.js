@@ -11,6 +11,7 @@ class Proxy {
     this.lines = new Set();
     this.word = null;
     this.seen = 0;
+    this.lie = null;
     this.frozen = false;
   }
 
@@ -31,8 +32,15 @@ class Proxy {
     this.seen = 0;
   }
 
+  /** Such a command seems to be answered by these bytes, until release(). */
+  answer(word, bytes) {
+    this.hold(word);
+    this.lie = bytes;
+  }
+
   release() {
     this.word = null;
+    this.lie = null;
     for (const line of this.lines) {
       line.held = false;
       for (const chunk of line.answers.splice(0)) {
@@ -97,7 +105,10 @@ class Proxy {
       far.write(chunk);
     });
     far.on('data', (chunk) => {
-      if (line.held) {
+      if (line.held && this.lie) {
+        line.held = false;
+        near.write(this.lie);
+      } else if (line.held) {
         line.answers.push(chunk);
       } else {
         near.write(chunk);
