@@ -29,12 +29,12 @@ ngx_int_t ngx_sio_post_start(ngx_http_request_t *r, ngx_sio_gateway_t *gw,
     ngx_sio_loc_conf_t *slcf, const u_char *eio_sid);
 
 /*
- * Gives the socket of a session that came back, which is the caller's, to the
- * session of a client that posts; events from an offset on are still to be
- * sent.  NGX_OK or NGX_ERROR.
+ * Gives the socket of a session that came back, for which the caller has a
+ * ticket, to the session of a client that posts; events from an offset on are
+ * still to be sent.  NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from,
-    uint64_t events, ngx_str_t *reply);
+    uint64_t owner, uint64_t events, ngx_str_t *reply);
 
 
 /*

@@ -411,8 +411,8 @@ ngx_sio_post_tell(ngx_sio_client_t *sc, ngx_sio_session_sh_t *ss,
 
 
 ngx_int_t
-ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
-    ngx_str_t *reply)
+ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t owner,
+    uint64_t events, ngx_str_t *reply)
 {
     uint32_t               i;
     uint64_t               last;
@@ -443,7 +443,7 @@ ngx_sio_post_recover(ngx_sio_client_t *sc, uint32_t from, uint64_t events,
     }
 
     if (ss && ss->sid[0] == 0
-        && ngx_sio_session_adopt_locked(z, i, from, events) == NGX_OK)
+        && ngx_sio_session_adopt_locked(z, i, from, owner, events) == NGX_OK)
     {
         ngx_sio_post_list(sc, ss);
 

@@ -359,7 +359,8 @@ ngx_sio_recover_finish(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
 
     if (sc->transport->kind == SIO_EIO_POLLING) {
 
-        rc = ngx_sio_post_recover(sc, rv->session, rp->events, &reply);
+        rc = ngx_sio_post_recover(sc, rv->session, rv->owner, rp->events,
+                                  &reply);
 
         if (rc == NGX_OK) {
             rv->session = 0;
@@ -417,7 +418,7 @@ ngx_sio_recover_adopt(ngx_sio_recover_t *rv, ngx_sio_client_t *sc,
         }
 
         rc = ngx_sio_session_adopt_locked(gw->zone, sc->session, rv->session,
-                                          events);
+                                          rv->owner, events);
     }
 
     ngx_sio_zone_unlock(gw->zone);

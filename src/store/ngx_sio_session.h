@@ -231,13 +231,13 @@ ngx_uint_t ngx_sio_session_may_wait(ngx_sio_session_sh_t *ss,
  * id, user, rooms, and all positions but "seen"; "applied" becomes at, and so
  * does a "last" beyond that: what is handed out again begins there.  References
  * stay the same.  The one that gives leaves a farewell if none was left; the
- * "farewell" of the other is for the caller to set before.  He has a ticket of
- * the one that gives; the other may be anybody's, who is told by a record.
- * NGX_OK, or NGX_DECLINED if one of them is not what it should be, or they are
- * of different namespaces.
+ * "farewell" of the other is for the caller to set before.  owner is his ticket
+ * of the one that gives; the other may be anybody's, who is told by a record.
+ * NGX_OK, or NGX_DECLINED if the ticket no longer holds, one of them is not
+ * what it should be, or they are of different namespaces.
  */
 ngx_int_t ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to,
-    uint32_t from, uint64_t at);
+    uint32_t from, uint64_t owner, uint64_t at);
 
 
 /* What makes a session a socket. */

@@ -403,13 +403,13 @@ ngx_sio_session_by_sid_locked(ngx_sio_zone_t *z, const u_char *sid)
 
 ngx_int_t
 ngx_sio_session_adopt_locked(ngx_sio_zone_t *z, uint32_t to, uint32_t from,
-    uint64_t at)
+    uint64_t owner, uint64_t at)
 {
     u_char                 sid[NGX_SIO_SID_LEN];
     ngx_sio_session_sh_t  *dst, *src;
 
     dst = ngx_sio_session_live_locked(z, to);
-    src = ngx_sio_session_live_locked(z, from);
+    src = ngx_sio_session_mine_locked(z, from, owner);
 
     if (dst == NULL || dst->sid[0] || (dst->flags & NGX_SIO_DEAD)
         || src == NULL || src->sid[0] == 0 || (src->flags & NGX_SIO_DEAD)

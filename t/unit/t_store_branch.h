@@ -133,7 +133,7 @@ t_branch_adopt(ngx_sio_zone_t *z, uint32_t to, uint32_t from, uint64_t at)
     ngx_int_t  rc;
 
     assert_int_equal(ngx_sio_zone_lock(z), NGX_OK);
-    rc = ngx_sio_session_adopt_locked(z, to, from, at);
+    rc = ngx_sio_session_adopt_locked(z, to, from, t_store_ticket(z, from), at);
     ngx_sio_zone_unlock(z);
 
     return rc;

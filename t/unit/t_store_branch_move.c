@@ -20,7 +20,9 @@ static void
 t_fam_adopt(t_kill_t *t, uint32_t to, uint32_t from)
 {
     t_store_must(ngx_sio_zone_lock(&t->z) == NGX_OK);
-    t_store_must(ngx_sio_session_adopt_locked(&t->z, to, from, 6000)
+    t_store_must(ngx_sio_session_adopt_locked(&t->z, to, from,
+                                              t_store_ticket(&t->z, from),
+                                              6000)
                  == NGX_OK);
     ngx_sio_zone_unlock(&t->z);
 }

@@ -343,6 +343,8 @@ t_bye_do_adopt(t_kill_t *t)
     ngx_sio_step();
 
     t_store_must(ngx_sio_session_adopt_locked(&t->z, t_bye_to, t->session,
+                                              t_store_ticket(&t->z,
+                                                             t->session),
                                               5000)
                  == NGX_OK);
     ngx_sio_zone_unlock(&t->z);

@@ -232,7 +232,7 @@ t_kill_do_adopt(t_kill_t *t)
                                               &owner)
                  == NGX_OK);
     t_store_must(ngx_sio_session_adopt_locked(&t->z, t->session, t_kill_from,
-                                              6000)
+                                              owner, 6000)
                  == NGX_OK);
     ngx_sio_zone_unlock(&t->z);
 }

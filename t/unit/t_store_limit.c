@@ -217,7 +217,9 @@ t_limit_parked(void **state)
     to = t_limit_open(&z, 1, 2, T_LIMIT_ADDRESS + 1, 0, NULL);
 
     t_store_must(ngx_sio_zone_lock(&z) == NGX_OK);
-    assert_int_equal(ngx_sio_session_adopt_locked(&z, to, i, z.sh->head),
+    assert_int_equal(ngx_sio_session_adopt_locked(&z, to, i,
+                                                  t_store_ticket(&z, i),
+                                                  z.sh->head),
                      NGX_OK);
     ngx_sio_zone_unlock(&z);
 

@@ -96,7 +96,7 @@ t_owner_adopt(ngx_sio_zone_t *z, uint32_t to, uint32_t from, uint64_t at)
     ngx_int_t  rc;
 
     assert_int_equal(ngx_sio_zone_lock(z), NGX_OK);
-    rc = ngx_sio_session_adopt_locked(z, to, from, at);
+    rc = ngx_sio_session_adopt_locked(z, to, from, t_store_ticket(z, from), at);
     ngx_sio_zone_unlock(z);
 
     return rc;
@@ -290,7 +290,7 @@ static void
 t_owner_stale(void **state)
 {
     u_char                    sid[NGX_SIO_SID_LEN];
-    uint32_t                  i;
+    uint32_t                  i, k;
     uint64_t                  old, owner;
     ngx_sio_zone_t            z;
     ngx_sio_room_t            room;
@@ -324,6 +324,14 @@ t_owner_stale(void **state)
     assert_int_equal(ngx_sio_session_close(&z, i, old), NGX_DECLINED);
     assert_memory_equal(ss, &was, sizeof(ngx_sio_session_sh_t));
 
+    k = t_store_open(&z, 1, 3);
+    assert_int_equal(ngx_sio_zone_lock(&z), NGX_OK);
+    assert_int_equal(ngx_sio_session_adopt_locked(&z, k, i, old, 1),
+                     NGX_DECLINED);
+    ngx_sio_zone_unlock(&z);
+    assert_memory_equal(ss, &was, sizeof(ngx_sio_session_sh_t));
+    assert_int_equal(z.sessions[k].sid[0], 0);
+
     /* nor does one of the session before it in the same record */
 
     assert_int_equal(ngx_sio_session_close(&z, i, owner), NGX_OK);
@@ -334,6 +342,16 @@ t_owner_stale(void **state)
                      NGX_DECLINED);
     assert_int_equal(ngx_sio_session_close(&z, i, owner), NGX_DECLINED);
     assert_memory_equal(ss, &was, sizeof(ngx_sio_session_sh_t));
+
+    assert_int_equal(t_store_connect(&z, i, 2, NULL, NULL, 0, 65536), NGX_OK);
+    was = *ss;
+
+    assert_int_equal(ngx_sio_zone_lock(&z), NGX_OK);
+    assert_int_equal(ngx_sio_session_adopt_locked(&z, k, i, owner, 1),
+                     NGX_DECLINED);
+    ngx_sio_zone_unlock(&z);
+    assert_memory_equal(ss, &was, sizeof(ngx_sio_session_sh_t));
+    assert_int_equal(z.sessions[k].sid[0], 0);
 
     /* and in a view that has lost all of them no ticket is good */
 

@@ -113,7 +113,9 @@ t_online_parked(void **state)
     b = t_store_open(&t.z, t.slot, 2);
 
     assert_int_equal(ngx_sio_zone_lock(&t.z), NGX_OK);
-    assert_int_equal(ngx_sio_session_adopt_locked(&t.z, b, a, T_ONLINE_LOG),
+    assert_int_equal(ngx_sio_session_adopt_locked(&t.z, b, a,
+                                                  t_store_ticket(&t.z, a),
+                                                  T_ONLINE_LOG),
                      NGX_OK);
     ngx_sio_zone_unlock(&t.z);
 

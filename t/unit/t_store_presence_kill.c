@@ -102,6 +102,8 @@ t_online_do_adopt(t_online_t *t)
 
     t_store_must(ngx_sio_zone_lock(&t->z) == NGX_OK);
     t_store_must(ngx_sio_session_adopt_locked(&t->z, i, t->session,
+                                              t_store_ticket(&t->z,
+                                                             t->session),
                                               T_ONLINE_LOG)
                  == NGX_OK);
     ngx_sio_zone_unlock(&t->z);

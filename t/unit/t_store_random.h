@@ -272,7 +272,8 @@ t_random_adopt(t_random_proc_t *p, t_random_session_t *s)
         return 0;
     }
 
-    rc = ngx_sio_session_adopt_locked(z, s->index, from, NGX_SIO_AT_CURSOR);
+    rc = ngx_sio_session_adopt_locked(z, s->index, from, owner,
+                                      NGX_SIO_AT_CURSOR);
 
     t_store_must(rc == NGX_OK);
     t_store_must(ss->sid[0] == 's');

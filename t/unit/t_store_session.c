@@ -756,7 +756,9 @@ t_session_refresh(void **state)
     ss = &z.sessions[k];
 
     assert_int_equal(ngx_sio_zone_lock(&z), NGX_OK);
-    assert_int_equal(ngx_sio_session_adopt_locked(&z, k, i, 200), NGX_OK);
+    assert_int_equal(ngx_sio_session_adopt_locked(&z, k, i,
+                                                  t_store_ticket(&z, i), 200),
+                     NGX_OK);
     ngx_sio_zone_unlock(&z);
 
     assert_true(ss->flags & NGX_SIO_REFRESH);
