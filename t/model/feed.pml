@@ -13,6 +13,8 @@
  *     TAKES              how often the lease changes hands
  *     LOCALS             records of other origin, which the feed is not told
  *     KILLS              holders that may die, at any step
+ *     ONLY               the property that counts; if it is not said, all of
+ *                        them do
  *
  *     BUG_EPOCH          an append does not look at the epoch
  *     BUG_RECOVER        ngx_sio_zone_log_recover() leaves a position as it is
@@ -21,6 +23,21 @@
  *     BUG_SINCE          messages behind the heartbeat are not counted
  *     BUG_TRIM           the standby keeps nothing before what it has met
  */
+
+
+/* Properties, as README.md tells them. */
+
+#define ORDER     1                     /* each message once, in order */
+#define SINCE     2                     /* a position tells all that is behind
+                                           its heartbeat */
+#define KEPT      3                     /* a standby keeps what it may need */
+
+#ifndef ONLY
+#define ONLY      0
+#endif
+
+#define must(property, condition)                                             \
+    assert((ONLY && ONLY != property) || (condition))
 
 
 #ifndef MESSAGES
@@ -186,7 +203,7 @@ inline append()
         :: else
         fi;
 
-        assert(count == 0 || first == appended + 1);
+        must(ORDER, count == 0 || first == appended + 1);
         appended = appended + count
     };
 
@@ -361,7 +378,7 @@ end:
               /* ngx_sio_standby_seek(): of a standby it is never DECLINED */
 
               if
-              :: proven -> assert(stream[keeps] <= p_heartbeat)
+              :: proven -> must(KEPT, stream[keeps] <= p_heartbeat)
               :: else
               fi;
 
@@ -370,7 +387,7 @@ end:
 
               do
               :: i < met && stream[i] != p_heartbeat ->
-                 assert(stream[i] <= p_heartbeat);
+                 must(KEPT, stream[i] <= p_heartbeat);
                  k = k + (stream[i] == 0);
                  i++
               :: else -> break
@@ -430,7 +447,7 @@ end:
               :: stream[met] ->
 
                  /* of all that was appended nothing is missing */
-                 assert(skip_n == 0);
+                 must(SINCE, skip_n == 0);
 
                  b_heartbeat = stream[met];
                  b_since = 0;

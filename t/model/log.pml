@@ -10,10 +10,15 @@
  * that of barriers, and of stores to the same place.  A reader loads in the
  * order that is written here; the defects below load in another one.
  *
+ *     SIZE       how many cells the log has
+ *     START      where it begins, and all cursors; SIZE or more
  *     RECORDS    how many records are appended in all; of 1 or 2 cells
+ *     BATCH      how many records one append has at most: 1 or 2
  *     WRITERS    how many; one that dies is followed by another one
  *     KILLS      writers that may die, at any step
  *     READERS    how many
+ *     DEATHS     readers that may die, at any step; a new one may take the slot
+ *     ONLY       the property that counts; if it is not said, all of them do
  *
  *     BUG_WRITER_FENCE     ngx_sio_log_evict() does not fence behind the tail
  *     BUG_HEAD_RELEASE     the head is no release store
@@ -25,7 +30,27 @@
  *     BUG_ADVANCE          ngx_sio_log_advance() does not look at the state
  *     BUG_LOCK             a writer does not wait for the other one
  *     BUG_PAD              readers do not pass over the padding
+ *     BUG_SPLIT            the padding counts from where the batch begins
+ *     BUG_DEAD             ngx_sio_log_room() counts the dead
+ *     BUG_REJOIN           who joins begins at the cursor that was there
  */
+
+
+/* Properties, as README.md tells them. */
+
+#define WHOLE    1                      /* what is handed out is that record */
+#define ORDER    2                      /* each one, once, in order */
+#define FENCING  3                      /* only a fenced reader is left behind,
+                                           and goes on for one turn at most */
+#define RING     4                      /* the tail goes from record to record */
+#define STUCK    5                      /* the dead are in nobody's way */
+
+#ifndef ONLY
+#define ONLY     0
+#endif
+
+#define must(property, condition)                                             \
+    assert((ONLY && ONLY != property) || (condition))
 
 
 #ifndef RECORDS
@@ -44,11 +69,33 @@
 #define WRITERS  1
 #endif
 
-#define SIZE     4                      /* log_size, in cells */
-#define LIMIT    3                      /* three quarters of it */
-#define STEP     1                      /* log_size / NGX_SIO_LOG_STEP */
-#define LAST     (SIZE + RECORDS * 3 + 1)
+#ifndef DEATHS
+#define DEATHS   0
+#endif
 
+#ifndef BATCH
+#define BATCH    1
+#endif
+
+#ifndef SIZE
+#define SIZE     4                      /* log_size, in cells */
+#endif
+
+#ifndef START
+#define START    SIZE
+#endif
+
+#define LIMIT    (SIZE * 3 / 4)         /* three quarters of it */
+#define STEP     1                      /* log_size / NGX_SIO_LOG_STEP */
+#define LAST     (START + RECORDS * 3 + 1)
+
+#if BATCH > 1
+#define STORES   8                      /* in the buffer, at most */
+#else
+#define STORES   6
+#endif
+
+#define FREE     0                      /* NGX_SIO_FREE */
 #define LIVE     1                      /* NGX_SIO_WORKER_LIVE */
 #define FENCED   2                      /* NGX_SIO_WORKER_FENCED */
 
@@ -71,6 +118,13 @@
 #define step()  skip
 #endif
 
+#if DEATHS > 0
+#define reader_step()                                                         \
+    if :: true :: atomic { deaths > 0 -> deaths-- }; goto dead fi
+#else
+#define reader_step()  skip
+#endif
+
 
 /*
  * Memory.  A cell is a header, of which offset and size matter, or a piece of
@@ -78,18 +132,20 @@
  */
 
 byte  cell[SIZE];
-byte  head = SIZE;
-byte  tail = SIZE;
+byte  head = START;
+byte  tail = START;
 
-byte  cursor[READERS] = SIZE;
+byte  cursor[READERS] = START;
 byte  state[READERS] = LIVE;
+bit   alive[READERS] = 1;
+byte  deaths = DEATHS;
 
-byte  floor = SIZE;                     /* only with the lock */
+byte  floor = START;                    /* only with the lock */
 byte  locked;                           /* 1: held, 2: by who is dead */
 
-byte  at[6];                            /* the store buffer: place, value, */
-byte  value[6];                         /*   barriers in front of it */
-byte  barrier[6];
+byte  at[STORES];                       /* the store buffer: place, value, */
+byte  value[STORES];                    /*   barriers in front of it */
+byte  barrier[STORES];
 byte  stores;
 byte  barriers;
 
@@ -120,7 +176,16 @@ inline store(place, v)
      && (i < 2 || at[1] != at[i])                                             \
      && (i < 3 || at[2] != at[i])                                             \
      && (i < 4 || at[3] != at[i])                                             \
-     && (i < 5 || at[4] != at[i]))
+     && (i < 5 || at[4] != at[i])                                             \
+     && more_may_go(i))
+
+#if BATCH > 1
+#define more_may_go(i)                                                        \
+    ((i < 6 || at[5] != at[i])                                                \
+     && (i < 7 || at[6] != at[i]))
+#else
+#define more_may_go(i)  true
+#endif
 
 #define carry_out(i)                                                          \
     :: atomic { may_go(i) -> n = i; go() }
@@ -171,6 +236,10 @@ end:
     carry_out(3)
     carry_out(4)
     carry_out(5)
+#if BATCH > 1
+    carry_out(6)
+    carry_out(7)
+#endif
     od
 }
 
@@ -198,6 +267,21 @@ inline log_unlock()
 }
 
 
+/* A dead one does not, if it is in the way. */
+
+#ifdef BUG_DEAD
+#define counts(i)  true
+#else
+#define counts(i)  (next - cursor[i] <= LIMIT || alive[i])
+#endif
+
+#if READERS > 1
+#define all_dead   (!alive[0] && !alive[1])
+#else
+#define all_dead   (!alive[0])
+#endif
+
+
 /* ngx_sio_log_room(): refused is its answer */
 
 inline room()
@@ -215,7 +299,8 @@ inline room()
        :: i < READERS ->
           atomic {
               if
-              :: state[i] == LIVE && cursor[i] < least -> least = cursor[i]
+              :: state[i] == LIVE && cursor[i] < least && counts(i) ->
+                 least = cursor[i]
               :: else
               fi;
               i++
@@ -227,6 +312,7 @@ inline room()
        atomic {
            floor = least;
            refused = (next - least > LIMIT);
+           must(STUCK, !refused || !deserted);
            i = 0;
            least = 0
        }
@@ -253,9 +339,9 @@ inline evict()
 
        do
        :: i < least ->
-          assert(offset_of(cell[i % SIZE]) == i);
-          assert(cells_of(cell[i % SIZE]) > 0);
-          assert(cells_of(cell[i % SIZE]) <= head - i);
+          must(RING, offset_of(cell[i % SIZE]) == i);
+          must(RING, cells_of(cell[i % SIZE]) > 0);
+          must(RING, cells_of(cell[i % SIZE]) <= head - i);
 
           i = i + cells_of(cell[i % SIZE])
        :: else -> break
@@ -279,8 +365,42 @@ inline evict()
 
 
 /*
- * ngx_sio_log_append() of one record.  Its stores are nobody's business until
- * they are carried out, so they may be made at once.
+ * ngx_sio_log_write() of one record of a batch.  An image knows no offset, and
+ * all of the batch are copied before the first is stamped; so the stamps of
+ * what is written at once are behind its images.
+ */
+
+inline image(where, size)
+{
+    store((where) % SIZE, header(0, size));
+
+    if
+    :: size == 2 -> store((where + 1) % SIZE, header(where + 1, 1))
+    :: else
+    fi
+}
+
+
+inline stamp(where, size)
+{
+    store((where) % SIZE, header(where, size))
+}
+
+
+/* What should be. */
+
+inline expect(where, size)
+{
+    number++;
+    is_size[where] = size;
+    is_number[where] = number
+}
+
+
+/*
+ * ngx_sio_log_append() of a batch: a record, and a second one if "more" is not
+ * 0.  Its stores are nobody's business until they are carried out, so they may
+ * be made at once.
  */
 
 inline append()
@@ -290,15 +410,25 @@ inline append()
     atomic {
         off = head;
         pad = 0;
+        deserted = all_dead;
 
-        /* ngx_sio_log_split() */
+        /* ngx_sio_log_split(): first is what fits in front of the end */
+
+        first = 0;
 
         if
-        :: SIZE - off % SIZE < cells -> pad = SIZE - off % SIZE
+        :: SIZE - off % SIZE >= cells + more -> first = cells + more
+        :: SIZE - off % SIZE < cells + more && SIZE - off % SIZE >= cells ->
+           first = cells
         :: else
         fi;
 
-        next = off + pad + cells
+        if
+        :: first < cells + more -> pad = SIZE - off % SIZE - first
+        :: else
+        fi;
+
+        next = off + pad + cells + more
     };
 
     room();
@@ -315,33 +445,79 @@ inline append()
 #endif
 
         if
-        :: pad ->
+        :: first ->
 
-           /* ngx_sio_log_pad() */
+           image(off, cells);
 
-           store(off % SIZE, header(off, pad + PAD));
+           if
+           :: first > cells -> image(off + cells, more)
+           :: else
+           fi;
+
+           step();
+
+           stamp(off, cells);
+
+           if
+           :: first > cells -> stamp(off + cells, more)
+           :: else
+           fi;
 
            step()
 
         :: else
         fi;
 
-        off = off + pad;
-
-        /* ngx_sio_log_write(): an image knows no offset */
-
-        store(off % SIZE, header(0, cells));
-
         if
-        :: cells == 2 -> store((off + 1) % SIZE, header(off + 1, 1))
+        :: first < cells + more ->
+
+           if
+           :: pad ->
+
+              /* ngx_sio_log_pad() */
+
+#ifdef BUG_SPLIT
+              store(off % SIZE, header(off, pad + PAD));
+#else
+              store((off + first) % SIZE, header(off + first, pad + PAD));
+#endif
+              step()
+
+           :: else
+           fi;
+
+           off = off + first + pad;
+
+           if
+           :: first == 0 ->
+              image(off, cells);
+
+              if
+              :: more -> image(off + cells, more)
+              :: else
+              fi;
+
+              step();
+
+              stamp(off, cells);
+
+              if
+              :: more -> stamp(off + cells, more)
+              :: else
+              fi
+
+           :: else ->
+              image(off, more);
+
+              step();
+
+              stamp(off, more)
+           fi;
+
+           step()
+
         :: else
         fi;
-
-        step();
-
-        store(off % SIZE, header(off, cells));
-
-        step();
 
 #ifdef BUG_TAIL_LAST
         evict();
@@ -355,19 +531,32 @@ inline append()
 
         store(HEAD, next);
 
+        /* what should be; the head is still the old one */
+
         if
-        :: pad -> is_size[off - pad] = pad; is_number[off - pad] = 0
+        :: pad -> is_size[head + first] = pad; is_number[head + first] = 0
         :: else
         fi;
 
-        number++;
-        is_size[off] = cells;
-        is_number[off] = number;
-        left--;
+        off = (first -> head : head + pad);
+
+        expect(off, cells);
+
+        off = (first == cells -> off + cells + pad : off + cells);
+
+        if
+        :: more -> expect(off, more)
+        :: else
+        fi;
+
+        left = left - 1 - (more > 0);
 
         off = 0;
         pad = 0;
         next = 0;
+        first = 0;
+        more = 0;
+        deserted = 0;
 
         step()
     };
@@ -378,9 +567,9 @@ inline append()
 
 active [WRITERS] proctype writer()
 {
-    byte  cells, off, pad, next, least, i;
+    byte  cells, more, first, off, pad, next, least, i;
     byte  laggard, lag;
-    bool  refused;
+    bool  refused, deserted;
 
 again:
 
@@ -397,13 +586,17 @@ again:
            off = 0;
            pad = 0;
            next = 0;
+           first = 0;
+           more = 0;
+           deserted = 0;
 
            /* ngx_sio_log_laggard() */
 
            do
            :: i < READERS ->
               if
-              :: state[i] == LIVE && (laggard == 0 || cursor[i] < lag) ->
+              :: (state[i] == LIVE && alive[i]
+                  && (laggard == 0 || cursor[i] < lag)) ->
                  laggard = i + 1;
                  lag = cursor[i]
               :: else
@@ -437,10 +630,19 @@ again:
 
     :: !refused && left > 0 ->
 
-       if
-       :: cells = 1
-       :: cells = 2
-       fi
+       atomic {
+           more = 0;
+
+           if
+           :: cells = 1
+           :: cells = 2
+#if BATCH > 1
+           :: left > 1 -> cells = 1; more = 1
+           :: left > 1 -> cells = 1; more = 2
+           :: left > 1 -> cells = 2; more = 1
+#endif
+           fi
+       }
 
     :: !refused && left == 0 -> goto out
     fi;
@@ -458,7 +660,10 @@ dead:
         locked = 2;
         off = 0;
         pad = 0;
-        next = 0
+        next = 0;
+        first = 0;
+        more = 0;
+        deserted = 0
     };
 
     goto again;
@@ -478,7 +683,7 @@ active [READERS] proctype reader()
 
     atomic {
         me = _pid - 1 - WRITERS;
-        off = SIZE
+        off = START
     };
 
 turn:
@@ -489,6 +694,8 @@ turn:
 
 record:
 
+    reader_step();
+
     /* ngx_sio_log_written() */
 
     if
@@ -496,7 +703,7 @@ record:
     :: else -> seen = head
     fi;
 
-    assert(off <= seen);
+    must(ORDER, off <= seen);
 
     if
     :: off == seen -> goto flush
@@ -528,7 +735,7 @@ record:
     if
     :: h_size & PAD ->
        atomic {
-           assert(is_number[off] == 0 && is_size[off] == h_size - PAD);
+           must(WHOLE, is_number[off] == 0 && is_size[off] == h_size - PAD);
            off = off + h_size - PAD;
            h_offset = 0; h_size = 0; t = 0
        };
@@ -561,9 +768,10 @@ record:
     /* handed out: whole, once, in order */
 
     atomic {
-        assert(h_size == is_size[off]);
-        assert(h_size < 2 || body == off + 1);
-        assert(is_number[off] && (last == 0 || is_number[off] == last + 1));
+        must(WHOLE, h_size == is_size[off]);
+        must(WHOLE, h_size < 2 || body == off + 1);
+        must(ORDER, is_number[off]);
+        must(ORDER, last == 0 || is_number[off] == last + 1);
 
         last = is_number[off];
         off = off + h_size;
@@ -582,7 +790,7 @@ flush:
 
        /* who counts is not left behind */
        atomic {
-           assert(state[me] == FENCED);
+           must(FENCING, state[me] == FENCED);
            h_offset = 0; h_size = 0; body = 0; t = 0; overrun = false
        };
        goto rejoin
@@ -600,7 +808,9 @@ flush:
 
     cursor[me] = off;
 
-    assert(!fenced);
+    must(FENCING, !fenced);
+
+    reader_step();
 
 end:
     if
@@ -616,7 +826,11 @@ rejoin:
     log_lock();
 #endif
 
+#ifdef BUG_REJOIN
+    off = cursor[me];
+#else
     off = head;
+#endif
 
     cursor[me] = off;
 
@@ -630,8 +844,27 @@ rejoin:
 
     goto turn;
 
+#if DEATHS > 0
+dead:
+
+    atomic {
+        alive[me] = 0;
+        h_offset = 0; h_size = 0; body = 0; t = 0; overrun = false
+    };
+
+    /* ngx_sio_worker_reap(), ngx_sio_worker_enter() by another one, if any */
+
+    if
+    :: state[me] = FREE; alive[me] = 1; seen = 0; goto rejoin
+    :: goto gone
+    fi;
+#endif
+
 out:
 
     /* all that was appended since it joined, up to the last one */
-    assert(last == 0 || last == number)
+    must(ORDER, last == 0 || last == number);
+
+gone:
+    skip
 }

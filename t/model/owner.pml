@@ -14,6 +14,9 @@
  *     STREAMS    how many of them, at most, are for a WebSocket
  *     KILLS      workers that may die, at any step
  *     FENCES     workers that may be fenced
+ *     REUSES     whether the session may be ended, at any step, and its record
+ *                be that of another one from then on
+ *     ONLY       the property that counts; if it is not said, all of them do
  *
  *     BUG_HOLD         an owner looks at its ticket, and then stores
  *     BUG_HELD         take does not mind that the owner is storing
@@ -25,7 +28,27 @@
  *     BUG_CURSOR_LATE  take looks at the cursor of the owner behind "applied"
  *     BUG_APPLIED      take leaves "at the cursor" as it is
  *     BUG_REAP         sessions of the dead stay theirs
+ *     BUG_OFFSET       who comes back is not asked what it has got
+ *     BUG_REPLAY       who has read positions does not ask for the ticket
+ *     BUG_ADOPT        a socket is moved without a look at the ticket
+ *     BUG_REUSE        the owner word of another session begins at zero
  */
+
+
+/* Properties: ngx_sio_session_*() and what is said of them in README.md */
+
+#define LOST      1                     /* a record was skipped */
+#define DOUBLED   2                     /* one came twice */
+#define WRITERS   3                     /* somebody stores who must not */
+#define FOREIGN   4                     /* something is of another session */
+#define STUCK     5                     /* nobody can go on with it */
+
+#ifndef ONLY
+#define ONLY      0
+#endif
+
+#define must(property, condition)                                             \
+    assert((ONLY && ONLY != property) || (condition))
 
 
 #ifndef WORKERS
@@ -50,6 +73,10 @@
 
 #ifndef FENCES
 #define FENCES    0
+#endif
+
+#ifndef REUSES
+#define REUSES    0
 #endif
 
 #define AT_CURSOR  99                   /* NGX_SIO_AT_CURSOR */
@@ -93,6 +120,7 @@ byte  applied;
 byte  last;
 byte  handled;                          /* ss->seen */
 byte  connection;                       /* its transport; 0: parked */
+bit   reused;                           /* the record is another session's */
 
 byte  cursor[4];                        /* worker slots, from 1 */
 byte  state[4];
@@ -114,13 +142,36 @@ byte  polls = POLLS;
 byte  streams = STREAMS;
 
 
-/* Two who have a ticket that holds would be two who write. */
+/*
+ * What must be so at each store to the session, be it with the zone lock or
+ * while it is held: no other has it.  All objects are of the first session.
+ */
 
-#define holds(slot)  (serves[slot] && ticket[slot] == ticket_of(owner))
+inline writes()
+{
+    must(WRITERS, ticket_of(owner) == ticket[me]);
+    must(FOREIGN, !reused)
+}
 
-#define one_holder                                                            \
-    (!(holds(1) && holds(2)) && !(holds(1) && holds(3))                       \
-     && !(holds(2) && holds(3)))
+
+/* With the zone lock: it is the own one, nobody's, or that of a dead one. */
+
+inline writes_last()
+{
+    must(WRITERS, lock == me);
+    must(WRITERS, owner == ticket[me] || !alive[slot_of(owner)])
+}
+
+
+/*
+ * Who takes it stores positions before that, and the owner may be storing, too:
+ * see ngx_sio_session_take_locked().  But there is one at most who takes.
+ */
+
+inline writes_for(slot)
+{
+    must(WRITERS, lock == me && slot_of(owner) == slot)
+}
 
 
 /* A worker that can be asked. */
@@ -163,7 +214,7 @@ inline own_store(condition, where, what)
     step();
 
     if
-    :: passed && condition -> where = what; step()
+    :: atomic { passed && condition -> writes(); where = what }; step()
     :: else
     fi;
 
@@ -195,7 +246,9 @@ inline go_to_cursor()
     zone_lock();
 
     if
-    :: owner == ticket[me] -> applied = AT_CURSOR; step()
+    :: owner == ticket[me] ->
+       atomic { writes(); applied = AT_CURSOR };
+       step()
     :: else
     fi;
 
@@ -204,14 +257,20 @@ inline go_to_cursor()
 }
 
 
-/* What leaves reaches the client if it still has that connection. */
+/*
+ * What leaves reaches the client if it still has that connection.  A WebSocket
+ * that is lost may have had more than its session tells; the client comes back
+ * with an offset, so that it is given no record twice, either.
+ */
 
 inline arrives(first, behind)
 {
+    must(FOREIGN, !strange);
+
     if
     :: polling == wanted && polling && asked == me ->
-       assert(first <= got + 1);
-       assert(streaming || first == got + 1);
+       must(LOST, first <= got + 1);
+       must(DOUBLED, first > got);
 
        if
        :: behind > got -> got = behind
@@ -232,6 +291,8 @@ inline pass(slot)
 
         if
         :: passed ->
+           must(WRITERS, lock == me);
+
            seen = word(slot, gen_of(seen) + 1);
            owner = seen
         :: else
@@ -245,12 +306,12 @@ inline pass(slot)
 
 inline let_go(at)
 {
-    handled = at;
+    atomic { writes_last(); handled = at };
 
     step();
 
     if
-    :: applied == AT_CURSOR -> applied = at; step()
+    :: applied == AT_CURSOR -> atomic { writes_last(); applied = at }; step()
     :: else
     fi;
 
@@ -276,6 +337,7 @@ active [WORKERS] proctype worker()
     byte  seen, from, to, wanted, at_cursor;
     byte  body, until;                  /* of an answer on its way */
     bit   passed, streaming;
+    bit   strange;                      /* from is of another session */
 
     atomic {
         me = _pid + 1;
@@ -302,7 +364,7 @@ end_loop:
        step();
 
        if
-       :: connection != wanted && from == 0 ->
+       :: reused || (connection != wanted && from == 0) ->
 
           /* unknown: there is another transport by now, or none */
 
@@ -332,23 +394,13 @@ end_loop:
           };
           goto loop
 
-       :: slot_of(seen) != 0 && slot_of(seen) != me && storing(seen) ->
-
-          /* later again */
-
-          atomic {
-              zone_unlock;
-              wanted = 0; from = 0; seen = 0; streaming = 0
-          };
-          goto loop
-
-       :: slot_of(seen) != 0 && slot_of(seen) != me && !storing(seen) ->
+       :: slot_of(seen) != 0 && slot_of(seen) != me ->
 
           other = slot_of(seen);
 
           /*
            * ngx_sio_claim_is_lost(), or patience has come to its end:
-           * ngx_sio_session_take_locked()
+           * ngx_sio_session_take_locked(); the owner may be storing
            */
 
 #ifndef BUG_CURSOR_LATE
@@ -359,16 +411,33 @@ end_loop:
 #ifdef BUG_CURSOR_LATE
              at_cursor = cursor[other];
 #endif
-#ifdef BUG_APPLIED
-             handled = mine
-#else
-             handled = at_cursor;
+             atomic { writes_for(other); handled = at_cursor };
              step();
-             applied = at_cursor;
+#ifndef BUG_APPLIED
+             atomic { writes_for(other); applied = at_cursor };
              step()
 #endif
           :: else
-          fi
+          fi;
+
+          /* ngx_sio_session_snatch(): as it is now, if it is not held */
+
+          atomic {
+              seen = owner;
+
+              if
+              :: storing(seen) ->
+
+                 /* later again */
+
+                 zone_unlock;
+                 wanted = 0; from = 0; seen = 0; streaming = 0;
+                 at_cursor = 0; other = 0;
+                 goto loop
+
+              :: else
+              fi
+          }
        fi;
 
        pass(me);
@@ -387,52 +456,102 @@ end_loop:
        atomic {
            ticket[me] = seen;
            serves[me] = 1;
-           assert(one_holder)
+           seen = 0; passed = 0; at_cursor = 0; other = 0
        };
-
-       /* a socket moves to its new transport, and its client has the word */
-
-       if
-       :: from ->
-          connection = wanted;
-          step();
-
-          if
-          :: last == from - 1 -> skip
-          :: else ->
-             applied = from - 1;
-             step();
-             last = from - 1;
-             step()
-          fi
-       :: else
-       fi;
 
        zone_unlock;
 
        /*
-        * ngx_sio_arrive(): not before this worker is there; then from where it
-        * stands, and where the client does
+        * ngx_sio_arrive(), ngx_sio_recover_claim(): not before this worker is
+        * there; then from where it stands, and where the client does
         */
 
        atomic {
-           from = applied;
            if
-           :: from == AT_CURSOR -> from = handled
+           :: applied == AT_CURSOR -> to = handled
+           :: else -> to = applied
+           fi;
+           if
+           :: last > to -> to = last
            :: else
            fi;
            if
-           :: last > from -> from = last
+           :: mine < to || (from && mine < from - 1) -> mine = head
            :: else
-           fi
+           fi;
+           to = 0
        };
 
+       /*
+        * ngx_sio_arrive_socket(), ngx_sio_recover_from(): without the zone
+        * lock, so it may be somebody else's by now
+        */
+
+       atomic {
+           if
+#ifndef BUG_OFFSET
+           :: from && last != from - 1 -> to = from - 1
+#endif
+           :: else ->
+              if
+              :: applied == AT_CURSOR -> to = handled
+              :: else -> to = applied
+              fi;
+              if
+              :: last > to -> to = last
+              :: else
+              fi
+           fi;
+           strange = reused
+       };
+
+       /* ngx_sio_replay_run(): asks for the ticket when it has all */
+
+#ifndef BUG_REPLAY
        if
-       :: mine < from -> mine = head
+       :: owner != ticket[me] -> goto forget
+       :: else
+       fi;
+#endif
+
+       if
+       :: from ->
+
+          /*
+           * ngx_sio_session_adopt_locked(): the socket moves to its new
+           * transport
+           */
+
+          zone_lock();
+
+#ifndef BUG_ADOPT
+          if
+          :: owner != ticket[me] -> zone_unlock; goto forget
+          :: else
+          fi;
+#endif
+          atomic { writes(); connection = wanted };
+          step();
+
+          atomic { writes(); applied = to };
+          step();
+
+          atomic {
+              writes();
+
+              if
+              :: last > to -> last = to
+              :: else
+              fi
+          };
+          step();
+
+          zone_unlock
+
        :: else
        fi;
 
-       atomic { to = mine; seen = 0; passed = 0; at_cursor = 0; other = 0 };
+       atomic { from = to; to = mine };
 
        if
        :: to > from && streaming ->
@@ -481,11 +600,11 @@ reply:
 
        /* ngx_sio_session_answer_locked() */
 
-       last = to;
+       atomic { writes(); last = to };
 
        step();
 
-       applied = to;
+       atomic { writes(); applied = to };
 
        step();
 
@@ -528,7 +647,7 @@ forget:
            ticket[me] = 0;
            request[me] = 0;
            seen = 0; passed = 0; from = 0; to = 0; wanted = 0;
-           streaming = 0
+           streaming = 0; strange = 0
        }
 
     :: serves[me] && to <= from && (polling != wanted || asked != me) ->
@@ -610,6 +729,31 @@ forget:
           goto forget
        fi
 
+#if REUSES > 0
+    :: atomic {
+           lock == 0 && !reused && !storing(owner) ->
+
+           /*
+            * ngx_sio_session_expire(), ngx_sio_session_wrest_locked(), and
+            * ngx_sio_session_close_locked(), of whosever it is; then
+            * ngx_sio_session_open(): the record is the next to be used.  Who
+            * dies in between has left a record that repair frees.
+            */
+
+           reused = 1;
+           seen = word(0, gen_of(owner) + 1);
+#ifdef BUG_REUSE
+           seen = 0;
+#endif
+           owner = word(me, gen_of(seen) + 1);
+           applied = AT_CURSOR;
+           handled = cursor[me];
+           last = cursor[me];
+           connection = 0;
+           seen = 0
+       }
+#endif
+
 #if KILLS > 0 && !defined(BUG_REAP)
     :: atomic {
            if
@@ -625,6 +769,9 @@ forget:
 
        if
        :: slot_of(owner) == other ->
+
+          must(WRITERS, !alive[other]);
+
           if
           :: connection -> park(cursor[other])
           :: else -> let_go(cursor[other])
@@ -748,7 +895,7 @@ end:
 
 active proctype checker()
 {
-    timeout -> assert(got == head || polls == 0);
-               assert(lock == 0);
-               assert(slot_of(owner) == 0 || alive[slot_of(owner)])
+    timeout -> must(LOST, got == head || polls == 0 || reused);
+               must(STUCK, lock == 0);
+               must(STUCK, slot_of(owner) == 0 || alive[slot_of(owner)])
 }
