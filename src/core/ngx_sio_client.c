@@ -126,6 +126,7 @@ ngx_sio_client_frame(u_char *buf, ngx_sio_message_t *msg, const u_char *p,
     msg->ref = 0;
     msg->next = 0;
     msg->drop = 0;
+    msg->packed = 0;
 
     return last;
 }

@@ -84,7 +84,8 @@ typedef struct {
                                                   go on from; else 0 */
     uint32_t                  start;           /* in the buffer */
     uint32_t                  len;
-    ngx_uint_t                drop;            /* volatile: owed to nobody */
+    unsigned                  drop:1;          /* volatile: owed to nobody */
+    unsigned                  packed:1;        /* not as it is in the log */
 } ngx_sio_message_t;
 
 

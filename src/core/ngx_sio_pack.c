@@ -43,8 +43,8 @@ ngx_sio_pack_reset(ngx_sio_pack_t *pack, size_t keep)
 
 
 /*
- * What is owed is framed again from the log, so a compressed message has no
- * reference, and who is behind gets none.
+ * What is owed is framed again from the log, so a compressed message is not
+ * owed by reference, and who is behind gets none.
  */
 
 u_char *
@@ -90,7 +90,7 @@ ngx_sio_pack_choose(ngx_sio_pack_t *pack, ngx_sio_client_t *sc, u_char *stage,
         return stage;
     }
 
-    msg->ref = 0;
+    msg->packed = 1;
     msg->start = form->start;
     msg->len = form->len;
 

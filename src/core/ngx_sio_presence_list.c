@@ -155,6 +155,7 @@ ngx_sio_presence_short(ngx_sio_client_t *sc, ngx_sio_shared_t *text,
     msg.start = 0;
     msg.len = (uint32_t) (last - p);
     msg.drop = 0;
+    msg.packed = 0;
 
     ngx_sio_client_write(sc, p, &msg, 1);
 }

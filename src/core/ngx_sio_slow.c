@@ -110,6 +110,7 @@ ngx_int_t
 ngx_sio_slow_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
     size_t pos)
 {
+    uint64_t            ref;
     ngx_sio_out_t      *out;
     ngx_sio_gateway_t  *gw;
 
@@ -124,7 +125,9 @@ ngx_sio_slow_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
         return NGX_DECLINED;
     }
 
-    if (ngx_sio_out_add(out, msg->ref, buf + msg->start, msg->len, pos,
+    ref = msg->packed ? 0 : msg->ref;
+
+    if (ngx_sio_out_add(out, ref, buf + msg->start, msg->len, pos,
                         gw->log)
         != NGX_OK)
     {
@@ -132,8 +135,8 @@ ngx_sio_slow_owe(ngx_sio_client_t *sc, u_char *buf, ngx_sio_message_t *msg,
         return NGX_DECLINED;
     }
 
-    if (msg->ref) {
-        gw->oldest = ngx_min(gw->oldest, msg->ref);
+    if (ref) {
+        gw->oldest = ngx_min(gw->oldest, ref);
     }
 
     return NGX_OK;

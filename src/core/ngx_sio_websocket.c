@@ -213,6 +213,7 @@ ngx_sio_websocket_on_pong(ngx_sio_ws_t *ws, u_char *frames, size_t len)
     msg.start = 0;
     msg.len = (uint32_t) len;
     msg.drop = 1;
+    msg.packed = 0;
 
     ngx_sio_websocket_write(ngx_sio_client_of(ws), frames, &msg, 1);
 }

@@ -83,7 +83,8 @@ ngx_sio_wire_message(ngx_sio_gateway_t *gw, const sio_record_t *rec,
     msg->next = 0;
     msg->start = (uint32_t) start;
     msg->len = (uint32_t) len;
-    msg->drop = rec->flags & SIO_RECORD_VOLATILE;
+    msg->drop = (rec->flags & SIO_RECORD_VOLATILE) != 0;
+    msg->packed = 0;
 
     if (ngx_sio_wire_counts(gw, rec)) {
         msg->next = rec->offset + rec->size;

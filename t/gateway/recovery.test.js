@@ -387,7 +387,10 @@ test('through other workers, under a stream', async (t) => {
 });
 
 test('the log has gone on', async (t) => {
-  const gw = await start(t, 1, { block: { zone: '2m', log: '128k' } });
+  const gw = await start(t, 1, {
+    block: { zone: '2m', log: '128k' },
+    location: { socketio_deflate: '200' },
+  });
   const witness = await gw.rawConnect({ user: 'witness', rooms: ['busy'] });
   const busy = new Stream(gw, 'busy', { size: 1000 });
   witness.keep = false;
@@ -439,6 +442,30 @@ test('the log has gone on', async (t) => {
     await client.eventWith('e', 1);
     client.close();
   });
+
+  // What was written to a connection that is dead is missed, too.
+  const offers = { 'in plain': {}, compressed: {
+    headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' },
+  } };
+  for (const [how, options] of Object.entries(offers)) {
+    await t.test(`between two events, ${how}: no harm`, async () => {
+      const who = { user: `e ${how}`, rooms: ['r'] };
+      const before = await gw.rawConnect({ ...who, ...options });
+      const text = 'x'.repeat(300);
+      gw.emitter.to('r').emit('e', 1, text);
+      await before.eventWith('e', 1);
+      const { offset } = before;
+      await overrun();
+      gw.emitter.to('r').emit('e', 2, text);
+      await before.eventWith('e', 2);
+      assert.equal(before.ws.compressed, options.headers ? 2 : 0);
+      before.close();
+      const client = await returning(gw, before, who, { offset });
+      assertRecovered(client, before);
+      await client.eventWith('e', 2);
+      assert.deepEqual(seen(client), [2]);
+    });
+  }
 
   await t.test('since the offset that it names: a fresh socket', async () => {
     const who = { user: 'd', rooms: ['r'] };
