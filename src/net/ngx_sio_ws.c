@@ -256,9 +256,9 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
         return NGX_OK;
     }
 
-    if (parser == &scratch) {
-        sio_ws_free(parser);
-    }
+    /* the connection may stay until others had their turn */
+
+    sio_ws_free(parser);
 
     if (rc != SIO_OK) {
         ws->handler->on_fault(ws, (rc == SIO_AGAIN) ? 1011 : ev.code);
