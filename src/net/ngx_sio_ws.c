@@ -13,10 +13,17 @@
 #define NGX_SIO_WS_BUFFER      65536    /* the worker's input buffer */
 #define NGX_SIO_WS_TURN        16384    /* bytes read from one connection
                                            before others have their turn */
+#define NGX_SIO_WS_SMALL       4096     /* the same of one that compresses: a
+                                           kB may become a MB */
+#define NGX_SIO_WS_LARGE       1048576  /* bytes of messages that come of all
+                                           who compress before that */
 #define NGX_SIO_WS_LINGER      2000     /* ms for the peer to close */
 
 
 static void ngx_sio_ws_read_handler(ngx_event_t *rev);
+static size_t ngx_sio_ws_turn(ngx_sio_ws_t *ws);
+static void ngx_sio_ws_wait(ngx_event_t *rev);
+static void ngx_sio_ws_waiting_handler(ngx_event_t *ev);
 static void ngx_sio_ws_read_on(ngx_sio_ws_t *ws);
 static void ngx_sio_ws_write_handler(ngx_event_t *wev);
 static ngx_int_t ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len);
@@ -36,6 +43,11 @@ static u_char           *ngx_sio_ws_input_buffer;
 /* the answers to pings, gathered while one input is parsed */
 static u_char            ngx_sio_ws_pongs[NGX_SIO_WS_TURN];
 static size_t            ngx_sio_ws_pongs_len;
+
+/* those who compress, while others have their turn */
+static ngx_queue_t       ngx_sio_ws_waiting;
+static ngx_event_t       ngx_sio_ws_waiting_event;
+static size_t            ngx_sio_ws_inflated;   /* bytes of their messages */
 
 static const sio_str_t   ngx_sio_ws_no_reason;
 
@@ -164,7 +176,12 @@ ngx_sio_ws_read_handler(ngx_event_t *rev)
         return;
     }
 
-    n = c->recv(c, buf, ngx_min(size, NGX_SIO_WS_TURN));
+    if (ws->window && ngx_sio_ws_inflated >= NGX_SIO_WS_LARGE) {
+        ngx_sio_ws_wait(rev);
+        return;
+    }
+
+    n = c->recv(c, buf, ngx_min(size, ngx_sio_ws_turn(ws)));
 
     if (n == NGX_AGAIN) {
         if (ngx_handle_read_event(rev, 0) != NGX_OK) {
@@ -181,6 +198,68 @@ ngx_sio_ws_read_handler(ngx_event_t *rev)
 
     if (ngx_sio_ws_parse(ws, buf, n) == NGX_OK) {
         ngx_sio_ws_read_on(ws);
+    }
+}
+
+
+/* Small messages come in small turns, the rest of a large frame does not. */
+
+static size_t
+ngx_sio_ws_turn(ngx_sio_ws_t *ws)
+{
+    uint64_t  need;
+
+    if (ws->window == 0) {
+        return NGX_SIO_WS_TURN;
+    }
+
+    need = ws->parser ? ws->parser->need : 0;
+
+    return (size_t) ngx_min(ngx_max(need, NGX_SIO_WS_SMALL), NGX_SIO_WS_TURN);
+}
+
+
+/* It comes behind those who wait already. */
+
+static void
+ngx_sio_ws_wait(ngx_event_t *rev)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_sio_ws_waiting_event;
+
+    if (ev->handler == NULL) {
+        ngx_queue_init(&ngx_sio_ws_waiting);
+
+        ev->handler = ngx_sio_ws_waiting_handler;
+        ev->log = ngx_cycle->log;
+    }
+
+    ngx_post_event(rev, &ngx_sio_ws_waiting);
+    ngx_post_event(ev, &ngx_posted_next_events);
+}
+
+
+static void
+ngx_sio_ws_waiting_handler(ngx_event_t *ev)
+{
+    ngx_event_t  *rev;
+
+    ngx_sio_ws_inflated = 0;
+
+    while (!ngx_queue_empty(&ngx_sio_ws_waiting)) {
+
+        if (ngx_sio_ws_inflated >= NGX_SIO_WS_LARGE) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        rev = ngx_queue_data(ngx_queue_head(&ngx_sio_ws_waiting), ngx_event_t,
+                             queue);
+
+        ngx_delete_posted_event(rev);
+
+        rev->handler(rev);
     }
 }
 
@@ -248,6 +327,11 @@ ngx_sio_ws_parse(ngx_sio_ws_t *ws, u_char *p, size_t len)
         rc = sio_ws_parse(parser, &p, last, &ev);
     } while (rc == SIO_OK && ngx_sio_ws_event(ws, &ev) == NGX_OK);
 
+    if (rc != SIO_OK && rc != SIO_AGAIN && ws->window) {
+        /* it may have been decompressed as far as that goes */
+        ngx_sio_ws_inflated += ws->limit;
+    }
+
     if (rc != SIO_OK && ngx_sio_ws_flush(ws) != NGX_OK) {
         rc = SIO_OK;
     }
@@ -297,6 +381,10 @@ ngx_sio_ws_event(ngx_sio_ws_t *ws, sio_ws_event_t *ev)
 
         ws->handler->on_gone(ws);
         return NGX_DONE;
+    }
+
+    if (ws->window) {
+        ngx_sio_ws_inflated += ev->data.len;
     }
 
     ws->handler->on_message(ws, ev->opcode, (u_char *) ev->data.data,

@@ -258,6 +258,39 @@ test('bombs at the same time cost the memory of one', async (t) => {
   assert.ok(peakOf(worker) - before < MOST, `${peakOf(worker) - before} kB`);
 });
 
+// One who asks last does not wait for all that the others have sent before.
+test('small messages that become large keep nobody waiting', async (t) => {
+  const gw = await on(t);
+  const [worker] = gw.nginx.workers();
+  const large = deflated(`6${'x'.repeat(999999)}`);
+  const many = Buffer.concat([
+    ...Array.from({ length: 16 }, () => large), frame(OPCODE.ping, 'end')]);
+  const opened = async (options) => {
+    const ws = await gw.socket(options);
+    await ws.next();
+    await ws.roundTrip();
+    return ws;
+  };
+  const plain = await opened();
+  const clients = await Promise.all(
+    Array.from({ length: 32 }, () => opened(offering())));
+  const answered = (ws) => until(() => ws.pongs.length === 2, 'a pong');
+
+  assert.ok(many.length <= 16384, `${many.length}`);
+  await whileStopped(worker, () => {
+    clients.forEach((ws) => ws.write(many));
+    plain.ping('from another');
+  });
+
+  const start = performance.now();
+  await answered(plain);
+  const waited = performance.now() - start;
+  await Promise.all(clients.map(answered));
+  const all = performance.now() - start;
+  t.diagnostic(`${Math.round(waited)} of ${Math.round(all)} ms`);
+  assert.ok(waited < all / 5, `${waited} of ${all} ms`);
+});
+
 test('what is compressed for a client', async (t) => {
   const gw = await on(t);
   const small = await gw.rawConnect({
