@@ -5,7 +5,6 @@
 
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
-const crypto = require('node:crypto');
 const fs = require('node:fs');
 const zlib = require('node:zlib');
 
@@ -58,6 +57,8 @@ test('what is agreed to', async (t) => {
     ['permessage-deflate; server_no_context_takeover', AGREED],
     ['permessage-deflate; server_max_window_bits=9; client_max_window_bits',
       `${AGREED}; server_max_window_bits=9`],
+    ['permessage-deflate; server_max_window_bits=8',
+      `${AGREED}; server_max_window_bits=8`],
     ['permessage-deflate; server_max_window_bits="15"',
       `${AGREED}; server_max_window_bits=15`],
     ['permessage-deflate; mux, permessage-deflate', AGREED],
@@ -163,7 +164,6 @@ test('compressed messages of a client', async (t) => {
     assert.equal(await ws.next(), '3probe');
   });
 
-  const big = gw.auth({ user: 'x'.repeat(4000) });
   const broken = {
     'bytes that are no such blocks': [text(Buffer.from('ffff', 'hex'),
                                            { rsv: 4 }), 1007],
@@ -190,10 +190,15 @@ test('compressed messages of a client', async (t) => {
     });
   }
 
-  await t.test('limits of the packet count', async () => {
-    const ws = await opened();
-    ws.write(deflated(`40${JSON.stringify(big)}`));
-    assert.match(await ws.next(), /^4[04]/);
+  await t.test('limits of packets hold for what it becomes', async () => {
+    for (const [depth, code] of [[63, undefined], [64, 1005]]) {
+      const ws = await opened();
+      ws.write(deflated(connect));
+      await ws.next();
+      ws.write(deflated(`42["e",${'['.repeat(depth)}${']'.repeat(depth)}]`));
+      await ws.roundTrip();
+      assert.equal(ws.closeCode, code, `${depth}`);
+    }
   });
 });
 
@@ -296,7 +301,6 @@ test('what is compressed for a client', async (t) => {
   const small = await gw.rawConnect({
     user: 'small', ...offering(`${OFFER}; server_max_window_bits=11`) });
   const ann = await gw.rawConnect({ user: 'ann', ...offering() });
-  const noise = crypto.randomBytes(3000).toString('latin1');
   const bytes = Buffer.alloc(5000, 'b');
   // Of the message: 42["e","..."] is 8 more than the argument.
   const cases = [
@@ -305,7 +309,7 @@ test('what is compressed for a client', async (t) => {
     ['as large as a small window', ['a'.repeat(2038)], 1, 1],
     ['larger than a small window', ['a'.repeat(2039)], 1, 0],
     ['larger than any window', ['abc\u00e4\u4e16'.repeat(30000)], 1, 0],
-    ['what does not shrink', [Buffer.from(noise, 'latin1')], 0, 0],
+    ['attachments, whatever their size', [bytes], 0, 0],
     ['the text with attachments', ['a'.repeat(1500), bytes], 1, 1],
   ];
 
@@ -319,6 +323,32 @@ test('what is compressed for a client', async (t) => {
       }
       assert.deepEqual([ann.ws.compressed - counts[0],
                         small.ws.compressed - counts[1]], [forAnn, forSmall]);
+    });
+  }
+});
+
+test('small texts', async (t) => {
+  const gw = await on(t, { location: { socketio_deflate: '1' } });
+  const ann = await gw.rawConnect({ user: 'ann', ...offering() });
+  const least = await gw.rawConnect({
+    user: 'least', ...offering(`${OFFER}; server_max_window_bits=8`) });
+  const cases = [
+    ['what does not shrink', 'q8Zx', 0, 0],
+    ['what shrinks', 'aaaaaaaaaaaaaaaa', 1, 1],
+    ['as large as the least window', 'a'.repeat(246), 1, 1],
+    ['larger than the least window', 'a'.repeat(247), 1, 0],
+  ];
+
+  for (const [name, arg, forAnn, forLeast] of cases) {
+    await t.test(name, async () => {
+      const counts = [ann.ws.compressed, least.ws.compressed];
+      const { records } = await counters(gw);
+      gw.emitter.emit('e', arg);
+      await until(() => [ann, least].every(
+        (client) => client.received('e').at(-1)?.[0] === arg), 'they have it');
+      assert.deepEqual([ann.ws.compressed - counts[0],
+                        least.ws.compressed - counts[1]], [forAnn, forLeast]);
+      assert.equal((await counters(gw)).records - records, forAnn);
     });
   }
 });
