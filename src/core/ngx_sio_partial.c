@@ -214,6 +214,11 @@ ngx_sio_partial_parts(ngx_sio_client_t *sc, const sio_record_t *rec)
 
     rc = ngx_sio_partial_copy(sc, rec, &b);
 
+    if (rc != NGX_OK) {
+        sio_buf_free(&b);
+        return rc;
+    }
+
     lens = sio_record_part_lens((sio_record_t *) b.data);
     p = b.data + sio_record_parts_at(rec);
 
