@@ -221,7 +221,26 @@ async function commands(site) {
   await until(() => client.closed, `${client} is disconnected`);
 }
 
+/** Events come in parts: in two POSTs, then before and after an upgrade. */
+async function parts(site) {
+  const client = await site.gw.pollingClient({
+    ...who(site), path: '/uplink/',
+  });
+  const header = '451-["ask",{"_placeholder":true,"num":0}]';
+
+  await ready(client);
+  client.send(header);
+  client.send('bAAAA');
+  client.send(header);
+  await within(client.posts, 'the answers to POSTs');
+  await hears(site, client);
+  await within(client.upgrade(), 'it upgrades');
+  client.ws.binary('abc');
+  await hears(site, client);
+  client.send('41');
+}
+
 module.exports = {
   websocket, polling, broadcast, slow, recovery, namespaces, deflate, acks,
-  uplink, status, commands,
+  uplink, status, commands, parts,
 };
