@@ -10,36 +10,49 @@
 #if (NGX_SIO_CHECK)
 
 
-#define NGX_SIO_GUARD_WORDS  (NGX_SIO_GUARD_SIZE / sizeof(uint64_t))
-#define NGX_SIO_GUARD_WORD   0xfacade5afe5eba11ULL
+/* What byte i of a guard is: never 0, and not that of its neighbours. */
+#define ngx_sio_guard_byte(i)  ((u_char) (0xa5 + 58 * (i)))
 
+
+/* An array, by where its numbers are in the view and in the header. */
 
 typedef struct {
-    const char  *before;            /* what ends in front of the guard */
-    size_t       offset;            /* in the view: what begins behind it */
+    const char  *name;
+    size_t       array;             /* in the view: where it begins */
+    size_t       total;             /* in the header: how many there are, */
+    size_t       more;              /*   and how many more in the array, */
+    size_t       size;              /*   each of this size */
 } ngx_sio_guard_t;
 
 
-static uint64_t *ngx_sio_guard_words(ngx_sio_zone_t *z,
-    const ngx_sio_guard_t *g);
+#define ngx_sio_guard_of(name, array, total, more)                            \
+    { name, offsetof(ngx_sio_zone_t, array),                                  \
+      offsetof(ngx_sio_zone_sh_t, total), more,                               \
+      sizeof(*((ngx_sio_zone_t *) 0)->array) }
 
+
+static u_char *ngx_sio_guard_begin(ngx_sio_zone_t *z, ngx_uint_t i,
+    const char **name);
+static size_t ngx_sio_guard_len(u_char *p);
+
+
+/* Index 0 of a table is a bucket like others, that of records is none. */
 
 static const ngx_sio_guard_t  ngx_sio_guards[] = {
-    { "the head of the zone", offsetof(ngx_sio_zone_t, eio_table) },
-    { "the table of eio_sid", offsetof(ngx_sio_zone_t, sid_table) },
-    { "the table of sid", offsetof(ngx_sio_zone_t, room_table) },
-    { "the table of rooms", offsetof(ngx_sio_zone_t, user_table) },
-    { "the table of users", offsetof(ngx_sio_zone_t, sessions) },
-    { "the sessions", offsetof(ngx_sio_zone_t, users) },
-    { "the users", offsetof(ngx_sio_zone_t, online) },
-    { "the presence of users", offsetof(ngx_sio_zone_t, rooms) },
-    { "the rooms", offsetof(ngx_sio_zone_t, tails) },
-    { "the tails", offsetof(ngx_sio_zone_t, chunks) },
-    { "the chunks", offsetof(ngx_sio_zone_t, limits) },
-    { "the limits", offsetof(ngx_sio_zone_t, keys) },
-    { "the keys", offsetof(ngx_sio_zone_t, rates) },
-    { "the rates", offsetof(ngx_sio_zone_t, key_table) },
-    { "the table of keys", offsetof(ngx_sio_zone_t, log) },
+    ngx_sio_guard_of("the table of eio_sid", eio_table, nsessions, 0),
+    ngx_sio_guard_of("the table of sid", sid_table, nsessions, 0),
+    ngx_sio_guard_of("the table of rooms", room_table, nrooms, 0),
+    ngx_sio_guard_of("the table of users", user_table, nusers, 0),
+    ngx_sio_guard_of("the sessions", sessions, nsessions, 1),
+    ngx_sio_guard_of("the users", users, nusers, 1),
+    ngx_sio_guard_of("the presence of users", online, nusers, 1),
+    ngx_sio_guard_of("the rooms", rooms, nrooms, 1),
+    ngx_sio_guard_of("the tails", tails, ntails, 1),
+    ngx_sio_guard_of("the chunks", chunks, nchunks, 1),
+    ngx_sio_guard_of("the limits", limits, nsessions, 1),
+    ngx_sio_guard_of("the keys", keys, nkeys, 1),
+    ngx_sio_guard_of("the rates", rates, nsessions, 1),
+    ngx_sio_guard_of("the table of keys", key_table, nkeys, 0)
 };
 
 #define NGX_SIO_GUARDS                                                        \
@@ -49,15 +62,18 @@ static const ngx_sio_guard_t  ngx_sio_guards[] = {
 void
 ngx_sio_guard_set(ngx_sio_zone_t *z)
 {
-    uint64_t    *word;
-    ngx_uint_t   i, n;
+    u_char      *p;
+    size_t       n, len;
+    ngx_uint_t   i;
+    const char  *name;
 
-    for (i = 0; i < NGX_SIO_GUARDS; i++) {
+    for (i = 0; i < NGX_SIO_GUARDS + 2; i++) {
 
-        word = ngx_sio_guard_words(z, &ngx_sio_guards[i]);
+        p = ngx_sio_guard_begin(z, i, &name);
+        len = ngx_sio_guard_len(p);
 
-        for (n = 0; n < NGX_SIO_GUARD_WORDS; n++) {
-            word[n] = NGX_SIO_GUARD_WORD;
+        for (n = 0; n < len; n++) {
+            p[n] = ngx_sio_guard_byte(n);
         }
     }
 }
@@ -66,24 +82,27 @@ ngx_sio_guard_set(ngx_sio_zone_t *z)
 ngx_uint_t
 ngx_sio_guard_check(ngx_sio_zone_t *z, char *text, size_t size)
 {
-    uint64_t    *word;
-    ngx_uint_t   i, n, bad;
+    u_char      *p;
+    size_t       n, len;
+    ngx_uint_t   i, bad;
+    const char  *name;
 
     bad = 0;
 
-    for (i = 0; i < NGX_SIO_GUARDS; i++) {
+    for (i = 0; i < NGX_SIO_GUARDS + 2; i++) {
 
-        word = ngx_sio_guard_words(z, &ngx_sio_guards[i]);
+        p = ngx_sio_guard_begin(z, i, &name);
+        len = ngx_sio_guard_len(p);
 
-        for (n = 0; n < NGX_SIO_GUARD_WORDS; n++) {
+        for (n = 0; n < len; n++) {
 
-            if (word[n] == NGX_SIO_GUARD_WORD) {
+            if (p[n] == ngx_sio_guard_byte(n)) {
                 continue;
             }
 
             if (bad++ == 0) {
-                (void) snprintf(text, size, "written behind %s: word %u",
-                                ngx_sio_guards[i].before, (unsigned) n);
+                (void) snprintf(text, size, "written behind %s: byte %u",
+                                name, (unsigned) n);
             }
         }
     }
@@ -92,14 +111,41 @@ ngx_sio_guard_check(ngx_sio_zone_t *z, char *text, size_t size)
 }
 
 
-static uint64_t *
-ngx_sio_guard_words(ngx_sio_zone_t *z, const ngx_sio_guard_t *g)
+/* Those of the arrays, then that of the header, and that of the log. */
+
+static u_char *
+ngx_sio_guard_begin(ngx_sio_zone_t *z, ngx_uint_t i, const char **name)
 {
-    u_char  *behind;
+    u_char                 *array;
+    uint32_t                total;
+    const ngx_sio_guard_t  *g;
 
-    behind = *(u_char **) ((u_char *) z + g->offset);
+    if (i == NGX_SIO_GUARDS) {
+        *name = "the head of the zone";
+        return (u_char *) (z->sh + 1);
+    }
 
-    return (uint64_t *) (behind - NGX_SIO_GUARD_SIZE);
+    if (i > NGX_SIO_GUARDS) {
+        *name = "the log";
+        return z->log + z->log_size;
+    }
+
+    g = &ngx_sio_guards[i];
+    *name = g->name;
+
+    array = *(u_char **) ((u_char *) z + g->array);
+    total = *(uint32_t *) ((u_char *) z->sh + g->total);
+
+    return array + (total + g->more) * g->size;
+}
+
+
+/* An array ends anywhere, what follows the guard begins with a line. */
+
+static size_t
+ngx_sio_guard_len(u_char *p)
+{
+    return ngx_align_ptr(p, NGX_SIO_LINE) - p + NGX_SIO_GUARD_SIZE;
 }
 
 

@@ -76,7 +76,7 @@ ngx_sio_zone_format(ngx_sio_zone_t *z, void *mem, size_t size,
 
         ngx_sio_zone_count(z->sh, n);
 
-        if (ngx_sio_zone_map(z, mem, size, log_size) <= size - log_size) {
+        if (ngx_sio_zone_map(z, mem, size, log_size) <= size) {
             break;
         }
 
@@ -164,7 +164,7 @@ ngx_sio_zone_attach(ngx_sio_zone_t *z, void *mem, size_t size,
     z->sh = sh;
     z->epoch = ngx_sio_load(&sh->epoch);
 
-    if (ngx_sio_zone_map(z, mem, size, log_size) > size - log_size) {
+    if (ngx_sio_zone_map(z, mem, size, log_size) > size) {
         return NGX_DECLINED;
     }
 
@@ -190,7 +190,7 @@ ngx_sio_zone_count(ngx_sio_zone_sh_t *sh, uint32_t n)
 }
 
 
-/* Sets the pointers of the view; returns the size without the log. */
+/* Sets the pointers of the view; returns what all of it takes. */
 
 static size_t
 ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
@@ -226,7 +226,7 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
                                   sizeof(ngx_sio_rate_sh_t));
     z->key_table = ngx_sio_zone_array(mem, &off, sh->nkeys, 4);
 
-    z->log = mem + size - log_size;
+    z->log = mem + size - NGX_SIO_GUARD_SIZE - log_size;
     z->log_size = log_size;
     z->lap = log_size;
     z->seen = 0;
@@ -234,7 +234,9 @@ ngx_sio_zone_map(ngx_sio_zone_t *z, u_char *mem, size_t size, size_t log_size)
     z->stuck_until = 0;
     z->slot = 0;
 
-    return off + NGX_SIO_GUARD_SIZE;
+    /* behind the last array, and behind the log */
+
+    return off + NGX_SIO_GUARD_SIZE + log_size + NGX_SIO_GUARD_SIZE;
 }
 
 

@@ -86,7 +86,8 @@ t_session_format(void **state)
     assert_int_equal(z.sh->node_len, NGX_SIO_NODE_LEN);
     assert_memory_equal(z.sh->node, node.data, NGX_SIO_NODE_LEN);
     assert_int_equal(z.log_size, size / 4);
-    assert_ptr_equal(z.log + z.log_size, (u_char *) mem + size);
+    assert_ptr_equal(z.log + z.log_size + NGX_SIO_GUARD_SIZE,
+                     (u_char *) mem + size);
     assert_true(z.sh->nsessions > 600);
     assert_int_equal(z.sh->nrooms, 3 * z.sh->nsessions);
     assert_true((u_char *) &z.key_table[z.sh->nkeys] <= z.log);
@@ -131,7 +132,7 @@ t_session_seed(void **state)
 
 /* A large zone costs memory only as it is used; guards are a page each. */
 
-#define T_SESSION_GUARDS  (NGX_SIO_GUARD_SIZE ? 10 : 0)
+#define T_SESSION_GUARDS  (NGX_SIO_GUARD_SIZE ? 16 : 0)
 
 static ngx_uint_t
 t_session_pages(ngx_sio_zone_t *z)
