@@ -66,10 +66,18 @@ ngx_uint_t ngx_sio_repair_check_limits(ngx_sio_zone_t *z, char *text,
     size_t size);
 
 /*
- * Checks every invariant, with the zone lock held, changing nothing.  Returns
- * the number of violations; the first is described in text (size bytes).
+ * Checks every invariant of the records, with the zone lock held, changing
+ * nothing.  Returns the number of violations; the first is described in text
+ * (size bytes).
  */
 ngx_uint_t ngx_sio_repair_check(ngx_sio_zone_t *z, char *text, size_t size);
+
+/*
+ * The same for the log, the cursors of its readers, the roles and the slots of
+ * workers, with both locks held.
+ */
+ngx_uint_t ngx_sio_repair_check_log(ngx_sio_zone_t *z, char *text,
+    size_t size);
 
 
 #endif /* _NGX_SIO_REPAIR_H_INCLUDED_ */

@@ -207,6 +207,17 @@ t_store_check(ngx_sio_zone_t *z, const char *what, ngx_uint_t n)
 
     errors = ngx_sio_repair_check(z, text, sizeof(text));
 
+    if (errors == 0) {
+
+        if (ngx_sio_zone_log_lock(z) != NGX_OK) {
+            fail_msg("%s, step %u: the log is locked", what, (unsigned) n);
+        }
+
+        errors = ngx_sio_repair_check_log(z, text, sizeof(text));
+
+        ngx_sio_zone_log_unlock(z);
+    }
+
     ngx_sio_zone_unlock(z);
 
     if (errors) {
@@ -507,6 +518,7 @@ t_store_record(u_char *image, size_t size, uint64_t writer, uint64_t n)
     rec->size = size;
     rec->type = SIO_RECORD_EMIT;
     rec->parts = 1;
+    rec->parts_len = size - sio_record_tables_len(rec);
 
     text = (t_store_text_t *) (rec + 1);
     text->writer = writer;

@@ -669,7 +669,7 @@ t_damage_checked(void **state)
     cache[n++] = &z.users[1].tail;
     cache[n++] = &z.tails[z.users[1].tail].next;
     cache[n++] = (uint32_t *) &z.tails[z.users[1].tail].state;
-    cache[n++] = (uint32_t *) z.tails[z.users[1].tail].text;
+    cache[n++] = (uint32_t *) &z.tails[z.users[1].tail].text[2];
     cache[n++] = &z.chunks[z.sessions[3].chunk].state;
     cache[n++] = &z.chunks[z.sessions[3].chunk].next;
 

@@ -637,7 +637,7 @@ t_bye_streams(void **state)
     t_store_zone(&z, T_KILL_SIZE, T_KILL_LOG);
 
     ngx_str_set(&maxlen, "100000");
-    ngx_str_null(&none);
+    ngx_str_set(&none, "");
     key.data = text;
 
     for (n = 1; n < NGX_SIO_STREAMS; n += 2) {

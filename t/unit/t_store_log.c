@@ -423,6 +423,7 @@ t_log_race(void **state)
 
     assert_true(good > 100);
     assert_true(bad > 10);
+    t_store_check(&z, "race", 0);
 
     t_store_unmap(&z);
 }
@@ -494,6 +495,7 @@ t_log_flow(void **state)
 
     assert_int_equal(t_log_append(&z, 1024, n, NULL), NGX_OK);
     assert_int_equal(ngx_sio_log_laggard(&z, &cursor), 1);
+    t_store_check(&z, "flow", 0);
 
     assert_int_equal(ngx_sio_worker_reap(&z, 0), 1);
 
@@ -866,6 +868,7 @@ t_log_feed_killed(void **state)
             }
 
             t_log_is_position(&z, lease);
+            t_store_check(&z, "feed", step);
 
             t_store_unmap(&z);
 
@@ -917,6 +920,7 @@ t_log_append_killed(void **state)
 
         off = ngx_sio_log_head(&z);
         assert_true(off == head || off > head + 16384);
+        t_store_check(&z, "append", step);
 
         assert_int_equal(t_log_append(&z, 1024, n + 1, NULL), NGX_OK);
 
