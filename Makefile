@@ -128,7 +128,7 @@ faults-full: build faults  ## let each allocation fail, for half an hour
 
 .PHONY: asan
 asan: deps deps-asan  ## run the tests with nginx under sanitizers; T= as above
-	@$(MAKE) $(jobs) --no-print-directory asan-nginx $(SHIM_SO)
+	@$(MAKE) $(jobs) --no-print-directory asan-nginx asan-units $(SHIM_SO)
 	@BUILD=$(abspath $(B)/asan) SIO_NGINX=$(ASAN_NGINX) \
 	    SIO_SHIM_LIBRARY=$(SHIM_SO) t/asan/run $(T)
 
@@ -316,7 +316,8 @@ $(sort $(SHIM_SO) $(B)/shim.so $(B)/faults/shim.so): t/faults/shim.c
 #
 # t/unit/t_store*.c are linked with src/proto and src/store and run at full
 # speed; all other t/unit/t_*.c are linked with src/proto alone and run under
-# sanitizers.  Files of t/unit without "t_" are help for the programs.
+# sanitizers.  Files of t/unit without "t_" are help for the programs.  "make
+# asan" runs those of the store under sanitizers, too.
 
 U            := $(B)/unit
 UNIT_STORE   := $(wildcard t/unit/t_store*.c)
@@ -325,7 +326,11 @@ UNIT_HELP    := $(filter-out t/unit/t_%,$(wildcard t/unit/*.c))
 
 UNIT_PROGRAMS := $(patsubst t/unit/%.c,$(U)/%,$(UNIT_PROTO) $(UNIT_STORE))
 
+ASAN_U       := $(B)/asan/unit
+ASAN_UNITS   := $(patsubst $(U)/%,$(ASAN_U)/%,$(UNIT_PROGRAMS))
+
 SAN_OBJS     := $(patsubst %.c,$(U)/san/%.o,$(wildcard src/proto/*.c))
+SAN_STORE    := $(patsubst %.c,$(U)/san/%.o,$(wildcard src/store/*.c))
 FAST_OBJS    := $(patsubst %.c,$(U)/fast/%.o,\
                 $(wildcard src/proto/*.c src/store/*.c))
 
@@ -345,6 +350,9 @@ say           = $(if $(V),,@)
 
 .PHONY: unit-programs
 unit-programs: $(UNIT_PROGRAMS)
+
+.PHONY: asan-units
+asan-units: $(ASAN_UNITS)
 
 $(B)/log_bench: bench/log_bench.c $(wildcard src/proto/*.[ch] src/store/*.[ch]) \
     $(U)/flags | $(B)/nginx/Makefile
@@ -382,6 +390,14 @@ $(U)/t_resp: UNIT_LIBS += -lhiredis
 $(patsubst t/unit/%.c,$(U)/%,$(UNIT_STORE)): $(U)/%: \
     $(U)/fast/t/unit/%.o $(FAST_OBJS) $(U)/fast/help.a
 	$(say)$(CC) -o $@ $^ $(UNIT_LIBS)
+
+$(patsubst t/unit/%.c,$(ASAN_U)/%,$(UNIT_STORE)): $(ASAN_U)/%: \
+    $(U)/san/t/unit/%.o $(SAN_OBJS) $(SAN_STORE) $(U)/san/help.a
+	@mkdir -p $(@D)
+	$(say)$(CC) $(SAN_FLAGS) -o $@ $^ $(UNIT_LIBS)
+
+$(patsubst t/unit/%.c,$(ASAN_U)/%,$(UNIT_PROTO)): $(ASAN_U)/%: $(U)/%
+	@mkdir -p $(@D) && ln -f $< $@
 
 
 # Fuzzing, and comparing with the parsers of the reference.
