@@ -5,6 +5,7 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const assert = require('node:assert/strict');
 const { chromium } = require('playwright-core');
 
 const {
@@ -18,6 +19,9 @@ const FLAGS = [
   '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
+
+// What no nginx may say: it is one with sanitizers in `make asan`.
+const TROUBLE = /^nginx .*(Sanitizer|runtime error:|\[alert\].*socketio).*/m;
 
 /** One demo on ports of its own. */
 class Demo {
@@ -95,6 +99,7 @@ class Demo {
       }
     }
     fs.rmSync(this.dir, { recursive: true, force: true });
+    assert.equal(TROUBLE.exec(this.program?.output)?.[0], undefined);
   }
 }
 
