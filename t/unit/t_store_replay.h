@@ -16,6 +16,7 @@
 
 #include "t_store.h"
 
+#include "ngx_sio_nsp.h"
 #include "ngx_sio_replay.h"
 
 
@@ -120,12 +121,25 @@ t_replay_name(t_replay_t *t, ngx_uint_t n)
 static inline void
 t_replay_begin(t_replay_t *t, uint64_t seed)
 {
+    char        text[8];
+    uint16_t    nsp;
+    ngx_str_t   name;
     ngx_uint_t  n;
 
     ngx_memzero(t, sizeof(t_replay_t));
 
     t->rnd = seed * 0x9e3779b97f4a7c15 + 1;
     t_store_zone(&t->z, T_REPLAY_SIZE, T_REPLAY_LOG);
+
+    /* one for each session at most, besides that which all zones have */
+
+    for (n = 1; n < T_REPLAY_SESSIONS; n++) {
+        name.data = (u_char *) text;
+        name.len = sprintf(text, "/%u", (unsigned) n);
+
+        t_store_must(ngx_sio_nsp_add(&t->z, &name, &nsp) == NGX_OK
+                     && nsp == n);
+    }
 
     for (n = 0; n < T_REPLAY_NAMES; n++) {
         t_replay_name(t, n);
