@@ -136,9 +136,9 @@ test('what the backend refuses is shown, and tried again', async () => {
 
   assert.equal((await stored('nowhere')).length, 0);
   await alice.page.screenshot({
-    path: path.join(TOP, process.env.BUILD || 'build',
+    path: path.resolve(TOP, process.env.BUILD || 'build',
                     'screenshots/1280-light-failed.png'),
-  });
+                       });
 
   const button = (text, name) => alice.message(text).getByText(name);
   await button('nowhere', 'Retry').click();
