@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 
-const { Nginx } = require('../../gateway/lib/nginx');
+const { Nginx, assertNoReport } = require('../../gateway/lib/nginx');
 const { alive } = require('../../gateway/lib/processes');
 const { until } = require('../../gateway/lib/expect');
 
@@ -43,6 +43,7 @@ class Daemon extends Nginx {
     const { status, stderr } = spawnSync(
       BINARY, ['-p', this.dir, '-c', this.confFile, '-e', this.logFile],
       { encoding: 'utf8' });
+    assertNoReport(stderr);
     if (status !== 0) {
       throw new Error(`nginx does not start: ${stderr}`);
     }

@@ -3,6 +3,7 @@
 // One nginx with the module, in a directory of its own.
 
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 
@@ -13,9 +14,20 @@ const BINARY = process.env.SIO_NGINX || 'nginx';
 const MODULE = process.env.SIO_MODULE
   || path.resolve(__dirname, '../../../build/ngx_http_socketio_module.so');
 
+// How reports of sanitizers begin, or what is in one of their lines.
+const REPORT = /Sanitizer|runtime error:/;
+
 // What no error log may hold, unless the test said that it would; what
 // sanitizers report gets there, too.
-const TROUBLE = /\[alert\]|\[emerg\]|exited on signal|Sanitizer|runtime error:/;
+const TROUBLE = new RegExp(
+  `\\[alert\\]|\\[emerg\\]|exited on signal|${REPORT.source}`);
+
+/** Fails if this is in what a run of nginx has printed, whatever its status. */
+function assertNoReport(output) {
+  if (REPORT.test(output)) {
+    throw new Error(`a report of a sanitizer:\n${output}`);
+  }
+}
 
 class Nginx {
   constructor(dir) {
@@ -33,8 +45,9 @@ class Nginx {
   }
 
   /**
-   * Runs "nginx -t": { ok, output }.  It ends without freeing what it has
-   * read, whoever that is of, so that leaks are not looked for.
+   * Runs "nginx -t": { ok, output }; fails if a sanitizer reports anything.
+   * It ends without freeing what it has read, whoever that is of, so that
+   * leaks are not looked for.
    */
   check() {
     const { ASAN_OPTIONS = '' } = process.env;
@@ -47,7 +60,9 @@ class Nginx {
     if (run.error) {
       throw run.error;
     }
-    return { ok: run.status === 0, output: run.stderr + this.log() };
+    const output = run.stderr + this.log();
+    assertNoReport(output);
+    return { ok: run.status === 0, output };
   }
 
   async start(port) {
@@ -81,10 +96,10 @@ class Nginx {
     });
   }
 
-  /** Sends a signal to a worker; a death by it is expected from then on. */
+  /** Sends a signal to a worker, whose death by this one is then expected. */
   killWorker(pid, signal = 'SIGKILL') {
-    this.expect(new RegExp(
-      `\\[alert\\].*worker process ${pid} exited on signal`));
+    this.expect(new RegExp(`\\[alert\\].*worker process ${
+      pid} exited on signal ${os.constants.signals[signal]}\\b`));
     process.kill(pid, signal);
   }
 
@@ -139,4 +154,4 @@ class Nginx {
 /** The line that loads the module, unless nginx was built with it. */
 const LOAD_MODULE = MODULE === 'static' ? '' : `load_module ${MODULE};`;
 
-module.exports = { Nginx, LOAD_MODULE };
+module.exports = { Nginx, LOAD_MODULE, assertNoReport };
