@@ -436,6 +436,9 @@ $(F)/proto.a: $(FUZZ_OBJS)
 $(FUZZ_PROGRAMS): $(F)/%: $(F)/o/t/fuzz/%.o $(F)/proto.a
 	$(say)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $^ $(FUZZ_LIBS)
 
+# what is to be equal to what hiredis makes
+$(F)/fuzz_resp: FUZZ_LIBS += -lhiredis
+
 $(U)/differential: $(U)/san/t/differential/parse.o $(SAN_OBJS)
 	$(say)$(CC) $(SAN_FLAGS) -o $@ $^ $(UNIT_LIBS)
 

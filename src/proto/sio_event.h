@@ -15,12 +15,12 @@
  * Takes the payload of an EVENT or BINARY_EVENT apart, which has passed
  * sio_packet_parse(): ["name",a,b].
  *
- * The name is appended to *name, decoded; one that is a number becomes what
- * String() makes of it.  *args is a view of the payload: the arguments with
- * the commas between them, without brackets; empty if there are none.
+ * The name is appended to *name, decoded; one that is a number in decimals, an
+ * integer with all its digits.  *args is a view of the payload: the arguments
+ * with the commas between them, without brackets; empty if there are none.
  *
- * SIO_OK; SIO_ERROR if there is no name (an empty payload, or array);
- * SIO_NOMEM.
+ * SIO_OK; SIO_ERROR if there is no name (an empty payload, or a number beyond
+ * a double); SIO_NOMEM.
  */
 sio_rc_t sio_event_read(const sio_str_t *payload, sio_buf_t *name,
     sio_str_t *args);
