@@ -58,18 +58,34 @@ function event(random) {
     JSON.stringify([random.pick(['message', 'n', '']), value(random)])}`;
 }
 
-function binary(random) {
+/** An event or an answer with attachments, of which one may be missing. */
+function binary(random, known) {
   const count = random.below(4);
-  const places = Array.from({ length: random.below(4) }, (_, num) => (
-    { _placeholder: true, num: random.chance(0.9) ? num : 99 }));
-  return `4${random.pick([5, 6])}${count}-${
-    name(random.pick(NAMESPACES))}${JSON.stringify(['message', ...places])}`;
+  const places = Array.from(
+    { length: random.chance(0.9) ? count : random.below(4) }, (_, num) => (
+      { _placeholder: true, num: random.chance(0.9) ? num : 99 }));
+  const [type, id] = random.chance(0.7)
+    ? [5, random.pick(['', random.below(1000)])]
+    : [6, random.pick(known.acks) ?? random.below(300)];
+  const list = [
+    `4${type}${count}-${name(random.pick(NAMESPACES))}${id}${
+      JSON.stringify([...(type === 5 ? ['message'] : []), ...places])}`,
+    ...Array.from({ length: count }, () => random.bytes(random.below(200)))];
+
+  if (random.chance(0.1)) {
+    list.pop();
+  }
+  if (random.chance(0.1)) {
+    list.splice(random.below(list.length + 1), 0, random.pick(
+      ['3', event(random), random.bytes(9), '1']));
+  }
+  return list;
 }
 
 const KINDS = [
   [8, connect],
   [6, event],
-  [2, binary],
+  [4, binary],
   [3, (random) => random.bytes(random.below(200))],
   [2, (random, known) => `43${name(random.pick(NAMESPACES))}${
     random.chance(0.7) ? random.pick(known.acks) : random.below(300)}${
@@ -88,16 +104,16 @@ const KINDS = [
 
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
 
-/** One packet: text, or bytes. */
-function packet(random, known) {
+/** One packet, or those that belong together: text, or bytes. */
+function packets(random, known) {
   let left = random.below(TOTAL);
   for (const [weight, make] of KINDS) {
     left -= weight;
     if (left < 0) {
-      return make(random, known);
+      return [make(random, known)].flat();
     }
   }
-  return '6';
+  return ['6'];
 }
 
-module.exports = { packet, connect, room, value, NAMESPACES };
+module.exports = { packets, connect, room, value, NAMESPACES };

@@ -11,7 +11,7 @@ const { dial, exchange, request } = require('../gateway/lib/http');
 const { encode } = require('../gateway/lib/msgpack');
 const { frame, handshake, deflate } = require('../gateway/lib/ws');
 const { damage } = require('./random');
-const { packet, connect, room, value, NAMESPACES } = require('./packets');
+const { packets, connect, room, value, NAMESPACES } = require('./packets');
 
 const RS = '\x1e';
 const KEPT = 64;
@@ -45,6 +45,7 @@ class Known {
     }
     for (const [, sid, pid] of text.matchAll(sockets)) {
       this.#keep(this.sockets, { sid, pid });
+      this.count('socket');
     }
     for (const [, id] of text.matchAll(/4[25][^[]{0,20}?(\d+)\[/g)) {
       this.#keep(this.acks, id);
@@ -98,6 +99,19 @@ class Link {
     }
   }
 
+  /** In two pieces with some time between them, or the first one only. */
+  async dribble(random, bytes) {
+    const cut = random.below(bytes.length + 1);
+
+    this.write(bytes.subarray(0, cut));
+    await this.answer(random.below(200));
+    if (random.chance(0.3)) {
+      this.end(random);
+    } else {
+      this.write(bytes.subarray(cut));
+    }
+  }
+
   /** Until something has come, or some time has passed. */
   async answer(ms) {
     if (this.closed) {
@@ -143,6 +157,8 @@ function packed(random, opcode, data) {
   return at === 0 ? frame(opcode, bytes, { rsv: 4 })
     : Buffer.concat([
       frame(opcode, bytes.subarray(0, at), { rsv: 4, fin: false }),
+      random.chance(0.3) ? frame(9, 'ping', { rsv: random.pick([0, 0, 4]) })
+        : Buffer.alloc(0),
       frame(0, bytes.subarray(at), { rsv: random.chance(0.9) ? 0 : 4 })]);
 }
 
@@ -188,40 +204,67 @@ function frames(random, data, deflates) {
   }
 }
 
-/** A session by WebSocket, or the second half of one that polls. */
-async function websocket(fuzz, random, sid) {
-  const link = await Link.open(fuzz);
+/** What a client sends in one step: connects, or anything. */
+function step(random, known) {
+  return random.chance(0.2) ? [connect(random, known, '/')]
+    : packets(random, known);
+}
+
+/**
+ * A session by WebSocket, or the second half of one that polls; the link may
+ * have been used for requests before.
+ */
+async function websocket(fuzz, random, sid, used) {
+  const { known } = fuzz;
+  const link = used && !used.closed ? used : await Link.open(fuzz);
   const deflates = random.chance(0.5);
+  const written = (list) => Buffer.concat(
+    list.map((one) => frames(random, one, deflates)));
   const head = Buffer.from(handshake({
     path: `${PATH}&transport=websocket${sid ? `&sid=${sid}` : ''}`,
     headers: {
       'Sec-WebSocket-Extensions': deflates ? random.pick(OFFERS) : null,
     },
   }));
+  const probe = frame(1, random.chance(0.9) ? '2probe' : '5');
+  const upgrade = frame(1, '5');
 
-  link.write(random.chance(0.05) ? damage(random, head) : head);
-  if (random.chance(0.9)) {
-    await link.answer(1000);
-  }
-  if (sid) {
-    link.write(frame(1, random.chance(0.9) ? '2probe' : '5'));
-    await link.answer(300);
-    if (random.chance(0.7)) {
-      link.write(frame(1, '5'));
+  if (random.chance(0.1)) {
+    // Nobody has to wait for an answer before the frames.
+    link.write(Buffer.concat([head, ...(sid ? [probe, upgrade] : []),
+                              written(step(random, known))]));
+  } else {
+    link.write(random.chance(0.05) ? damage(random, head) : head);
+    if (random.chance(0.9)) {
+      await link.answer(1000);
     }
+    if (sid) {
+      link.write(probe);
+      await link.answer(300);
+      if (random.chance(0.15)) {
+        known.count('aborted');
+        link.end(random);
+        return;
+      }
+      if (random.chance(0.8)) {
+        link.write(upgrade);
+      }
+    }
+  }
+
+  // Who does not read is closed when too much waits for him.
+  if (random.chance(0.05)) {
+    link.socket.pause();
   }
 
   for (const _ of fuzz.steps(random, 15)) {
-    const one = random.chance(0.2) ? connect(random, fuzz.known, '/')
-      : packet(random, fuzz.known);
-    const bytes = frames(random, one, deflates);
-    const cut = random.chance(0.1) ? random.below(bytes.length) : 0;
+    const bytes = written(step(random, known));
 
-    link.write(bytes.subarray(0, cut));
-    if (cut) {
-      await link.answer(5);
+    if (random.chance(0.1)) {
+      await link.dribble(random, bytes);
+    } else {
+      link.write(bytes);
     }
-    link.write(bytes.subarray(cut));
     if (link.closed) {
       break;
     }
@@ -238,11 +281,10 @@ async function websocket(fuzz, random, sid) {
 }
 
 function payload(random, known) {
-  const packets = Array.from({ length: 1 + random.below(4) }, () => {
-    const one = packet(random, known);
-    return typeof one === 'string' ? one : `b${one.toString('base64')}`;
-  });
-  const bytes = Buffer.from(packets.join(RS));
+  const list = Array.from({ length: 1 + random.below(4) },
+                          () => packets(random, known)).flat();
+  const bytes = Buffer.from(list.map((one) => (
+    typeof one === 'string' ? one : `b${one.toString('base64')}`)).join(RS));
 
   return random.chance(0.1) ? damage(random, bytes) : bytes;
 }
@@ -260,6 +302,7 @@ function polling(random, known, sid) {
     bytes = request('POST', path, {
       body: payload(random, known),
       chunks: random.chance(0.2) ? 1 + random.below(100) : undefined,
+      headers: random.chance(0.05) ? { Expect: '100-continue' } : {},
     });
   } else {
     bytes = request(random.pick(['OPTIONS', 'DELETE', 'HEAD', 'PUT']), path,
@@ -294,15 +337,25 @@ async function poller(fuzz, random) {
     }
 
     // Several at once are a pipeline.
-    link.write(Buffer.concat(Array.from(
+    const bytes = Buffer.concat(Array.from(
       { length: random.chance(0.1) ? 4 : 1 },
-      () => polling(random, fuzz.known, sid))));
+      () => polling(random, fuzz.known, sid)));
+
+    if (random.chance(0.1)) {
+      await link.dribble(random, bytes);
+    } else {
+      link.write(bytes);
+    }
     await link.answer(random.below(80));
     if (random.chance(0.1)) {
       link.end(random);
     }
-    if (random.chance(0.08)) {
-      await websocket(fuzz, random, sid);
+
+    // Now and then on a connection that had requests, or twice at once.
+    if (random.chance(0.1)) {
+      await Promise.all(Array.from(
+        { length: random.chance(0.2) ? 2 : 1 },
+        () => websocket(fuzz, random, sid, random.chance(0.3) && link)));
     }
   }
 
@@ -395,7 +448,8 @@ async function backend(fuzz, random) {
               random.bytes(random.below(60)));
       break;
     case 5:
-      stock.of(nsp).except(room(random)).emit('all', value(random));
+      stock.of(nsp).except(room(random)).emit(
+        'all', random.chance(0.3) ? 'z'.repeat(50000) : value(random));
       break;
     case 6:
     case 7: {
@@ -411,11 +465,11 @@ async function backend(fuzz, random) {
   }
 }
 
-/** Who kills, stops and reloads, one after the other. */
+/** Who kills, stops and reloads, one after the other, until it is calm. */
 async function reaper(fuzz, random) {
   const { nginx } = fuzz.gw;
 
-  while (fuzz.running) {
+  while (fuzz.running && fuzz.left > 0) {
     const workers = nginx.workers();
     const pid = random.pick(workers);
     const what = random.pick(['kill', 'reload', 'stop', 'kill']);
@@ -433,14 +487,36 @@ async function reaper(fuzz, random) {
     }
     await fuzz.pause(1000 + random.below(2000));
   }
+  await watch(fuzz);
+}
+
+/** Notes which workers are there when it is calm, and which of them serve. */
+async function watch(fuzz) {
+  const { gw, served } = fuzz;
+
+  await fuzz.whole(() => true);
+  fuzz.workers = gw.nginx.workers();
+
+  while (fuzz.running) {
+    const links = [...fuzz.links].map(({ socket }) => socket);
+    gw.workersOf(links).forEach((pid) => served.add(pid));
+    await delay(100);
+  }
 }
 
 class Fuzz {
-  /** whole(test): waits until all workers are there and test(pids) holds. */
-  constructor(gw, { seconds, visitors, random, whole }) {
-    Object.assign(this, { gw, visitors, random, whole });
+  /**
+   * whole(test): waits until all workers are there and test(pids) holds; calm:
+   * so many of the seconds are the last ones, in which nobody kills.  Then
+   * workers has those that are there, and served those of them, and of leaving
+   * ones, that had connections.
+   */
+  constructor(gw, { seconds, calm, visitors, random, whole }) {
+    Object.assign(this, { gw, calm, visitors, random, whole });
     this.end = performance.now() + seconds * 1000;
     this.failed = false;
+    this.workers = [];
+    this.served = new Set();
     this.links = new Set();
     this.known = new Known();
   }
@@ -456,8 +532,13 @@ class Fuzz {
     }
   }
 
+  /** Milliseconds until it is calm. */
+  get left() {
+    return Math.max(this.end - this.calm * 1000 - performance.now(), 0);
+  }
+
   pause(ms) {
-    return delay(Math.min(ms, Math.max(this.end - performance.now(), 0)));
+    return delay(Math.min(ms, this.left));
   }
 
   /**
