@@ -80,7 +80,7 @@ test(`${VISITORS} visitors for ${SECONDS} s, seed ${SEED}`, async (t) => {
       socketio_deflate: '200',
       socketio_forward: ['*', '$connect', '$disconnect'].map(
         (name) => `${name} stream=${STREAM} maxlen=1000`),
-      socketio_limit: 'connections_per_user=10 events=20/s burst=20',
+      socketio_limit: 'connections_per_user=10 events=5/s',
     },
   });
   const before = await rest(gw);

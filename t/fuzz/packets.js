@@ -18,7 +18,7 @@ function token(random) {
     rooms: Array.from({ length: random.below(7) }, () => room(random)),
   };
 
-  switch (random.below(8)) {
+  switch (random.below(20)) {
   case 0:
     return sign({ ...claims, exp: inSeconds(-60) });
   case 1:
@@ -52,14 +52,18 @@ const value = (random) => random.pick([
   '\u0000', 1e300, 'y'.repeat(random.below(3000)),
 ]);
 
-function event(random) {
+/** One of a session's own namespaces; the wrong one ends it. */
+const place = (random, nsps) => name(
+  random.pick(random.chance(0.95) ? nsps : NAMESPACES));
+
+function event(random, known, nsps) {
   const id = random.chance(0.4) ? random.below(1000000) : '';
-  return `42${name(random.pick(NAMESPACES))}${id}${
+  return `42${place(random, nsps)}${id}${
     JSON.stringify([random.pick(['message', 'n', '']), value(random)])}`;
 }
 
 /** An event or an answer with attachments, of which one may be missing. */
-function binary(random, known) {
+function binary(random, known, nsps) {
   const count = random.below(4);
   const places = Array.from(
     { length: random.chance(0.9) ? count : random.below(4) }, (_, num) => (
@@ -68,7 +72,7 @@ function binary(random, known) {
     ? [5, random.pick(['', random.below(1000)])]
     : [6, random.pick(known.acks) ?? random.below(300)];
   const list = [
-    `4${type}${count}-${name(random.pick(NAMESPACES))}${id}${
+    `4${type}${count}-${place(random, nsps)}${id}${
       JSON.stringify([...(type === 5 ? ['message'] : []), ...places])}`,
     ...Array.from({ length: count }, () => random.bytes(random.below(200)))];
 
@@ -77,20 +81,20 @@ function binary(random, known) {
   }
   if (random.chance(0.1)) {
     list.splice(random.below(list.length + 1), 0, random.pick(
-      ['3', event(random), random.bytes(9), '1']));
+      ['3', event(random, known, nsps), random.bytes(9), '1']));
   }
   return list;
 }
 
 const KINDS = [
-  [8, connect],
-  [6, event],
+  [2, (random, known) => connect(random, known)],
+  [12, event],
   [4, binary],
-  [3, (random) => random.bytes(random.below(200))],
-  [2, (random, known) => `43${name(random.pick(NAMESPACES))}${
+  [1, (random) => random.bytes(random.below(200))],
+  [2, (random, known, nsps) => `43${place(random, nsps)}${
     random.chance(0.7) ? random.pick(known.acks) : random.below(300)}${
     JSON.stringify([value(random)])}`],
-  [3, (random) => `41${name(random.pick(NAMESPACES))}`],
+  [1, (random, known, nsps) => `41${place(random, nsps)}`],
   [1, (random) => `44${JSON.stringify({ message: `${value(random)}` })}`],
   [5, () => '3'],
   [1, () => '2'],
@@ -98,19 +102,19 @@ const KINDS = [
   [1, (random) => random.pick(['', '4', '42', '4999', '9', '40/', '42/,',
                                '42[', '450-[]', '42'.repeat(500),
                                `42[${'['.repeat(600)}`])],
-  [2, (random) => damage(random, Buffer.from(event(random)))],
-  [2, (random, known) => damage(random, Buffer.from(connect(random, known)))],
+  [2, (...all) => damage(all[0], Buffer.from(event(...all)))],
+  [1, (random, known) => damage(random, Buffer.from(connect(random, known)))],
 ];
 
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
 
-/** One packet, or those that belong together: text, or bytes. */
-function packets(random, known) {
+/** A packet, or those that belong together, to these namespaces. */
+function packets(random, known, nsps) {
   let left = random.below(TOTAL);
   for (const [weight, make] of KINDS) {
     left -= weight;
     if (left < 0) {
-      return [make(random, known)].flat();
+      return [make(random, known, nsps)].flat();
     }
   }
   return ['6'];

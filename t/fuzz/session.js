@@ -150,8 +150,8 @@ class Link {
 /** The bytes of a packet in compressed frames, now and then far too many. */
 function packed(random, opcode, data) {
   const one = random.chance(0.05) ? Buffer.alloc(1 << 20, data) : data;
-  const sound = deflate(one, { level: random.below(10) });
-  const bytes = random.chance(0.2) ? damage(random, sound) : sound;
+  const right = deflate(one, { level: random.below(10) });
+  const bytes = random.chance(0.2) ? damage(random, right) : right;
   const at = random.chance(0.3) ? random.below(bytes.length + 1) : 0;
 
   return at === 0 ? frame(opcode, bytes, { rsv: 4 })
@@ -160,6 +160,14 @@ function packed(random, opcode, data) {
       random.chance(0.3) ? frame(9, 'ping', { rsv: random.pick([0, 0, 4]) })
         : Buffer.alloc(0),
       frame(0, bytes.subarray(at), { rsv: random.chance(0.9) ? 0 : 4 })]);
+}
+
+/** The bytes of a packet in one frame, which is right. */
+function sound(random, data, deflates) {
+  const opcode = typeof data === 'string' ? 1 : 2;
+
+  return deflates && random.chance(0.5)
+    ? frame(opcode, deflate(data), { rsv: 4 }) : frame(opcode, data);
 }
 
 /** The bytes of a packet in one frame or more, often not quite right. */
@@ -204,22 +212,28 @@ function frames(random, data, deflates) {
   }
 }
 
-/** What a client sends in one step: connects, or anything. */
-function step(random, known) {
-  return random.chance(0.2) ? [connect(random, known, '/')]
-    : packets(random, known);
+/** The namespaces that a session is going to be in. */
+function choose(random) {
+  const some = NAMESPACES.filter((_, i) => random.chance(i ? 0.2 : 0.8));
+  return some.length > 0 ? some : ['/chat'];
 }
 
+const greet = (random, known, nsps) => nsps.map(
+  (nsp) => connect(random, known, nsp));
+
 /**
- * A session by WebSocket, or the second half of one that polls; the link may
- * have been used for requests before.
+ * A session by WebSocket, or the second half of one that polls: that has an id,
+ * and namespaces; the link may have been used for requests before.
  */
-async function websocket(fuzz, random, sid, used) {
+async function websocket(fuzz, random, { sid, used, own } = {}) {
   const { known } = fuzz;
+  const nsps = own || choose(random);
   const link = used && !used.closed ? used : await Link.open(fuzz);
   const deflates = random.chance(0.5);
+  // Who breaks the rules of frames does not get far.
+  const make = random.chance(0.5) ? sound : frames;
   const written = (list) => Buffer.concat(
-    list.map((one) => frames(random, one, deflates)));
+    list.map((one) => make(random, one, deflates)));
   const head = Buffer.from(handshake({
     path: `${PATH}&transport=websocket${sid ? `&sid=${sid}` : ''}`,
     headers: {
@@ -230,9 +244,8 @@ async function websocket(fuzz, random, sid, used) {
   const upgrade = frame(1, '5');
 
   if (random.chance(0.1)) {
-    // Nobody has to wait for an answer before the frames.
-    link.write(Buffer.concat([head, ...(sid ? [probe, upgrade] : []),
-                              written(step(random, known))]));
+    // Nobody has to wait for an answer before frames.
+    link.write(Buffer.concat([head, ...(sid ? [probe, upgrade] : [])]));
   } else {
     link.write(random.chance(0.05) ? damage(random, head) : head);
     if (random.chance(0.9)) {
@@ -252,13 +265,18 @@ async function websocket(fuzz, random, sid, used) {
     }
   }
 
+  if (!own) {
+    link.write(written(greet(random, known, nsps)));
+    await link.answer(random.below(100));
+  }
+
   // Who does not read is closed when too much waits for him.
   if (random.chance(0.05)) {
     link.socket.pause();
   }
 
   for (const _ of fuzz.steps(random, 15)) {
-    const bytes = written(step(random, known));
+    const bytes = written(packets(random, known, nsps));
 
     if (random.chance(0.1)) {
       await link.dribble(random, bytes);
@@ -280,9 +298,9 @@ async function websocket(fuzz, random, sid, used) {
   }
 }
 
-function payload(random, known) {
+function payload(random, known, nsps) {
   const list = Array.from({ length: 1 + random.below(4) },
-                          () => packets(random, known)).flat();
+                          () => packets(random, known, nsps)).flat();
   const bytes = Buffer.from(list.map((one) => (
     typeof one === 'string' ? one : `b${one.toString('base64')}`)).join(RS));
 
@@ -290,7 +308,7 @@ function payload(random, known) {
 }
 
 /** A request of a session; now and then one that it should not make. */
-function polling(random, known, sid) {
+function polling(random, known, sid, nsps = NAMESPACES) {
   const whose = random.chance(0.95) ? sid
     : random.pick(known.sessions) || 'none';
   const path = `${PATH}&transport=polling${whose ? `&sid=${whose}` : ''}`;
@@ -300,7 +318,7 @@ function polling(random, known, sid) {
     bytes = request('GET', path);
   } else if (random.chance(0.95)) {
     bytes = request('POST', path, {
-      body: payload(random, known),
+      body: payload(random, known, nsps),
       chunks: random.chance(0.2) ? 1 + random.below(100) : undefined,
       headers: random.chance(0.05) ? { Expect: '100-continue' } : {},
     });
@@ -315,6 +333,7 @@ function polling(random, known, sid) {
 async function poller(fuzz, random) {
   const first = await Link.open(fuzz);
   const links = [first];
+  const nsps = choose(random);
 
   first.write(request('GET', `${PATH}&transport=polling`));
   await first.answer(1000);
@@ -325,7 +344,7 @@ async function poller(fuzz, random) {
     return;
   }
   first.write(request('POST', `${PATH}&transport=polling&sid=${sid}`, {
-    body: connect(random, fuzz.known),
+    body: greet(random, fuzz.known, nsps).join(RS),
   }));
 
   for (const _ of fuzz.steps(random, 15)) {
@@ -339,7 +358,7 @@ async function poller(fuzz, random) {
     // Several at once are a pipeline.
     const bytes = Buffer.concat(Array.from(
       { length: random.chance(0.1) ? 4 : 1 },
-      () => polling(random, fuzz.known, sid)));
+      () => polling(random, fuzz.known, sid, nsps)));
 
     if (random.chance(0.1)) {
       await link.dribble(random, bytes);
@@ -355,7 +374,9 @@ async function poller(fuzz, random) {
     if (random.chance(0.1)) {
       await Promise.all(Array.from(
         { length: random.chance(0.2) ? 2 : 1 },
-        () => websocket(fuzz, random, sid, random.chance(0.3) && link)));
+        () => websocket(fuzz, random, {
+          sid, used: random.chance(0.3) && link, own: nsps,
+        })));
     }
   }
 
