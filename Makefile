@@ -301,10 +301,13 @@ asan-nginx: $(ASAN_OBJS)/Makefile FORCE
 
 
 # What t/faults loads in front of nginx, so that calls fail; and what the module
-# asks of pools, which it hands to src/core/ngx_sio_fault.c for the same end.
+# asks of pools, which it hands to src/core/ngx_sio_fault.c for the same end: all
+# that it calls while it serves.  ngx_array_create() is for configurations, and
+# ngx_create_pool(), ngx_alloc() and the like are met at the heap.
 
-FAULTS_WRAP := ngx_palloc ngx_pnalloc ngx_pcalloc ngx_list_push ngx_array_push \
-               ngx_create_temp_buf ngx_http_cleanup_add
+FAULTS_WRAP := ngx_palloc ngx_pnalloc ngx_pcalloc ngx_pstrdup ngx_list_push \
+               ngx_array_push ngx_create_temp_buf ngx_alloc_chain_link \
+               ngx_pool_cleanup_add ngx_http_cleanup_add
 
 $(sort $(SHIM_SO) $(B)/shim.so $(B)/faults/shim.so): t/faults/shim.c
 	@mkdir -p $(@D)

@@ -151,6 +151,14 @@ ngx_http_cleanup_t *__wrap_ngx_http_cleanup_add(ngx_http_request_t *r,
     size_t size);
 void *__real_ngx_array_push(ngx_array_t *a);
 void *__wrap_ngx_array_push(ngx_array_t *a);
+u_char *__real_ngx_pstrdup(ngx_pool_t *pool, ngx_str_t *src);
+u_char *__wrap_ngx_pstrdup(ngx_pool_t *pool, ngx_str_t *src);
+ngx_chain_t *__real_ngx_alloc_chain_link(ngx_pool_t *pool);
+ngx_chain_t *__wrap_ngx_alloc_chain_link(ngx_pool_t *pool);
+ngx_pool_cleanup_t *__real_ngx_pool_cleanup_add(ngx_pool_t *pool,
+    size_t size);
+ngx_pool_cleanup_t *__wrap_ngx_pool_cleanup_add(ngx_pool_t *pool,
+    size_t size);
 
 
 void *
@@ -205,6 +213,34 @@ __wrap_ngx_array_push(ngx_array_t *a)
     }
 
     return __real_ngx_array_push(a);
+}
+
+
+u_char *
+__wrap_ngx_pstrdup(ngx_pool_t *pool, ngx_str_t *src)
+{
+    return ngx_sio_refused(POOL) ? NULL : __real_ngx_pstrdup(pool, src);
+}
+
+
+ngx_chain_t *
+__wrap_ngx_alloc_chain_link(ngx_pool_t *pool)
+{
+    /* there may be one that was given back */
+
+    if (pool->chain == NULL && ngx_sio_refused(POOL)) {
+        return NULL;
+    }
+
+    return __real_ngx_alloc_chain_link(pool);
+}
+
+
+ngx_pool_cleanup_t *
+__wrap_ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
+{
+    return ngx_sio_refused(POOL) ? NULL
+                                 : __real_ngx_pool_cleanup_add(pool, size);
 }
 
 
