@@ -36,8 +36,8 @@
 #define SIO_SHIM_HEAP      0x001    /* malloc() and the like */
 #define SIO_SHIM_POOL      0x002    /* see ngx_sio_fault.c */
 #define SIO_SHIM_STORE     0x004    /* see ngx_sio_refused() in zone.h */
-#define SIO_SHIM_RECV      0x008    /* recv(), readv() */
-#define SIO_SHIM_SEND      0x010    /* send(), writev() */
+#define SIO_SHIM_RECV      0x008    /* recv(), readv(), read() */
+#define SIO_SHIM_SEND      0x010    /* send(), writev(), write() */
 #define SIO_SHIM_CONNECT   0x020
 #define SIO_SHIM_SOCKET    0x040
 #define SIO_SHIM_ACCEPT    0x080
@@ -478,7 +478,11 @@ free(void *p)
 }
 
 
-/* Sockets. */
+/*
+ * Sockets.  OpenSSL reads and writes these as if they were files, while what is
+ * no socket is left alone.  So is a look ahead, by which nginx finds out if a
+ * connection begins with TLS: EINTR would end that one.
+ */
 
 
 ssize_t
@@ -489,7 +493,7 @@ recv(int fd, void *buf, size_t len, int flags)
 
     sio_shim_real(recv);
 
-    kind = sio_shim_fails_on(SIO_SHIM_RECV, fd);
+    kind = (flags & MSG_PEEK) ? -1 : sio_shim_fails_on(SIO_SHIM_RECV, fd);
 
     if (kind > 0) {
         errno = kind;
@@ -523,6 +527,32 @@ readv(int fd, const struct iovec *iov, int n)
 
 
 ssize_t
+read(int fd, void *buf, size_t len)
+{
+    int      kind;
+    ssize_t  n;
+
+    sio_shim_real(read);
+
+    kind = sio_shim_fails_on(SIO_SHIM_RECV, fd);
+
+    if (kind > 0) {
+        errno = kind;
+        n = -1;
+
+    } else {
+        n = real(fd, buf, (kind == 0 && len) ? 1 : len);
+    }
+
+    if (sio_shim_is_partial(kind)) {
+        sio_shim_again(fd);
+    }
+
+    return n;
+}
+
+
+ssize_t
 send(int fd, const void *buf, size_t len, int flags)
 {
     int      kind;
@@ -551,8 +581,9 @@ send(int fd, const void *buf, size_t len, int flags)
 ssize_t
 writev(int fd, const struct iovec *iov, int n)
 {
-    int      kind;
-    ssize_t  sent;
+    int           kind;
+    ssize_t       sent;
+    struct iovec  one;
 
     sio_shim_real(writev);
 
@@ -563,7 +594,9 @@ writev(int fd, const struct iovec *iov, int n)
         sent = -1;
 
     } else if (kind == 0 && n && iov[0].iov_len) {
-        sent = write(fd, iov[0].iov_base, 1);
+        one.iov_base = iov[0].iov_base;
+        one.iov_len = 1;
+        sent = real(fd, &one, 1);
 
     } else {
         sent = real(fd, iov, n);
@@ -574,6 +607,32 @@ writev(int fd, const struct iovec *iov, int n)
     }
 
     return sent;
+}
+
+
+ssize_t
+write(int fd, const void *buf, size_t len)
+{
+    int      kind;
+    ssize_t  n;
+
+    sio_shim_real(write);
+
+    kind = sio_shim_fails_on(SIO_SHIM_SEND, fd);
+
+    if (kind > 0) {
+        errno = kind;
+        n = -1;
+
+    } else {
+        n = real(fd, buf, (kind == 0 && len) ? 1 : len);
+    }
+
+    if (sio_shim_is_partial(kind)) {
+        sio_shim_again(fd);
+    }
+
+    return n;
 }
 
 
