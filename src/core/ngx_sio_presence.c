@@ -523,6 +523,8 @@ ngx_sio_presence_unlisted(ngx_sio_gateway_t *gw, ngx_uint_t n)
 {
     uint64_t  now, warned;
 
+    gw->presence->unlisted = 1;
+
     now = ngx_sio_zone_now();
     warned = ngx_sio_load(&gw->zone->sh->presence.warned);
 

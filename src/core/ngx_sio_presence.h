@@ -115,6 +115,8 @@ struct ngx_sio_presence_s {
     ngx_sio_presence_redis_t *redis;           /* NULL: standalone */
     ngx_uint_t                cluster;         /* the list is the cluster's */
     ngx_uint_t                away;            /*   and Redis is not there */
+    ngx_uint_t                unlisted;        /*   and lacks somebody, for whom
+                                                  there was no room */
     ngx_msec_t                announced;       /* when somebody was, last */
     uint64_t                  known;           /* changes that the actor was
                                                   told of */

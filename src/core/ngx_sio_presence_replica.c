@@ -20,6 +20,8 @@
                                                   list has come */
 #define NGX_SIO_PRESENCE_BEHIND  2000          /* ms that a message may take */
 #define NGX_SIO_PRESENCE_MALFORMED  1000       /* ms between lines */
+#define NGX_SIO_PRESENCE_UNLISTED   10000      /* ms between lists, as long as
+                                                  users are missing here */
 
 
 static void ngx_sio_presence_replica_ready(void *data);
@@ -40,6 +42,7 @@ static ngx_int_t ngx_sio_presence_replica_users(ngx_sio_presence_redis_t *pd,
     json_t *message);
 static void ngx_sio_presence_replica_malformed(ngx_sio_presence_redis_t *pd);
 static void ngx_sio_presence_replica_refetch(ngx_sio_presence_redis_t *pd);
+static void ngx_sio_presence_replica_unlisted(ngx_sio_presence_redis_t *pd);
 
 
 static const ngx_sio_redis_handler_t  ngx_sio_presence_replica_handler = {
@@ -218,6 +221,8 @@ ngx_sio_presence_replica_take(ngx_sio_presence_redis_t *pd,
 void
 ngx_sio_presence_replica_watch(ngx_sio_presence_redis_t *pd)
 {
+    ngx_sio_presence_replica_unlisted(pd);
+
     if (!pd->listed || pd->latest <= pd->version) {
         pd->behind = 0;
         return;
@@ -519,4 +524,23 @@ ngx_sio_presence_replica_refetch(ngx_sio_presence_redis_t *pd)
     }
 
     ngx_sio_presence_replica_doubt(pd);
+}
+
+
+/* Users whom there was no room for are in the list, too, when there is. */
+
+static void
+ngx_sio_presence_replica_unlisted(ngx_sio_presence_redis_t *pd)
+{
+    ngx_sio_gateway_t  *gw;
+
+    gw = pd->gw;
+
+    if (gw->presence->unlisted && pd->listed
+        && ngx_current_msec - pd->read >= NGX_SIO_PRESENCE_UNLISTED
+        && ngx_sio_online_room(gw->zone))
+    {
+        gw->presence->unlisted = 0;
+        ngx_sio_presence_replica_doubt(pd);
+    }
 }

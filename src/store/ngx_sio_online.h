@@ -148,6 +148,10 @@ ngx_int_t ngx_sio_online_cluster(ngx_sio_zone_t *z, uint64_t fence,
     const ngx_str_t *users, const u_char *online, ngx_uint_t n,
     ngx_uint_t *unlisted, u_char *met);
 
+/* True if there is room for one more user of another node; without the lock: as
+ * far as is known. */
+ngx_uint_t ngx_sio_online_room(ngx_sio_zone_t *z);
+
 /* Clears CLUSTER of all users whose bit is not set. */
 ngx_int_t ngx_sio_online_others(ngx_sio_zone_t *z, uint64_t fence,
     const u_char *met);

@@ -15,7 +15,6 @@ static ngx_int_t ngx_sio_online_lock(ngx_sio_zone_t *z, uint64_t fence);
 static ngx_uint_t ngx_sio_online_is_reported(ngx_sio_zone_t *z, uint32_t user);
 static uint32_t ngx_sio_online_user(ngx_sio_zone_t *z, const ngx_str_t *user,
     ngx_uint_t online);
-static ngx_uint_t ngx_sio_online_room(ngx_sio_zone_t *z);
 static void ngx_sio_online_changed(ngx_sio_zone_t *z);
 
 
@@ -279,7 +278,7 @@ ngx_sio_online_user(ngx_sio_zone_t *z, const ngx_str_t *user,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_sio_online_room(ngx_sio_zone_t *z)
 {
     ngx_sio_zone_sh_t  *sh;
