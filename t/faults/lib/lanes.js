@@ -9,10 +9,10 @@ const { full } = require('./nth');
  * Runs steps, { name: async (site, t) => }, each on a gateway of begin() that
  * is free, then what all of these end with.  The test t allows for so many
  * lanes by its concurrency.  The full form has one gateway, for one step after
- * the other.
+ * the other, unless it is too slow for that: least is how many it has.
  */
-async function lanes(t, count, begin, steps) {
-  const sites = await Promise.all(Array.from({ length: full ? 1 : count },
+async function lanes(t, count, begin, steps, least = 1) {
+  const sites = await Promise.all(Array.from({ length: full ? least : count },
                                              begin));
   const free = [...sites];
 
@@ -31,6 +31,6 @@ async function lanes(t, count, begin, steps) {
 }
 
 /** The options of a test with so many lanes. */
-const wide = (count) => ({ concurrency: full ? 1 : count });
+const wide = (count, least = 1) => ({ concurrency: full ? least : count });
 
 module.exports = { lanes, wide };

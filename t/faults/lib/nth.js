@@ -10,10 +10,12 @@ const crypto = require('node:crypto');
 const full = process.env.FAULTS === 'full';
 
 // In the full form: how often the calls are counted, runs in a row that make
-// fewer calls than that before it is over, and how much has to be reached.
+// fewer calls than that before it is over, how much has to be reached, and how
+// much is enough.
 const COUNTS = 3;
-const MISSES = 3;
+const MISSES = 5;
 const NEARLY = 0.9;
+const MOST = 1.5;
 
 /** A client may be closed or refused, and nothing else. */
 function isClean(error) {
@@ -106,7 +108,7 @@ async function eachNth(site, scenario,
   };
 
   // There may be more calls than were counted, or fewer.
-  const last = full ? 2 * calls : calls;
+  const last = full ? Math.ceil(MOST * calls) : calls;
   let missed = 0;
 
   for (let n = crypto.randomInt(step) + 1;

@@ -240,7 +240,62 @@ async function parts(site) {
   client.send('41');
 }
 
+/** How often Redis was asked for a set. */
+async function reads(redis) {
+  const [, calls] = /^cmdstat_smembers:calls=(\d+)/m.exec(
+    await redis.info('commandstats')) || [0, 0];
+  return Number(calls);
+}
+
+/**
+ * What its set in Redis says is read again, and once more while that is done,
+ * for its two sockets.
+ */
+async function refresh(site) {
+  const { gw } = site;
+  const redis = gw.redis.commands;
+  const n = site.next();
+  const [user, before, after] = [`fresh${n}`, `before${n}`, `after${n}`];
+  const key = `mew:rooms:${user}`;
+  const again = JSON.stringify({ op: 'refresh', to: `user:${user}` });
+
+  await redis.sAdd(key, ['set', before]);
+  try {
+    const clients = [
+      await gw.rawClient({ user, rooms: ROOMS }),
+      await gw.pollingClient({ user, rooms: ROOMS }),
+    ];
+    for (const client of clients) {
+      await ready(client);
+    }
+    await redis.sRem(key, before);
+    await redis.sAdd(key, [after, 'of', 'others']);
+    const asked = await reads(redis);
+    await redis.publish('socket.io-command', `[${again},${again}]`);
+    await until(async () => clients.some((it) => it.closed)
+      || await reads(redis) > asked, 'the set is read again');
+
+    for (const client of clients) {
+      await until(async () => {
+        gw.emitter.to(after).emit('after');
+        await hears(site, client);
+        return client.received('after').length > 0;
+      }, () => `${client} is in its new room`);
+    }
+    gw.emitter.to(before).emit('before');
+    gw.emitter.to('set').emit('set');
+    for (const client of clients) {
+      await hears(site, client);
+      assert.equal(client.received('before').length, 0);
+      assert.ok(client.received('set').length > 0);
+    }
+    clients[1].send('41');
+  } finally {
+    await redis.del(key);
+  }
+}
+
 module.exports = {
   websocket, polling, broadcast, slow, recovery, namespaces, deflate, acks,
-  uplink, status, commands, parts,
+  uplink, status, commands, parts, refresh,
 };

@@ -11,6 +11,7 @@ const { isDeepStrictEqual } = require('node:util');
 
 const { gateway } = require('../../gateway/lib/gateway');
 const { HttpConnection } = require('../../gateway/lib/http');
+const { View } = require('../../gateway/lib/presence');
 const { until, within } = require('../../gateway/lib/expect');
 
 const CROWD = 'crowd';
@@ -59,6 +60,7 @@ class Site {
     const client = await this.gw.rawConnect({
       user: `bystander${this.next()}`, rooms: [CROWD],
       path: '/crowd/?EIO=4&transport=websocket',
+      onopen: (it) => { it.view = new View(it); },
     });
     client.keep = false;
     client.first = this.numbers + 1;
@@ -132,8 +134,9 @@ class Site {
     const { redis, nginx } = this.gw;
 
     // One for commands of each worker, two for the feed, and that of the test.
-    await until(async () => (
-      (await redis.connections()).length >= nginx.workers().length + 3),
+    const count = nginx.workers().length + 3
+      + (this.gw.options.block.presence ? 1 : 0);
+    await until(async () => (await redis.connections()).length >= count,
                 'all connections to Redis', 20000);
   }
 
