@@ -121,7 +121,7 @@ chaos: build faults  ## kill, reload, stop and upgrade for some 20 minutes
 	    SIO_FAULTS_MODULE=$(FAULTS_SO) t/run chaos
 
 .PHONY: faults-full
-faults-full: build faults  ## let each allocation fail, for half an hour
+faults-full: build faults  ## let each allocation fail, for 40 minutes
 	@FAULTS=full LANES=2 TIMEOUT=7200 BUILD=$(B) SIO_MODULE=$(SIO_MODULE) \
 	    SIO_FAULTS_MODULE=$(FAULTS_SO) SIO_SHIM_LIBRARY=$(SHIM_SO) \
 	    t/run $(or $(T),faults)
