@@ -18,6 +18,7 @@ const { scale } = require('./lib/scale');
 const { Fuzz } = require('../fuzz/session');
 const { Random } = require('../fuzz/random');
 const { alive } = require('../gateway/lib/processes');
+const { UNCHECKED } = require('../gateway/lib/nginx');
 const { until } = require('../gateway/lib/expect');
 
 const SECONDS = scale(10, 300);
@@ -83,6 +84,7 @@ test(`${VISITORS} visitors for ${SECONDS} s, seed ${SEED}`, async (t) => {
       socketio_limit: 'connections_per_user=10 events=5/s',
     },
   });
+  gw.nginx.expect(UNCHECKED);
   const before = await rest(gw);
   const fuzz = new Fuzz(gw, {
     seconds: SECONDS,

@@ -14,6 +14,7 @@ const { start, assertNoGap } = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, fresh, assertStayed } = require('./lib/member');
 const { scale } = require('./lib/scale');
+const { UNCHECKED } = require('../gateway/lib/nginx');
 const { until, SLOW } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(40, 120);
@@ -156,6 +157,7 @@ async function begin(t) {
     listen: 'backlog=4096',
     block: { zone: '16m', log: String(LOG), recovery: '60s' },
   });
+  gw.nginx.expect(UNCHECKED);
   const ledger = new Ledger(gw);
   const sink = await gw.rawConnect({ user: 'sink', rooms: ['sink'] });
   const members = await connect(ledger, CLIENTS, 'u');

@@ -14,6 +14,7 @@ const { start, assertNoGap } = require('./lib/site');
 const { Ledger } = require('./lib/ledger');
 const { crowd, assertStayed } = require('./lib/member');
 const { scale } = require('./lib/scale');
+const { UNCHECKED } = require('../gateway/lib/nginx');
 const { until } = require('../gateway/lib/expect');
 
 const CLIENTS = scale(20, 60);
@@ -34,6 +35,7 @@ test(`a worker stops for ${STOP / 1000} s with the lock of the log`, { skip },
       setup: (it) => { faults = new Faults(it.dir); },
     });
     t.after(() => faults.close());
+    gw.nginx.expect(UNCHECKED);
 
     const ledger = new Ledger(gw);
     const members = await crowd(ledger, {

@@ -17,10 +17,15 @@ const MODULE = process.env.SIO_MODULE
 // How reports of sanitizers begin, or what is in one of their lines.
 const REPORT = /Sanitizer|runtime error:/;
 
+// The zone could not be looked at, as somebody stands still with its lock.
+const UNCHECKED = /is not checked: it is locked/;
+
 // What no error log may hold, unless the test said that it would; what
 // sanitizers report gets there, too.
-const TROUBLE = new RegExp(
-  `\\[alert\\]|\\[emerg\\]|exited on signal|${REPORT.source}`);
+const TROUBLE = new RegExp([
+  '\\[alert\\]', '\\[emerg\\]', 'exited on signal', UNCHECKED.source,
+  REPORT.source,
+].join('|'));
 
 /** Fails if this is in what a run of nginx has printed, whatever its status. */
 function assertNoReport(output) {
@@ -154,4 +159,4 @@ class Nginx {
 /** The line that loads the module, unless nginx was built with it. */
 const LOAD_MODULE = MODULE === 'static' ? '' : `load_module ${MODULE};`;
 
-module.exports = { Nginx, LOAD_MODULE, assertNoReport };
+module.exports = { Nginx, LOAD_MODULE, UNCHECKED, assertNoReport };
