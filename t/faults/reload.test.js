@@ -91,6 +91,9 @@ for (const where of ['the master', 'a new worker']) {
         await until(() => (
           gw.nginx.workers({ leaving: true }).length === WORKERS),
                     'those who leave are gone');
+        // Who takes over the feed has nobody behind him at first, and leaves
+        // when his time to drain is over: then a failure is a gap.
+        await gw.feedPair();
         ledger.start(100, (number) => `r${number % 3}`);
         try {
           shim.arm({ ...plan(), nth: n });
